@@ -1,0 +1,1 @@
+//! The configuration: from a file to values that hold.

@@ -1,0 +1,1 @@
+//! The one writer: from configuration to what the data plane obeys.

@@ -1,0 +1,1 @@
+//! The codec: bytes to heads and chunks, and nothing else.

@@ -1,0 +1,28 @@
+//! tidegate: a traffic-splitting edge proxy with release management built in.
+//!
+//! The modules below are in dependency order, from plain to composed: a module imports only from
+//! those above it, and `tests/tidy.rs` holds that. Reading this list downward is reading the house
+//! from its foundation to its roof.
+
+// ── foundations ──────────────────────────────────────────────────────────────────────────────
+pub mod message;
+pub mod telemetry;
+
+// ── decisions: pure, no I/O, no clock, no dice ───────────────────────────────────────────────
+pub mod route;
+pub mod split;
+
+// ── wires: I/O towards both sides ────────────────────────────────────────────────────────────
+pub mod http1;
+pub mod listener;
+pub mod proxy;
+pub mod upstream;
+
+// ── control plane ────────────────────────────────────────────────────────────────────────────
+pub mod config;
+pub mod control;
+
+// ── faces ────────────────────────────────────────────────────────────────────────────────────
+pub mod admin;
+pub mod app;
+pub mod cli;

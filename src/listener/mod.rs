@@ -1,0 +1,1 @@
+//! Listeners: from bytes of clients to requests.

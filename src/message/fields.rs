@@ -1,0 +1,189 @@
+//! The fields of a head: ranges over one buffer, in the order in which they came.
+//!
+//! Each field's name is looked at once, when it is added: the names that tidegate itself acts on
+//! become a [`Known`], so that the code behind compares a byte and not a string.
+
+use crate::message::Span;
+
+/// A field name that tidegate acts on; every other one is [`Known::Other`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(missing_docs, reason = "each is the field of that name")]
+pub enum Known {
+    Other,
+    Accept,
+    CacheControl,
+    Connection,
+    ContentLength,
+    Cookie,
+    Date,
+    Expect,
+    Forwarded,
+    Host,
+    KeepAlive,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    ProxyConnection,
+    SetCookie,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    Via,
+    XForwardedFor,
+    XForwardedHost,
+    XForwardedPort,
+    XForwardedProto,
+    XRealIp,
+}
+
+impl Known {
+    /// Tells which one a name is; the case of its letters does not matter.
+    pub fn of(name: &[u8]) -> Self {
+        // By length first: most names end here after one comparison or none.
+        let candidates: &[(&[u8], Self)] = match name.len() {
+            2 => &[(b"te", Self::Te)],
+            3 => &[(b"via", Self::Via)],
+            4 => &[(b"host", Self::Host), (b"date", Self::Date)],
+            6 => &[
+                (b"accept", Self::Accept),
+                (b"cookie", Self::Cookie),
+                (b"expect", Self::Expect),
+            ],
+            7 => &[(b"upgrade", Self::Upgrade), (b"trailer", Self::Trailer)],
+            9 => &[
+                (b"forwarded", Self::Forwarded),
+                (b"x-real-ip", Self::XRealIp),
+            ],
+            10 => &[
+                (b"connection", Self::Connection),
+                (b"keep-alive", Self::KeepAlive),
+                (b"set-cookie", Self::SetCookie),
+            ],
+            13 => &[(b"cache-control", Self::CacheControl)],
+            14 => &[(b"content-length", Self::ContentLength)],
+            15 => &[(b"x-forwarded-for", Self::XForwardedFor)],
+            16 => &[
+                (b"x-forwarded-host", Self::XForwardedHost),
+                (b"x-forwarded-port", Self::XForwardedPort),
+                (b"proxy-connection", Self::ProxyConnection),
+            ],
+            17 => &[
+                (b"transfer-encoding", Self::TransferEncoding),
+                (b"x-forwarded-proto", Self::XForwardedProto),
+            ],
+            18 => &[(b"proxy-authenticate", Self::ProxyAuthenticate)],
+            19 => &[(b"proxy-authorization", Self::ProxyAuthorization)],
+            _ => return Self::Other,
+        };
+        candidates
+            .iter()
+            .find(|(candidate, _)| name.eq_ignore_ascii_case(candidate))
+            .map_or(Self::Other, |&(_, known)| known)
+    }
+}
+
+/// Where a field lies in its head's buffer.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    name: Span,
+    value: Span,
+    known: Known,
+}
+
+/// One field of a head.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Field<'a> {
+    /// The name as it was sent: a token, in any case.
+    pub name: &'a [u8],
+    /// The value without the white space around it.
+    pub value: &'a [u8],
+    /// Which of the names that tidegate acts on it is.
+    pub known: Known,
+}
+
+impl Field<'_> {
+    /// True when the field has this name, in any case.
+    pub fn is(&self, name: &[u8]) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// The fields of a head or of trailers. The bytes are the head's own; this holds only ranges.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    entries: Vec<Entry>,
+}
+
+impl Fields {
+    /// Forgets all fields and keeps the memory.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    /// Adds a field by where its name and value lie in `text`.
+    pub fn push(&mut self, text: &[u8], name: Span, value: Span) {
+        self.entries.push(Entry {
+            name,
+            value,
+            known: Known::of(name.of(text)),
+        });
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All of them, in the order in which they came, read from their head's `text`.
+    pub fn iter<'a>(&'a self, text: &'a [u8]) -> impl DoubleEndedIterator<Item = Field<'a>> {
+        self.entries.iter().map(|entry| Field {
+            name: entry.name.of(text),
+            value: entry.value.of(text),
+            known: entry.known,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::message::{Fields, Known, Span};
+
+    #[test]
+    fn a_known_name_is_known_in_any_case() {
+        for (name, known) in [
+            ("Host", Known::Host),
+            ("TRANSFER-ENCODING", Known::TransferEncoding),
+            ("x-Forwarded-For", Known::XForwardedFor),
+            ("te", Known::Te),
+            ("x-other", Known::Other),
+            ("", Known::Other),
+            ("hosts", Known::Other),
+        ] {
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn fields_come_back_in_their_order() {
+        let text = b"a: 1\r\nHost: x\r\n";
+        let mut fields = Fields::default();
+        fields.push(text, Span::new(0, 1), Span::new(3, 4));
+        fields.push(text, Span::new(6, 10), Span::new(12, 13));
+        let seen: Vec<_> = fields
+            .iter(text)
+            .map(|field| (field.name, field.value, field.known))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (&b"a"[..], &b"1"[..], Known::Other),
+                (b"Host", b"x", Known::Host)
+            ]
+        );
+    }
+}

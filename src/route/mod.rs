@@ -1,0 +1,1 @@
+//! Routes: which rule catches a request.

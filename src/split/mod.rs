@@ -1,0 +1,1 @@
+//! Splits: which variant of a route a request gets, and why.

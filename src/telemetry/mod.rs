@@ -1,0 +1,1 @@
+//! What tidegate tells about itself: numbers, access log, traces.

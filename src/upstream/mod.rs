@@ -1,0 +1,1 @@
+//! Upstreams: from a decision to a connection with an endpoint.
