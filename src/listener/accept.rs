@@ -49,6 +49,8 @@ const LAST_CALL: usize = 4096;
 /// A worker touches it when a connection opens and closes, never for a request.
 #[derive(Debug)]
 pub struct Gate {
+    /// The listener's name, for the log.
+    listener: Arc<str>,
     limit: AtomicUsize,
     n_open: AtomicUsize,
     n_limit_pauses: AtomicU64,
@@ -74,9 +76,10 @@ pub struct Permit {
 }
 
 impl Gate {
-    /// Makes a gate for so many connections at a time.
-    pub fn new(limit: usize) -> Self {
+    /// Makes the gate of a listener of this name, for so many connections at a time.
+    pub fn new(listener: Arc<str>, limit: usize) -> Self {
         Self {
+            listener,
             limit: AtomicUsize::new(limit),
             n_open: AtomicUsize::new(0),
             n_limit_pauses: AtomicU64::new(0),
@@ -184,7 +187,7 @@ async fn serve<S>(
                 let now = Instant::now();
                 if logged_at.is_none_or(|at| LOG_INTERVAL <= now - at) {
                     logged_at = Some(now);
-                    warn!(%error, n_open = gate.n_open(), "accepting pauses");
+                    warn!(listener = %gate.listener, %error, n_open = gate.n_open(), "accepting pauses");
                 }
                 tokio::select! {
                     () = stopped.as_mut() => return,

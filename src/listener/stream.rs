@@ -69,6 +69,7 @@ impl Stream {
 
     /// Closes the connection by a reset, so that a client which takes the end of the connection
     /// for the end of the body (RFC 9112, section 6.3) does not take a cut body for a whole one.
+    /// What was written and has not left yet is lost.
     pub fn abort(self) {
         // It fails only where there is no connection any more.
         let _ = self.socket().set_zero_linger();
@@ -130,5 +131,94 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustls::pki_types::ServerName;
+    use rustls::version::TLS13;
+    use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::TlsConnector;
+
+    use crate::listener::stream::{HandshakeError, Stream};
+    use crate::listener::tls::fixture::{Files, client, server};
+
+    const WITHIN: Duration = Duration::from_secs(10);
+
+    /// Two ends of a connection: the client's, and the one that was accepted.
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        (client.unwrap(), accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn bytes_pass_both_ways_through_tls() {
+        let files = Files::new();
+        let server = server(vec![files.pair("a", &["a.test"])]);
+        let (near, far) = connection().await;
+        let connector = TlsConnector::from(Arc::new(client(&[&TLS13], &["h2"])));
+        let name = ServerName::try_from("a.test").unwrap();
+        let (client, stream) = tokio::join!(
+            connector.connect(name, near),
+            Stream::handshake(far, server, WITHIN)
+        );
+        let (mut client, mut stream) = (client.unwrap(), stream.unwrap());
+        assert_eq!(stream.alpn(), Some(&b"h2"[..]));
+        assert!(stream.is_write_vectored());
+
+        client.write_all(b"ping").await.unwrap();
+        client.flush().await.unwrap();
+        let mut bytes = [0; 4];
+        stream.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"ping");
+
+        stream.write_all(b"pong").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut bytes = Vec::new();
+        // It ends well only after a close_notify (RFC 8446, section 6.1).
+        client.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(bytes, b"pong");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_speaks_no_tls_is_refused() {
+        let files = Files::new();
+        let server = server(vec![files.pair("a", &["a.test"])]);
+        let (mut near, far) = connection().await;
+        near.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let error = Stream::handshake(far, server, WITHIN).await.unwrap_err();
+        assert!(matches!(error, HandshakeError::Failed(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_not_waited_for() {
+        let files = Files::new();
+        let server = server(vec![files.pair("a", &["a.test"])]);
+        let (mut near, far) = connection().await;
+        let error = Stream::handshake(far, server, WITHIN).await.unwrap_err();
+        assert!(matches!(error, HandshakeError::TooSlow));
+        assert_eq!(near.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_aborted_connection_does_not_look_finished() {
+        let (mut near, far) = connection().await;
+        let mut stream = Stream::Plain(far);
+        assert_eq!(stream.alpn(), None);
+        stream.write_all(b"half").await.unwrap();
+        let mut bytes = [0; 4];
+        near.read_exact(&mut bytes).await.unwrap();
+        stream.abort();
+        let error = near.read(&mut bytes).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
 }

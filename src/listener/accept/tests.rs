@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, LocalSet, yield_now};
 use tokio::time::Instant;
@@ -17,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::listener::accept::{Gate, Pauses, Permit, accept, canonical, serve};
 use crate::listener::socket::{Bound, bind};
+
+/// How long a client waits before a test calls it forgotten.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is to be accepted: the number of a client, or an error.
 #[derive(Default)]
@@ -38,7 +42,7 @@ struct Fixture {
 impl Fixture {
     /// Starts a loop; only within a [`LocalSet`].
     fn start(limit: usize) -> Self {
-        Self::with_gate(Arc::new(Gate::new(limit)))
+        Self::with_gate(Arc::new(Gate::new("test".into(), limit)))
     }
 
     fn with_gate(gate: Arc<Gate>) -> Self {
@@ -132,7 +136,7 @@ async fn the_limit_holds_and_a_closed_connection_makes_room() {
 #[tokio::test(start_paused = true)]
 async fn a_place_that_is_freed_goes_to_whichever_worker_has_a_client() {
     let test = async {
-        let gate = Arc::new(Gate::new(1));
+        let gate = Arc::new(Gate::new("test".into(), 1));
         let (one, other) = (
             Fixture::with_gate(Arc::clone(&gate)),
             Fixture::with_gate(gate),
@@ -292,7 +296,7 @@ async fn clients_are_accepted_from_a_socket_and_counted_while_they_last() {
         let Bound { address, sockets } = local();
         let socket = sockets.into_iter().next().unwrap();
         let listener = TcpListener::from_std(socket).unwrap();
-        let gate = Arc::new(Gate::new(10));
+        let gate = Arc::new(Gate::new("test".into(), 10));
         let stop = CancellationToken::new();
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let accepting = accept(listener, Arc::clone(&gate), stop.clone(), {
@@ -323,7 +327,7 @@ async fn who_waits_in_the_backlog_is_still_served_when_accepting_stops() {
     let clients: Vec<_> = (0..3)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
-    let gate = Arc::new(Gate::new(2));
+    let gate = Arc::new(Gate::new("test".into(), 2));
     let stop = CancellationToken::new();
     stop.cancel();
     let mut let_in = Vec::new();
@@ -338,4 +342,55 @@ async fn who_waits_in_the_backlog_is_still_served_when_accepting_stops() {
         .collect();
     assert_eq!(peers, expected);
     assert_eq!(gate.n_open(), 2);
+}
+
+/// Serves each client of a socket one byte on a thread of its own, until stopped.
+fn worker(socket: std::net::TcpListener, gate: Arc<Gate>, stop: CancellationToken) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let listener = TcpListener::from_std(socket).unwrap();
+        accept(listener, gate, stop, |mut stream, _, permit| {
+            tokio::task::spawn_local(async move {
+                let _ = stream.write_all(b"x").await;
+                drop(stream);
+                drop(permit);
+            });
+        })
+        .await;
+    });
+}
+
+#[test]
+fn every_client_gets_through_a_narrow_gate_to_two_workers() {
+    let bound = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 2).unwrap();
+    let address = bound.address;
+    let gate = Arc::new(Gate::new("test".into(), 1));
+    let stop = CancellationToken::new();
+    std::thread::scope(|scope| {
+        for socket in bound.sockets {
+            let (gate, stop) = (Arc::clone(&gate), stop.clone());
+            scope.spawn(move || worker(socket, gate, stop));
+        }
+        let stop = stop.drop_guard();
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let mut client = TcpStream::connect(address).unwrap();
+                        client.set_read_timeout(Some(PATIENCE)).unwrap();
+                        client.read_exact(&mut [0]).unwrap();
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.join().unwrap();
+        }
+        drop(stop);
+    });
+    assert_eq!(gate.n_open(), 0);
+    assert!(gate.pauses().limit > 0);
 }

@@ -1,5 +1,8 @@
 //! One certificate with its key, read from its files and checked.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -6,6 +6,8 @@
 mod certificate;
 mod choice;
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;
 
 use std::io;
