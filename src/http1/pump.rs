@@ -21,6 +21,10 @@ use crate::message::{Framing, Limits};
 /// what a slow reader leaves behind is, too.
 const SMALL_READ_BYTES: usize = 64 * 1024;
 
+/// Bytes that become one frame for a receiver that is no stream: two frames of HTTP/2's default
+/// size, so that many streams share a connection fairly.
+const DECODE_BYTES: usize = 32 * 1024;
+
 /// How a body comes.
 #[derive(Debug)]
 pub enum Incoming {
@@ -217,6 +221,52 @@ impl Pump {
             } else {
                 self.window
             };
+        }
+    }
+
+    /// Moves bytes of a body into `out`, without framing, until there are some or the body ended;
+    /// for a receiver that is no stream. It has to be made for [`Outgoing::Raw`].
+    ///
+    /// # Errors
+    /// When the sender fails.
+    pub fn poll_decode<R: AsyncRead + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        from: &mut Connection<R>,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<(), PumpError>> {
+        while !self.ended && out.is_empty() {
+            if !from.inbox().is_empty() {
+                let used = self.encode(from.inbox(), out)?;
+                from.consume(used);
+                continue;
+            }
+            let read = ready!(poll_read(&mut from.stream, context, DECODE_BYTES, |_, bytes| {
+                if bytes.is_empty() {
+                    return self.end_of_stream().map(|()| Vec::new());
+                }
+                let used = self.encode(bytes, out)?;
+                Ok(bytes[used..].to_vec())
+            }))
+            .map_err(PumpError::Read)?;
+            from.keep(&read?);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Decodes bytes that are at hand into `out`; tells how many belong to the body.
+    ///
+    /// # Errors
+    /// When they are no such body.
+    pub fn decode(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, PumpError> {
+        self.encode(bytes, out)
+    }
+
+    /// The trailers of a body that came in chunks and was read: raw field lines.
+    pub fn trailers(&self) -> &[u8] {
+        match &self.incoming {
+            Incoming::Chunked(reader) if self.ended => reader.trailers(),
+            _ => &[],
         }
     }
 

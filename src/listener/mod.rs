@@ -28,12 +28,12 @@ use crate::http1::{Connection, Deadline, Scratch};
 use crate::message::{Body, Limits};
 use crate::telemetry::stats::ListenerStats;
 
-pub use accept::*;
+pub use accept::{Gate, Pauses, Permit, accept};
 pub use drain::Drain;
-pub use peer::*;
-pub use socket::*;
-pub use stream::*;
-pub use tls::*;
+pub use peer::{Client, ForwardedSource, Peer, TrustedProxies};
+pub use socket::{BindError, Bound, bind};
+pub use stream::{HandshakeError, Stream};
+pub use tls::{CertificatePair, Tickets, TlsError, TlsSettings, load as load_tls};
 pub use worker::{Command, Worker};
 
 /// How long what a client still sends after its answer is read and dropped, and how much of it, so

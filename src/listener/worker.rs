@@ -12,12 +12,11 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet, LocalSet};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::listener::drain::{Connections, Drain, Guard};
-use crate::listener::{Gate, Peer, Permit, Service, Settings, Stream, accept, connection, http2};
+use crate::listener::{Gate, HandshakeError, Peer, Permit, Service, Settings, Stream, accept, connection, http2};
 use crate::message::Scheme;
 use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
 
@@ -283,16 +282,14 @@ async fn serve<V: Service>(
     let stream = match &settings.tls {
         None => Stream::Plain(stream),
         Some(tls) => {
-            let handshake = Stream::handshake(stream, Arc::clone(tls));
-            match timeout(settings.timeouts.tls, handshake).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => {
+            match Stream::handshake(stream, Arc::clone(tls), settings.timeouts.tls).await {
+                Ok(stream) => stream,
+                Err(error) => {
                     debug!(peer = %from.address, %error, "no TLS handshake");
-                    shard.connection_rejected(RejectReason::Tls);
-                    return;
-                }
-                Err(_) => {
-                    shard.connection_rejected(RejectReason::Timeout);
+                    shard.connection_rejected(match error {
+                        HandshakeError::TooSlow => RejectReason::Timeout,
+                        HandshakeError::Failed(_) => RejectReason::Tls,
+                    });
                     return;
                 }
             }

@@ -93,9 +93,9 @@ impl<'e, 'c> Attempt<'e, 'c> {
     /// passed on with what came behind it.
     pub(crate) async fn respond(&mut self) -> Result<(), Failure> {
         self.client.deadline.set(if self.upload.is_done() {
-            self.target.timeouts.response
+            self.target.settings.response
         } else {
-            self.target.timeouts.body
+            self.target.settings.body
         });
         poll_fn(|context| self.poll_respond(context)).await
     }
@@ -168,11 +168,11 @@ impl<'e, 'c> Attempt<'e, 'c> {
         match result {
             Poll::Ready(()) => {
                 self.uploading = false;
-                self.client.deadline.set(self.target.timeouts.response);
+                self.client.deadline.set(self.target.settings.response);
             }
             Poll::Pending if self.upload.progress() != self.seen => {
                 self.seen = self.upload.progress();
-                self.client.deadline.set(self.target.timeouts.body);
+                self.client.deadline.set(self.target.settings.body);
             }
             Poll::Pending => {}
         }
@@ -192,13 +192,14 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 interim_sent,
                 ..
             } = self;
+            let identity = exchange.identity_cookie(target.identity);
             let scratch = exchange.scratch();
             let reply = Reply {
                 version: scratch.request.version,
                 // A request that is answered before it is through is not followed by another.
                 close: !scratch.request.keep_alive || !upload.is_read() || (client.last)(),
                 upgrade: target.upgrade,
-                identity: target.identity.as_deref(),
+                identity: identity.as_deref(),
                 sent: *interim_sent,
             };
             let to = &mut client.connection.stream;
@@ -219,7 +220,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                     self.close = close;
                     self.exchange.responded();
                     self.seen = 0;
-                    self.client.deadline.set(self.target.timeouts.body);
+                    self.client.deadline.set(self.target.settings.body);
                     return Poll::Ready(wrote.map_err(Trouble::Download));
                 }
                 Poll::Ready(Ok(None)) => return Poll::Ready(Err(Trouble::Closed)),
@@ -305,7 +306,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         let progress = self.download.progress() + self.upload.progress();
         if progress != self.seen {
             self.seen = progress;
-            self.client.deadline.set(self.target.timeouts.body);
+            self.client.deadline.set(self.target.settings.body);
         }
         if self.client.deadline.poll(context).is_ready() {
             return Poll::Ready(Err(if self.download.is_waiting_to_write() {

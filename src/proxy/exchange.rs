@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::http1::Scratch;
@@ -10,10 +11,13 @@ use crate::proxy::Error;
 use crate::proxy::error::Side;
 use crate::proxy::snapshot::{Local, Route, Variant};
 use crate::proxy::Inner;
+use crate::split::Identity;
 use crate::telemetry::access_log::Entry;
 use crate::telemetry::stats::{
     AttemptResult, Finished, Outcome, RetryCause, RetryResult, Selection, Shard, Source,
+    VariantStats,
 };
+use crate::upstream::LocalUpstream;
 
 /// Where a request was assigned to.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +116,35 @@ impl Exchange {
 
     fn variant(&self) -> Option<&Variant> {
         Some(&self.route()?.variants[self.assigned?.variant])
+    }
+
+    /// The upstream of the variant that serves.
+    pub(crate) fn upstream<'l>(&self, local: &'l Local) -> Option<&'l LocalUpstream> {
+        let assigned = self.assigned?;
+        let variant = &local.snapshot.routes[assigned.route].variants[assigned.served];
+        Some(local.upstream(variant.upstream, &self.worker.pools, self.worker.index))
+    }
+
+    /// Counts that another variant serves than the one that was chosen.
+    pub(crate) fn failed_over(&self, from: usize, to: usize) {
+        if let Some(route) = self.route() {
+            let (from, to) = (&route.variants[from].name, &route.variants[to].name);
+            route.stats.shard(self.worker.index).failover(from, to);
+        }
+    }
+
+    /// The Set-Cookie field's value that gives the client an identity.
+    pub(crate) fn identity_cookie(&self, identity: Option<Identity>) -> Option<Vec<u8>> {
+        let cookie = self.route()?.split.identity_cookie()?;
+        let mut value = Vec::new();
+        cookie.set_cookie(&identity?, self.from.scheme, &mut value);
+        Some(value)
+    }
+
+    /// Makes it a tunnel: from here on it keeps numbers only, and not the snapshot, which may be
+    /// replaced thousands of times while the tunnel lives.
+    pub(crate) fn become_tunnel(&mut self) -> Option<Arc<VariantStats>> {
+        Some(Arc::clone(&self.variant()?.stats))
     }
 
     /// The numbers of the variant that is charged.

@@ -7,14 +7,18 @@
 //! ends. This module knows no files, no TOML and no releases: it obeys a [`Snapshot`].
 
 mod answer;
+mod attempt;
 mod body;
 mod decide;
+mod dial;
 mod error;
 mod exchange;
 mod forward;
 mod headers;
+mod reply;
 mod snapshot;
 mod translate;
+mod trouble;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -36,7 +40,6 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::snapshot::Local;
 use crate::upstream::Pools;
 
-pub use decide::{Explained, explain};
 pub use error::{Error, Side};
 pub use snapshot::{Route, Snapshot, Variant};
 

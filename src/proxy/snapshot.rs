@@ -13,7 +13,7 @@ use crate::listener;
 use crate::route::Table;
 use crate::split::{Draw, Split};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::stats::VariantStats;
+use crate::telemetry::stats::{RouteStats, VariantStats};
 use crate::upstream::{LocalUpstream, Pools, Upstream};
 
 /// A branch of a route: where it leads and what is counted of it.
@@ -38,6 +38,8 @@ pub struct Route {
     pub draw: Arc<Draw>,
     /// Its variants.
     pub variants: Vec<Variant>,
+    /// Its numbers that belong to no variant.
+    pub stats: Arc<RouteStats>,
     /// True when the runner-up serves for a variant that is unavailable.
     pub failover: bool,
 }

@@ -16,6 +16,10 @@ pub(crate) enum Trouble {
     Read(ReadError),
     /// The upstream switched protocols, and nobody had asked for it.
     Unasked,
+    /// The upstream said nothing in time.
+    Silent,
+    /// The client's body did not come in time.
+    SlowClient,
 }
 
 impl Trouble {
@@ -24,7 +28,8 @@ impl Trouble {
         match self {
             Self::Upload(error) => !matches!(error, PumpError::Write(_)),
             Self::Download(error) => matches!(error, PumpError::Write(_)),
-            Self::Closed | Self::Read(_) | Self::Unasked => false,
+            Self::SlowClient => true,
+            Self::Closed | Self::Read(_) | Self::Unasked | Self::Silent => false,
         }
     }
 
@@ -43,6 +48,8 @@ impl Trouble {
             Self::Read(ReadError::Head(error)) => Error::UpstreamProtocol(Some(error)),
             Self::Read(error) => Error::UpstreamReset(Some(error)),
             Self::Unasked => Error::UpstreamProtocol(None),
+            Self::Silent => Error::ResponseTimeout,
+            Self::SlowClient => Error::ClientTimeout,
         }
     }
 }
