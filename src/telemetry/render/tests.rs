@@ -1,0 +1,1 @@
+//! The text is one that Prometheus reads.
