@@ -16,8 +16,11 @@ mod seam;
 mod secret;
 mod settings;
 mod sticky;
+#[cfg(test)]
+mod tests;
 mod unit;
 mod upstream;
+pub mod watch;
 
 pub use load::{Loaded, load, parse};
 pub use problem::{Problem, Problems};
