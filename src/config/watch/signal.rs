@@ -134,15 +134,15 @@ mod tests {
     use crate::config::watch::chain::Interest;
     use crate::config::watch::signal::{Seen, classify};
 
-    const NOTHING: Seen = Seen {
-        complete: false,
-        partial: false,
-        lost: BTreeSet::new(),
-    };
-    const PARTIAL: Seen = Seen {
-        partial: true,
-        ..NOTHING
-    };
+    /// What was seen: complete, partial.
+    fn seen(complete: bool, partial: bool) -> Seen {
+        Seen {
+            complete,
+            partial,
+            lost: BTreeSet::new(),
+        }
+    }
+
     #[track_caller]
     fn check(kind: EventKind, paths: &[&str], expected: Seen) {
         let interest = Interest {
@@ -157,37 +157,45 @@ mod tests {
     #[test]
     fn a_close_after_writing_is_complete() {
         let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        let complete = Seen {
-            complete: true,
-            ..NOTHING
-        };
-        check(close, &["/c/f"], complete);
-        check(close, &["/c/log"], NOTHING);
+        check(close, &["/c/f"], seen(true, false));
+        check(close, &["/c/log"], seen(false, false));
     }
 
     #[test]
     fn a_rename_is_complete_at_its_new_name() {
         let name = |mode| EventKind::Modify(ModifyKind::Name(mode));
-        let complete = Seen {
-            complete: true,
-            ..PARTIAL
-        };
-        check(name(RenameMode::To), &["/c/f"], complete);
-        check(name(RenameMode::Both), &["/c/tmp", "/c/f"], complete);
-        check(name(RenameMode::Both), &["/c/f", "/c/f~"], PARTIAL);
-        check(name(RenameMode::From), &["/c/f"], PARTIAL);
-        check(name(RenameMode::To), &["/c/other"], NOTHING);
+        check(name(RenameMode::To), &["/c/f"], seen(true, true));
+        check(
+            name(RenameMode::Both),
+            &["/c/tmp", "/c/f"],
+            seen(true, true),
+        );
+        check(
+            name(RenameMode::Both),
+            &["/c/f", "/c/f~"],
+            seen(false, true),
+        );
+        check(name(RenameMode::From), &["/c/f"], seen(false, true));
+        check(name(RenameMode::To), &["/c/other"], seen(false, false));
     }
 
     #[test]
     fn writes_and_removals_are_partial() {
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-        check(data, &["/c/f"], PARTIAL);
-        check(data, &["/c/log"], NOTHING);
+        check(data, &["/c/f"], seen(false, true));
+        check(data, &["/c/log"], seen(false, false));
         let metadata = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
-        check(metadata, &["/c/f"], PARTIAL);
-        check(EventKind::Create(CreateKind::File), &["/c/f"], PARTIAL);
-        check(EventKind::Remove(RemoveKind::File), &["/c/f"], PARTIAL);
+        check(metadata, &["/c/f"], seen(false, true));
+        check(
+            EventKind::Create(CreateKind::File),
+            &["/c/f"],
+            seen(false, true),
+        );
+        check(
+            EventKind::Remove(RemoveKind::File),
+            &["/c/f"],
+            seen(false, true),
+        );
     }
 
     #[test]
@@ -195,7 +203,7 @@ mod tests {
         check(
             EventKind::Access(AccessKind::Open(AccessMode::Any)),
             &["/c/f"],
-            NOTHING,
+            seen(false, false),
         );
     }
 
@@ -205,7 +213,7 @@ mod tests {
         for kind in [EventKind::Remove(RemoveKind::Folder), from] {
             let lost = Seen {
                 lost: BTreeSet::from([PathBuf::from("/c")]),
-                ..PARTIAL
+                ..seen(false, true)
             };
             check(kind, &["/c"], lost);
         }
@@ -214,6 +222,6 @@ mod tests {
     #[test]
     fn an_overflow_may_hide_anything() {
         let event = Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        assert_eq!(classify(&event, &Interest::default()), PARTIAL);
+        assert_eq!(classify(&event, &Interest::default()), seen(false, true));
     }
 }
