@@ -10,11 +10,12 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::config::route::RouteConfig;
-use crate::config::seam::{FieldSpec, Key, MatchSpec, PathSpec, State, Sticky, ValueSpec};
+use crate::config::seam::{Key, State, Sticky};
 use crate::config::settings::{
     AccessLogOutput, AdminConfig, Config, ListenerConfig, Protocol, UpstreamConfig,
 };
 use crate::config::unit::{write_duration, write_size};
+use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
@@ -107,14 +108,22 @@ fn listener(listener: &ListenerConfig) -> Value {
                 ("streams", has_http2.then_some(listener.max_streams).into()),
             ]),
         ),
-        ("trusted_proxies", listener.trusted_proxies.iter().map(ToString::to_string).collect()),
+        (
+            "trusted_proxies",
+            listener
+                .trusted_proxies
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        ),
         ("forwarded", json!(listener.forwarded.name())),
         (
             "tls",
             listener.tls.as_ref().map_or(Value::Null, |tls| {
-                let certificates = tls.certificates.iter().map(|files| {
-                    json!({ "cert": path(&files.cert), "key": path(&files.key) })
-                });
+                let certificates = tls
+                    .certificates
+                    .iter()
+                    .map(|files| json!({ "cert": path(&files.cert), "key": path(&files.key) }));
                 json!({ "certificates": certificates.collect::<Value>() })
             }),
         ),

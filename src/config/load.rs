@@ -1,9 +1,7 @@
 //! From a file to a configuration: read, check, look for the files that it names.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
@@ -13,11 +11,11 @@ use toml::de::DeTable;
 use crate::config::listener::NamedFile;
 use crate::config::problem::{Lines, Problem, Problems};
 use crate::config::process;
-use crate::config::reader::{Document, Table};
+use crate::config::reader::Document;
 use crate::config::secret::Secret;
-use crate::config::settings::{Config, ListenerConfig};
+use crate::config::sections;
+use crate::config::settings::{AdminConfig, Config};
 use crate::config::unit::write_size;
-use crate::config::{listener, route, upstream};
 
 /// The largest file that is read, in bytes: a configuration of 10 000 routes is a fifth of it, and
 /// a path that leads to a device ends here.
@@ -61,14 +59,14 @@ pub fn parse(text: String, path: &Path) -> Result<Loaded, Problems> {
     let mut hash = Sha256::new();
     hash.update(Sha256::digest(&text));
     let mut files = vec![path.to_path_buf()];
-    let config = check(&text, path, |document_files, config| {
-        for (value, path) in document_files {
+    let config = check(&text, path, |named, admin| {
+        for (value, path) in named {
             match read_file(&path) {
                 Ok(bytes) => {
                     hash.update(Sha256::digest(&bytes));
-                    if config.admin.token_file.as_ref() == Some(&path) {
+                    if admin.token_file.as_ref() == Some(&path) {
                         match token_in(&bytes) {
-                            Some(token) => config.admin.token = Some(token),
+                            Some(token) => admin.token = Some(token),
                             None => value.refuse(format!(
                                 "in {}, {}",
                                 path.display(),
@@ -95,11 +93,11 @@ pub fn parse(text: String, path: &Path) -> Result<Loaded, Problems> {
     })
 }
 
-/// Reads and checks a text; `look` is given the files that it names and may record problems.
+/// Reads and checks a text; `look` is given the files that it names, and may record problems.
 pub(crate) fn check(
     text: &str,
     path: &Path,
-    look: impl for<'d> FnOnce(Vec<NamedFile<'d>>, &mut Config),
+    look: impl for<'d> FnOnce(Vec<NamedFile<'d>>, &mut AdminConfig),
 ) -> Result<Config, Problems> {
     let document = Document::new(path, text);
     let (entries, errors) = DeTable::parse_recoverable(text);
@@ -108,93 +106,19 @@ pub(crate) fn check(
         document.problem(at, "", error.message());
     }
     // Beside a syntax error, what could be read may not be what was meant.
-    let config = errors.is_empty().then(|| {
-        document.root(entries.get_ref(), |root| {
-            let mut files = Vec::new();
-            let mut config = sections(root, &mut files);
-            look(files, &mut config);
-            config
-        })
-    });
+    let config = if errors.is_empty() {
+        document.root(entries.get_ref(), |root| sections::read(root, look))
+    } else {
+        None
+    };
     match (Problems::new(document.into_problems()), config) {
         (None, Some(config)) => Ok(config),
         (Some(problems), _) => Err(problems),
         (None, None) => Err(Problems::of_file(
             path.to_path_buf(),
-            String::from("is not TOML"),
+            String::from("cannot be understood"),
         )),
     }
-}
-
-/// Reads all sections; what has problems is left out or has its default.
-fn sections<'d>(root: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Config {
-    let runtime = process::runtime(root);
-    let listeners = listeners(root, files);
-    let mut known_upstreams = BTreeSet::new();
-    let mut upstreams = BTreeMap::new();
-    if let Some(value) = root.optional("upstream") {
-        // An upstream with problems is no unknown upstream.
-        value.entries(|name, _| known_upstreams.insert(name).then_some(()));
-        upstreams = value
-            .names(|_, value| upstream::read(value))
-            .into_iter()
-            .map(|(name, upstream)| (name.to_owned(), upstream))
-            .collect();
-    }
-    let mut routes = BTreeMap::new();
-    if let Some(value) = root.optional("route") {
-        routes = value
-            .names(|name, value| route::read(name, value, &known_upstreams))
-            .into_iter()
-            .map(|(name, route)| (name.to_owned(), route))
-            .collect();
-    }
-    let shutdown = process::shutdown(root);
-    let access_log = process::access_log(root);
-    let admin = process::admin(root, files);
-    let metrics = process::metrics(root);
-    Config {
-        runtime,
-        listeners,
-        upstreams,
-        routes,
-        shutdown,
-        access_log,
-        admin,
-        metrics,
-    }
-}
-
-fn listeners<'d>(
-    root: &mut Table<'d>,
-    files: &mut Vec<NamedFile<'d>>,
-) -> BTreeMap<String, ListenerConfig> {
-    let Some(value) = root.required("listener", "at least one [listener.NAME]") else {
-        return BTreeMap::new();
-    };
-    let mut addresses: BTreeMap<SocketAddr, &str> = BTreeMap::new();
-    let mut n_listeners = 0;
-    let listeners: BTreeMap<String, ListenerConfig> = value
-        .names(|name, value| {
-            n_listeners += 1;
-            let listener = listener::read(value, files)?;
-            if listener.address.port() != 0
-                && let Some(other) = addresses.insert(listener.address, name)
-            {
-                value.refuse_key(format!(
-                    "{} is the address of listener {other} already",
-                    listener.address
-                ));
-            }
-            Some(listener)
-        })
-        .into_iter()
-        .map(|(name, listener)| (name.to_owned(), listener))
-        .collect();
-    if value.is_table() && n_listeners == 0 {
-        value.refuse_key("empty; at least one [listener.NAME] belongs here");
-    }
-    listeners
 }
 
 /// Reads a file of a size that a configuration may have.

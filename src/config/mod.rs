@@ -15,6 +15,7 @@ mod reader;
 mod route;
 mod seam;
 mod secret;
+mod sections;
 mod settings;
 mod sticky;
 #[cfg(test)]

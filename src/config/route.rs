@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::config::matching;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
-use crate::config::seam::{MatchSpec, SplitSpec, State, VariantSpec};
+use crate::config::seam::{SplitSpec, State, VariantSpec};
 use crate::config::sticky;
+use crate::route::{Match, MatchSpec};
 
 /// The largest weight: a share of one in a million is fine enough, and sums stay exact.
 const MAX_WEIGHT: u64 = 1_000_000;
@@ -18,6 +19,8 @@ pub const ONLY_VARIANT: &str = "default";
 pub struct RouteConfig {
     /// What it catches, as written.
     pub match_spec: MatchSpec,
+    /// What it catches, checked.
+    pub matched: Match,
     /// How it divides what it catches, as written; a route without a split has one variant,
     /// [`ONLY_VARIANT`].
     pub split_spec: SplitSpec,
@@ -67,7 +70,7 @@ fn route(
 ) -> Option<RouteConfig> {
     let matched = match table.optional("match") {
         Some(value) => matching::read(&value),
-        None => Some(MatchSpec::default()),
+        None => matching::anything(),
     };
     let upstream = table.optional("upstream");
     let split = table.optional("split");
@@ -76,9 +79,11 @@ fn route(
             for key in ["sticky", "force", "salt", "on_unavailable"] {
                 table.refuse_key(key, "has no effect on a route without a split");
             }
-            let upstream = upstream_name(&upstream, known_upstreams)?;
+            let upstream = upstream_name(&upstream, known_upstreams);
+            let (match_spec, matched) = matched?;
             Some(RouteConfig {
-                match_spec: matched?,
+                match_spec,
+                matched,
                 split_spec: SplitSpec {
                     salt: name.to_owned(),
                     variants: vec![VariantSpec {
@@ -89,7 +94,7 @@ fn route(
                     sticky: None,
                     force: None,
                 },
-                upstreams: vec![upstream],
+                upstreams: vec![upstream?],
                 on_unavailable: OnUnavailable::default(),
                 has_split: false,
             })
@@ -117,8 +122,10 @@ fn route(
                 Some(Some(sticky::read_force(value)?))
             });
             let (variants, upstreams) = variants?;
+            let (match_spec, matched) = matched?;
             Some(RouteConfig {
-                match_spec: matched?,
+                match_spec,
+                matched,
                 split_spec: SplitSpec {
                     salt,
                     variants,

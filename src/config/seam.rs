@@ -1,54 +1,6 @@
-//! What routes and splits are, as written.
+//! What splits are, as written.
 
 use std::time::Duration;
-
-/// What a route catches, as written.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct MatchSpec {
-    /// Hosts; none means any.
-    pub hosts: Vec<String>,
-    /// The paths; none means any.
-    pub path: Option<PathSpec>,
-    /// The methods; none means any.
-    pub methods: Vec<String>,
-    /// What headers must be.
-    pub headers: Vec<FieldSpec>,
-    /// What query parameters must be.
-    pub query: Vec<FieldSpec>,
-}
-
-/// Which paths a route takes, as written.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum PathSpec {
-    /// This path and no other.
-    Exact(String),
-    /// This path and all below it, by whole segments.
-    Prefix(String),
-    /// Every path that this regular expression matches.
-    Regex(String),
-}
-
-/// What a header or query parameter must be, as written.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct FieldSpec {
-    /// Its name.
-    pub name: String,
-    /// What its value must be.
-    pub value: ValueSpec,
-}
-
-/// What a value must be, as written.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ValueSpec {
-    /// Exactly this text.
-    Exact(String),
-    /// There is one.
-    Present,
-    /// There is none.
-    Absent,
-    /// This regular expression matches it.
-    Regex(String),
-}
 
 /// How a route's requests are divided.
 #[derive(Clone, Debug, Eq, PartialEq)]

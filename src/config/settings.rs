@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::message::Limits;
+use crate::route::Table;
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -23,8 +25,10 @@ pub struct Config {
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// The named sets of endpoints.
     pub upstreams: BTreeMap<String, UpstreamConfig>,
-    /// The rules that catch requests; no two of them tie.
+    /// The rules that catch requests.
     pub routes: BTreeMap<String, RouteConfig>,
+    /// Which of the routes catches a request: its place in the order of `routes`.
+    pub table: Arc<Table<usize>>,
     /// How the process ends.
     pub shutdown: ShutdownConfig,
     /// What is written about each request.
