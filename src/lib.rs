@@ -19,10 +19,10 @@ pub mod proxy;
 pub mod upstream;
 
 // ── control plane ────────────────────────────────────────────────────────────────────────────
-pub mod config;
-pub mod control;
+// pub mod config;
+// pub mod control;
 
 // ── faces ────────────────────────────────────────────────────────────────────────────────────
-pub mod admin;
-pub mod app;
-pub mod cli;
+// pub mod admin;
+// pub mod app;
+// pub mod cli;

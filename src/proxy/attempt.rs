@@ -61,7 +61,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         target: &'e Target,
         lease: Lease,
     ) -> Self {
-        let framing = exchange.scratch().request.framing;
+        let framing = exchange.request().framing;
         let limits = &client.settings.limits;
         let outgoing = match framing {
             Framing::Chunked => Outgoing::Chunked,
@@ -248,8 +248,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
     }
 
     /// True when the response turned the connection into a tunnel.
-    pub(crate) fn is_tunnel(&mut self) -> bool {
-        self.exchange.scratch().response.status == 101
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.exchange.response().status == 101
     }
 
     /// Passes on the rest of the response, and of the request while the response lasts.
@@ -259,8 +259,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
         match outcome {
             Ok(()) => self.succeed(),
             Err(error) => {
-                self.give_up(&error);
-                self.exchange.failed(error);
+                let exchange = self.give_up(&error);
+                exchange.failed(error);
                 After::Close
             }
         }
@@ -319,11 +319,11 @@ impl<'e, 'c> Attempt<'e, 'c> {
     }
 
     /// The response is through: both connections go on, if they can.
-    fn succeed(mut self) -> After {
+    fn succeed(self) -> After {
         self.exchange.completed();
         self.client.connection.consume(self.held);
         let sent = self.upload.is_done();
-        let response = &self.exchange.scratch().response;
+        let response = self.exchange.response();
         if sent && response.keep_alive && response.framing != Framing::UntilClose {
             self.lease.give_back();
         } else if sent {
@@ -344,7 +344,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
     }
 
     /// Ends an attempt that failed for good.
-    pub(crate) fn give_up(mut self, error: &Error) {
+    pub(crate) fn give_up(mut self, error: &Error) -> &'e mut Exchange {
         self.note_bytes();
         self.lease.close(match error {
             Error::ClientClosed | Error::ClientTimeout | Error::BodyTooLarge => {
@@ -352,6 +352,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             }
             _ => CloseReason::Error,
         });
+        self.exchange
     }
 
     /// Ends an attempt on a connection that turned out to be closed.
@@ -376,7 +377,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             if self.upload.written() == 0 {
                 return Failure::Stale(RetryCause::Unsent);
             }
-            if is_idempotent(self.exchange.scratch().request.method()) {
+            if is_idempotent(self.exchange.request().method()) {
                 return Failure::Stale(RetryCause::Reset);
             }
         }

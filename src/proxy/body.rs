@@ -256,7 +256,7 @@ impl Download {
 
 /// Gives a connection back after a whole response, if it can be used again.
 pub(crate) fn release(lease: Lease, exchange: &mut Exchange, upload: &Upload) {
-    let response = &exchange.scratch().response;
+    let response = exchange.response();
     if !upload.is_done() {
         lease.close(CloseReason::Abandoned);
     } else if response.keep_alive && response.framing != Framing::UntilClose {

@@ -1,5 +1,6 @@
 //! Deciding: from a request's head to the upstream that it goes to, and what is done to it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::listener::Settings;
@@ -29,6 +30,8 @@ pub(crate) struct Target {
     pub(crate) upgrade: bool,
     /// The identity that the client is given.
     pub(crate) identity: Option<Identity>,
+    /// The bits that it was made of.
+    fresh: u128,
     /// True when another variant may serve if the assigned one turns out to be unavailable.
     pub(crate) failover: bool,
 }
@@ -38,7 +41,7 @@ pub(crate) struct Target {
 /// # Errors
 /// When it goes nowhere.
 pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Decision, Error> {
-    let request = &exchange.scratch().request;
+    let request = exchange.request();
     match request.method() {
         b"CONNECT" | b"TRACE" => return Err(Error::MethodNotAllowed),
         b"OPTIONS" if request.path() == b"*" => return Ok(Decision::Options),
@@ -51,11 +54,15 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         return Err(Error::BodyTooLarge);
     }
     let upgrade = headers::asks_for_websocket(request);
-    let local = Rc::clone(&exchange.local);
+    let local = exchange.local();
     let snapshot = &local.snapshot;
     let &index = snapshot.table.find(request).ok_or(Error::NoRoute)?;
     let route = &snapshot.routes[index];
-    let assignment = assign(exchange, &local, route, fresh_identity);
+    let fresh = Cell::new(0);
+    let assignment = assign(exchange, &local, route, || {
+        fresh.set(fresh_identity());
+        fresh.get()
+    });
     let served = assignment
         .served
         .filter(|_| route.failover || !assignment.failover);
@@ -78,6 +85,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         settings: settings_of(&local, route, served),
         upgrade,
         identity: assignment.issue_identity,
+        fresh: fresh.get(),
         failover: route.failover && assignment.reason != Reason::Forced,
     }))
 }
@@ -88,11 +96,9 @@ pub(crate) fn reassign(exchange: &mut Exchange, target: &mut Target) -> bool {
     let Some(assigned) = exchange.assigned else {
         return false;
     };
-    let local = Rc::clone(&exchange.local);
+    let local = exchange.local();
     let route = &local.snapshot.routes[assigned.route];
-    let identity = target.identity;
-    let same = || identity.map_or(0, |identity| identity.bits());
-    let assignment = assign(exchange, &local, route, same);
+    let assignment = assign(exchange, &local, route, || target.fresh);
     let Some(served) = assignment.served.filter(|&to| to != assigned.served) else {
         return false;
     };
@@ -110,14 +116,14 @@ fn settings_of(local: &Local, route: &Route, variant: usize) -> upstream::Settin
 
 /// Assigns the request to a variant, as things are now.
 fn assign(
-    exchange: &mut Exchange,
+    exchange: &Exchange,
     local: &Local,
     route: &Route,
     fresh: impl FnOnce() -> u128,
 ) -> Assignment {
     let worker = Rc::clone(&exchange.worker);
     let client = exchange.client.address;
-    let request = &exchange.scratch().request;
+    let request = exchange.request();
     route
         .split
         .assign(request, client, &route.draw, worker.index, fresh, |variant| {

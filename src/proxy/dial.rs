@@ -53,7 +53,7 @@ impl Dial {
     /// When none can be had.
     pub(crate) async fn connect(&mut self, exchange: &mut Exchange) -> Result<Lease, Error> {
         loop {
-            let local = Rc::clone(&exchange.local);
+            let local = exchange.local();
             let Some(upstream) = exchange.upstream(&local) else {
                 return Err(Error::Unavailable);
             };

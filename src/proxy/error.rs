@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::http1::codec::HeadError;
 use crate::http1::{PumpError, ReadError};
-use crate::telemetry::ErrorReason;
+use crate::telemetry::stats::ErrorReason;
 use crate::upstream::ConnectError;
 
 /// Whose fault it is. Only the upstream's counts against a variant.

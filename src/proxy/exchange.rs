@@ -5,16 +5,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::http1::Scratch;
+use crate::message::{RequestHead, ResponseHead};
 use crate::listener::{Client, Peer};
 use crate::proxy::Error;
 use crate::proxy::error::Side;
-use crate::proxy::snapshot::{Local, Route, Variant};
+use crate::proxy::snapshot::{Local, Route};
 use crate::proxy::Inner;
 use crate::split::Identity;
-use crate::telemetry::access_log::Entry;
+use crate::telemetry::access_log::{AccessLog, Entry};
 use crate::telemetry::stats::{
-    AttemptResult, Finished, Outcome, RetryCause, RetryResult, Selection, Shard, Source,
+    AttemptResult, ErrorReason, Finished, Outcome, RetryCause, RetryResult, Selection, Shard, Source,
     VariantStats,
 };
 use crate::upstream::LocalUpstream;
@@ -32,10 +35,22 @@ pub(crate) struct Assigned {
     pub(crate) selection: Selection,
 }
 
+/// What a tunnel keeps of the snapshot.
+struct Tunnelled {
+    route: Arc<str>,
+    variant: Arc<str>,
+    served: Arc<str>,
+    stats: Arc<VariantStats>,
+    generation: u64,
+    access_log: Option<Arc<AccessLog>>,
+}
+
 /// One request with its response, from its head to the last byte.
 pub(crate) struct Exchange {
     pub(crate) worker: Rc<Inner>,
-    pub(crate) local: Rc<Local>,
+    /// `None` once it is a tunnel.
+    local: Option<Rc<Local>>,
+    tunnel: Option<Tunnelled>,
     pub(crate) from: Rc<Peer>,
     /// Both heads; `None` only while it ends.
     scratch: Option<Box<Scratch>>,
@@ -68,7 +83,8 @@ impl Exchange {
     ) -> Self {
         Self {
             worker: Rc::clone(worker),
-            local,
+            local: Some(local),
+            tunnel: None,
             from: Rc::clone(from),
             scratch: Some(scratch),
             client,
@@ -96,9 +112,29 @@ impl Exchange {
             .expect("an exchange has its heads until it ends")
     }
 
-    /// When it began.
-    pub(crate) fn started(&self) -> Instant {
-        self.started
+    /// The request's head as it came.
+    pub(crate) fn request(&self) -> &RequestHead {
+        &self.heads().request
+    }
+
+    /// The response's head as it came.
+    pub(crate) fn response(&self) -> &ResponseHead {
+        &self.heads().response
+    }
+
+    fn heads(&self) -> &Scratch {
+        self.scratch
+            .as_ref()
+            .expect("an exchange has its heads until it ends")
+    }
+
+    /// The snapshot that it obeys, as its worker sees it.
+    pub(crate) fn local(&self) -> Rc<Local> {
+        Rc::clone(
+            self.local
+                .as_ref()
+                .expect("an exchange has its snapshot until it is a tunnel"),
+        )
     }
 
     /// Notes where the request is assigned to; from now on it is in flight there.
@@ -111,11 +147,14 @@ impl Exchange {
 
     /// The route, once it is assigned.
     pub(crate) fn route(&self) -> Option<&Route> {
-        Some(&self.local.snapshot.routes[self.assigned?.route])
+        Some(&self.local.as_ref()?.snapshot.routes[self.assigned?.route])
     }
 
-    fn variant(&self) -> Option<&Variant> {
-        Some(&self.route()?.variants[self.assigned?.variant])
+    fn stats(&self) -> Option<&Arc<VariantStats>> {
+        if let Some(tunnel) = &self.tunnel {
+            return Some(&tunnel.stats);
+        }
+        Some(&self.route()?.variants[self.assigned?.variant].stats)
     }
 
     /// The upstream of the variant that serves.
@@ -144,12 +183,25 @@ impl Exchange {
     /// Makes it a tunnel: from here on it keeps numbers only, and not the snapshot, which may be
     /// replaced thousands of times while the tunnel lives.
     pub(crate) fn become_tunnel(&mut self) -> Option<Arc<VariantStats>> {
-        Some(Arc::clone(&self.variant()?.stats))
+        let (local, assigned) = (self.local.as_ref()?, self.assigned?);
+        let route = &local.snapshot.routes[assigned.route];
+        let variant = |index: usize| &route.variants[index];
+        let stats = Arc::clone(&variant(assigned.variant).stats);
+        self.tunnel = Some(Tunnelled {
+            route: Arc::clone(&route.name),
+            variant: Arc::clone(&variant(assigned.variant).name),
+            served: Arc::clone(&variant(assigned.served).name),
+            stats: Arc::clone(&stats),
+            generation: local.snapshot.generation,
+            access_log: local.snapshot.access_log.clone(),
+        });
+        self.local = None;
+        Some(stats)
     }
 
     /// The numbers of the variant that is charged.
     pub(crate) fn shard(&self) -> Option<&Shard> {
-        Some(self.variant()?.stats.shard(self.worker.index))
+        Some(self.stats()?.shard(self.worker.index))
     }
 
     /// Notes that a connection for the next attempt is there.
@@ -176,7 +228,7 @@ impl Exchange {
     /// Notes that the upstream's final head has come.
     pub(crate) fn responded(&mut self) {
         self.response_headers = self.sent.map(|sent| sent.elapsed());
-        self.status = Some(self.scratch().response.status);
+        self.status = Some(self.response().status);
         self.source = Source::Upstream;
         self.attempt_ended(AttemptResult::Success);
     }
@@ -285,39 +337,74 @@ impl Drop for Exchange {
                     });
                 }
             }
-            None => self.local.unrouted(&self.from.listener, self.worker.index, status),
+            None => self
+                .local()
+                .unrouted(&self.from.listener, self.worker.index, status),
         }
-        if let Some(log) = &self.local.snapshot.access_log {
-            let request = &scratch.request;
-            let variant_of = |index: usize| self.route().map(|route| &*route.variants[index].name);
-            log.record(&Entry {
-                time: SystemTime::now(),
-                listener: &self.from.listener,
-                route: self.route().map(|route| &*route.name),
-                variant: self.assigned.and_then(|to| variant_of(to.variant)),
-                served_variant: self.assigned.and_then(|to| variant_of(to.served)),
-                selection: self.assigned.map(|to| to.selection),
-                method: request.method(),
-                host: request.authority(),
-                path: request.path(),
-                referer: request.field(b"referer"),
-                user_agent: request.field(b"user-agent"),
-                status,
-                source: self.source,
-                reason,
-                bytes_in: self.request_bytes,
-                bytes_out: self.response_bytes,
-                duration,
-                ttfb: self.response_headers,
-                upstream_connect: self.connected_in,
-                attempts: self.n_attempts,
-                endpoint: self.endpoint,
-                client: self.client.address,
-                protocol: request.version,
-                generation: self.local.snapshot.generation,
-            });
-        }
+        self.log(status, duration, reason, &scratch.request);
         scratch.response.clear();
         scratch.give();
+    }
+}
+
+impl Exchange {
+    /// A hash of the key that the client is known by, so that its lines can be found together
+    /// without telling who it is.
+    fn key_hash(&self, request: &RequestHead) -> Option<u64> {
+        let key = self.route()?.split.key(request, self.client.address)?;
+        Some(xxh3_64(key.as_bytes()))
+    }
+
+    fn log(
+        &self,
+        status: u16,
+        duration: Duration,
+        reason: Option<ErrorReason>,
+        request: &RequestHead,
+    ) {
+        let (access_log, generation) = match (&self.tunnel, &self.local) {
+            (Some(tunnel), _) => (&tunnel.access_log, tunnel.generation),
+            (None, Some(local)) => (&local.snapshot.access_log, local.snapshot.generation),
+            (None, None) => return,
+        };
+        let Some(access_log) = access_log else {
+            return;
+        };
+        let names = match (&self.tunnel, self.route().zip(self.assigned)) {
+            (Some(tunnel), _) => Some((&tunnel.route, &tunnel.variant, &tunnel.served)),
+            (None, Some((route, assigned))) => Some((
+                &route.name,
+                &route.variants[assigned.variant].name,
+                &route.variants[assigned.served].name,
+            )),
+            (None, None) => None,
+        };
+        access_log.record(&Entry {
+            at: SystemTime::now(),
+            listener: &self.from.listener,
+            route: names.map(|(route, _, _)| &**route),
+            variant: names.map(|(_, variant, _)| &**variant),
+            served_variant: names.map(|(_, _, served)| &**served),
+            selection: self.assigned.map(|to| to.selection),
+            key_hash: self.key_hash(request),
+            method: request.method(),
+            host: request.authority(),
+            path: request.path(),
+            referer: request.field(b"referer"),
+            user_agent: request.field(b"user-agent"),
+            status,
+            source: self.source,
+            reason,
+            bytes_in: self.request_bytes,
+            bytes_out: self.response_bytes,
+            duration,
+            response_headers: self.response_headers,
+            upstream_connect: self.connected_in,
+            attempts: self.n_attempts,
+            endpoint: self.endpoint,
+            client_ip: self.client.address,
+            protocol: request.version,
+            generation,
+        });
     }
 }

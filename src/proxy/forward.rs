@@ -74,7 +74,7 @@ pub(crate) async fn answer(
         exchange.failed(error);
         return After::Close;
     }
-    let request = &exchange.scratch().request;
+    let request = exchange.request();
     let answer = Answer::new(&error, Some(request));
     // A body that was not read stands between this request and the next: the connection ends.
     let unread = !matches!(request.framing, Framing::None | Framing::Length(0));
@@ -105,7 +105,7 @@ pub(crate) async fn answer(
 
 /// Answers `OPTIONS *`, which asks the proxy itself.
 async fn options(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
-    let request = &exchange.scratch().request;
+    let request = exchange.request();
     let close = !request.keep_alive
         || (client.last)()
         || !matches!(request.framing, Framing::None | Framing::Length(0));
@@ -130,7 +130,9 @@ async fn tunnel(attempt: Attempt<'_, '_>) -> After {
     let idle = client.settings.timeouts.tunnel;
     let upstream = lease.lend();
     // A tunnel lives for hours: it keeps its numbers and its connections, not the snapshot.
-    let stats = exchange.become_tunnel();
+    let Some(stats) = exchange.become_tunnel() else {
+        return After::Close;
+    };
     let counted = Counted::new(stats, exchange.worker.index, lease);
     let tunnel = Tunnel::new(client.connection, upstream);
     let (end, up, down) = tunnel.run(idle).await;

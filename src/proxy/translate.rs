@@ -116,7 +116,7 @@ pub(crate) async fn exchange(
         }
         Err(error) => return Err((exchange, error)),
     };
-    let framing = exchange.scratch().request.framing;
+    let framing = exchange.request().framing;
     let limit = settings.limits.body_bytes;
     let mut body = Some(body);
     let mut dial = Dial::new(target);
@@ -156,8 +156,8 @@ pub(crate) async fn exchange(
 
 /// Makes the own answer to an exchange that failed.
 pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
-    let answer = Answer::new(&error, Some(&exchange.scratch().request));
-    let head_only = exchange.scratch().request.method() == b"HEAD";
+    let answer = Answer::new(&error, Some(exchange.request()));
+    let head_only = exchange.request().method() == b"HEAD";
     exchange.answered(answer.status());
     exchange.failed(error);
     exchange.completed();
@@ -257,13 +257,13 @@ impl Call {
         if self.upload.written() == 0 {
             return Some(RetryCause::Unsent);
         }
-        is_idempotent(self.exchange.scratch().request.method()).then_some(RetryCause::Reset)
+        is_idempotent(self.exchange.request().method()).then_some(RetryCause::Reset)
     }
 
     /// The response, once its head is there.
     fn into_response(mut self, target: &Target) -> Response<Body> {
         let cookie = self.exchange.identity_cookie(target.identity);
-        let head = &self.exchange.scratch().response;
+        let head = self.exchange.response();
         let mut response = Response::new(Body::Empty);
         write_head(head, &mut response);
         if let Some(cookie) = cookie.filter(|_| !headers::is_shared(head))
