@@ -19,8 +19,8 @@ pub mod proxy;
 pub mod upstream;
 
 // ── control plane ────────────────────────────────────────────────────────────────────────────
-// pub mod config;
-// pub mod control;
+pub mod config;
+pub mod control;
 
 // ── faces ────────────────────────────────────────────────────────────────────────────────────
 // pub mod admin;

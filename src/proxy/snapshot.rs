@@ -52,7 +52,7 @@ pub struct Snapshot {
     /// The settings of each listener.
     pub listeners: BTreeMap<Arc<str>, Arc<listener::Settings>>,
     /// Which route catches a request, by its place in `routes`.
-    pub table: Table<usize>,
+    pub table: Arc<Table<usize>>,
     /// The routes.
     pub routes: Vec<Route>,
     /// The upstreams.
