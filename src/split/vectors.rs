@@ -84,9 +84,9 @@ fn render() -> String {
         let seed = format!("{:016x}", split.seed);
         let start = if n == 0 { "" } else { ",\n" };
         let (salt, seed, weights) = (json!(salt), json!(seed), json!(weights));
-        write!(
+        writeln!(
             out,
-            "{start}{{\"salt\": {salt}, \"seed\": {seed}, \"weights\": {weights}, \"keys\": [\n"
+            "{start}{{\"salt\": {salt}, \"seed\": {seed}, \"weights\": {weights}, \"keys\": ["
         )
         .unwrap();
         lines(
