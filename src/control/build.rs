@@ -124,7 +124,7 @@ impl Builder {
                             key: files.key.clone(),
                         })
                         .collect(),
-                    h2: speaks(config::Protocol::H2),
+                    h2: speaks(config::Protocol::Http2),
                     http1: speaks(config::Protocol::Http1),
                 };
                 Some(load_tls(&settings, &self.tickets).map_err(|error| with_causes(&error))?)
