@@ -83,14 +83,14 @@ fn identity_cookie(value: &Value<'_>) -> Option<Option<IdentityCookie>> {
     }
     value
         .table(|table| {
-            let name = name(table, "name", "the name of a cookie")?;
-            let mut max_age = None;
+            let name = name(table, "name", "the name of a cookie");
+            let mut max_age = Some(None);
             if let Some(value) = table.optional("max_age") {
-                max_age = Some(seconds(&value)?);
+                max_age = seconds(&value).map(Some);
             }
             Some(IdentityCookie {
-                name: name.unwrap_or_else(|| IDENTITY_COOKIE.to_owned()),
-                max_age,
+                name: name?.unwrap_or_else(|| IDENTITY_COOKIE.to_owned()),
+                max_age: max_age?,
             })
         })?
         .map(Some)
