@@ -109,7 +109,7 @@ fn collect(path: &str, table: &DeTable<'_>, keys: &mut BTreeSet<String>) {
         match value.get_ref() {
             DeValue::Table(table) => collect(&path, table, keys),
             DeValue::Array(values) => {
-                for value in values.iter() {
+                for value in values {
                     if let DeValue::Table(table) = value.get_ref() {
                         collect(&path, table, keys);
                     }

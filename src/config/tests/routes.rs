@@ -1,9 +1,9 @@
 //! Routes, splits and what they catch: what is read and what is refused.
 
-use crate::config::seam::State;
 use crate::config::tests::{config, refused};
 use crate::config::{ONLY_VARIANT, OnUnavailable};
 use crate::route::PathSpec;
+use crate::split::State;
 
 const STABLE: &str = "[route.r.split.stable]\nupstream = \"base\"\nweight = 1\n";
 
