@@ -168,12 +168,12 @@ mod tests {
         check(
             name(RenameMode::Both),
             &["/c/tmp", "/c/f"],
-            seen(true, true),
+            &seen(true, true),
         );
         check(
             name(RenameMode::Both),
             &["/c/f", "/c/f~"],
-            seen(false, true),
+            &seen(false, true),
         );
         check(name(RenameMode::From), &["/c/f"], &seen(false, true));
         check(name(RenameMode::To), &["/c/other"], &seen(false, false));
@@ -189,12 +189,12 @@ mod tests {
         check(
             EventKind::Create(CreateKind::File),
             &["/c/f"],
-            seen(false, true),
+            &seen(false, true),
         );
         check(
             EventKind::Remove(RemoveKind::File),
             &["/c/f"],
-            seen(false, true),
+            &seen(false, true),
         );
     }
 
