@@ -10,12 +10,12 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::config::route::RouteConfig;
-use crate::config::seam::{Key, State, Sticky};
 use crate::config::settings::{
     AccessLogOutput, AdminConfig, Config, ListenerConfig, Protocol, UpstreamConfig,
 };
 use crate::config::unit::{write_duration, write_size};
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
+use crate::split::{State, Sticky};
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
@@ -182,12 +182,7 @@ fn route(route: &RouteConfig) -> Value {
 }
 
 fn sticky(sticky: &Sticky) -> Value {
-    let keys = sticky.keys.iter().map(|key| match key {
-        Key::Header(name) => format!("header:{name}"),
-        Key::Cookie(name) => format!("cookie:{name}"),
-        Key::Query(name) => format!("query:{name}"),
-        Key::ClientIp => String::from("client_ip"),
-    });
+    let keys = sticky.keys.iter().map(ToString::to_string);
     let cookie = sticky.cookie.as_ref().map_or(json!(false), |cookie| {
         object([
             ("name", json!(cookie.name)),

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -27,8 +28,13 @@ const MAX_CONNECTIONS: usize = 65_536;
 /// for at least.
 const MAX_STREAMS: u32 = 200;
 
-/// Where certificates are named: what is needed to look for the files later.
-pub(crate) type NamedFile<'d> = (Value<'d>, std::path::PathBuf);
+/// A file that the configuration names, with the place where it is named.
+pub(crate) struct NamedFile<'d> {
+    /// The place, for problems with the file.
+    pub(crate) value: Value<'d>,
+    /// The path, resolved.
+    pub(crate) path: PathBuf,
+}
 
 /// Reads one listener; `None` when a problem was recorded. Adds the files that it names.
 pub(crate) fn read<'d>(
@@ -215,9 +221,12 @@ fn file<'d>(
     key: &'static str,
     what: &str,
     files: &mut Vec<NamedFile<'d>>,
-) -> Option<std::path::PathBuf> {
+) -> Option<PathBuf> {
     let value = table.required(key, what)?;
     let path = value.path()?;
-    files.push((value, path.clone()));
+    files.push(NamedFile {
+        value,
+        path: path.clone(),
+    });
     Some(path)
 }

@@ -60,7 +60,7 @@ pub fn parse(text: String, path: &Path) -> Result<Loaded, Problems> {
     hash.update(Sha256::digest(&text));
     let mut files = vec![path.to_path_buf()];
     let config = check(&text, path, |named, admin| {
-        for (value, path) in named {
+        for NamedFile { value, path } in named {
             match read_file(&path) {
                 Ok(bytes) => {
                     hash.update(Sha256::digest(&bytes));

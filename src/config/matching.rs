@@ -3,8 +3,11 @@
 use crate::config::reader::{Table, Value};
 use crate::route::{FieldSpec, Match, MatchSpec, PathSpec, ValueSpec};
 
-/// The parts of a match, each with its place, so that the one at fault can be found.
-type Parts<'d> = Vec<(Value<'d>, MatchSpec)>;
+/// One part of a match by itself, with its place, so that the one at fault can be found.
+struct Part<'d> {
+    value: Value<'d>,
+    spec: MatchSpec,
+}
 
 /// What a route without a `match` catches.
 pub(crate) fn anything() -> Option<(MatchSpec, Match)> {
@@ -14,14 +17,14 @@ pub(crate) fn anything() -> Option<(MatchSpec, Match)> {
 
 /// Reads what a route catches, as written and as checked; `None` when a problem was recorded.
 pub(crate) fn read(value: &Value<'_>) -> Option<(MatchSpec, Match)> {
-    let mut parts = Parts::new();
+    let mut parts = Vec::new();
     let spec = value.table(|table| matched(table, &mut parts))??;
     match Match::new(spec.clone()) {
         Ok(matched) => Some((spec, matched)),
         Err(error) => {
             let mut is_found = false;
-            for (value, part) in parts {
-                if let Err(error) = Match::new(part) {
+            for Part { value, spec } in parts {
+                if let Err(error) = Match::new(spec) {
                     value.refuse(error.to_string());
                     is_found = true;
                 }
@@ -35,8 +38,13 @@ pub(crate) fn read(value: &Value<'_>) -> Option<(MatchSpec, Match)> {
     }
 }
 
-fn matched<'d>(table: &mut Table<'d>, parts: &mut Parts<'d>) -> Option<MatchSpec> {
-    let mut part = |value: &Value<'d>, spec: MatchSpec| parts.push((value.clone(), spec));
+fn matched<'d>(table: &mut Table<'d>, parts: &mut Vec<Part<'d>>) -> Option<MatchSpec> {
+    let mut part = |value: &Value<'d>, spec: MatchSpec| {
+        parts.push(Part {
+            value: value.clone(),
+            spec,
+        });
+    };
     let what = "a list of hosts such as [\"example.com\"]";
     let hosts = texts(table, "hosts", what, |value, host| {
         let hosts = vec![host];
@@ -125,14 +133,9 @@ fn path<'d>(
     table: &mut Table<'d>,
     mut part: impl FnMut(&Value<'d>, PathSpec),
 ) -> Option<Option<PathSpec>> {
-    let kinds: [(&'static str, fn(String) -> PathSpec); 3] = [
-        ("path", PathSpec::Prefix),
-        ("path_exact", PathSpec::Exact),
-        ("path_regex", PathSpec::Regex),
-    ];
     let mut result = Some(None);
     let mut n_paths = 0;
-    for (key, kind) in kinds {
+    for key in ["path", "path_exact", "path_regex"] {
         let Some(value) = table.optional(key) else {
             continue;
         };
@@ -143,7 +146,12 @@ fn path<'d>(
             continue;
         }
         result = value.string().map(|text| {
-            let path = kind(text.to_owned());
+            let text = text.to_owned();
+            let path = match key {
+                "path" => PathSpec::Prefix(text),
+                "path_exact" => PathSpec::Exact(text),
+                _ => PathSpec::Regex(text),
+            };
             part(&value, path.clone());
             Some(path)
         });

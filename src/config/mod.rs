@@ -13,7 +13,6 @@ mod problem;
 mod process;
 mod reader;
 mod route;
-mod seam;
 mod secret;
 mod sections;
 mod settings;
@@ -33,4 +32,3 @@ pub use settings::{
     Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig, Protocol, RuntimeConfig,
     ShutdownConfig, TlsConfig, UpstreamConfig, UpstreamTimeouts,
 };
-pub use sticky::IDENTITY_COOKIE;

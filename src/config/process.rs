@@ -154,6 +154,9 @@ pub(crate) fn is_token(text: &str) -> bool {
 
 fn token_file<'d>(value: &Value<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<PathBuf> {
     let path = value.path()?;
-    files.push((value.clone(), path.clone()));
+    files.push(NamedFile {
+        value: value.clone(),
+        path: path.clone(),
+    });
     Some(path)
 }

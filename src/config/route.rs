@@ -5,12 +5,10 @@ use std::collections::BTreeSet;
 use crate::config::matching;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
-use crate::config::seam::{SplitSpec, State, VariantSpec};
 use crate::config::sticky;
 use crate::route::{Match, MatchSpec};
+use crate::split::{MAX_WEIGHT, Split, SplitSpec, State, VariantSpec};
 
-/// The largest weight: a share of one in a million is fine enough, and sums stay exact.
-const MAX_WEIGHT: u64 = 1_000_000;
 /// The name of the one variant of a route without a split.
 pub const ONLY_VARIANT: &str = "default";
 
@@ -24,6 +22,8 @@ pub struct RouteConfig {
     /// How it divides what it catches, as written; a route without a split has one variant,
     /// [`ONLY_VARIANT`].
     pub split_spec: SplitSpec,
+    /// How it divides what it catches, checked.
+    pub split: Split,
     /// The upstream of each variant, in the order of the split's variants.
     pub upstreams: Vec<String>,
     /// What becomes of requests whose variant has no endpoint left.
@@ -80,20 +80,22 @@ fn route(
                 table.refuse_key(key, "has no effect on a route without a split");
             }
             let upstream = upstream_name(&upstream, known_upstreams);
+            let split_spec = SplitSpec {
+                salt: name.to_owned(),
+                variants: vec![VariantSpec {
+                    name: ONLY_VARIANT.to_owned(),
+                    weight: 1,
+                    state: State::On,
+                }],
+                sticky: None,
+                force: None,
+            };
             let (match_spec, matched) = matched?;
             Some(RouteConfig {
                 match_spec,
                 matched,
-                split_spec: SplitSpec {
-                    salt: name.to_owned(),
-                    variants: vec![VariantSpec {
-                        name: ONLY_VARIANT.to_owned(),
-                        weight: 1,
-                        state: State::On,
-                    }],
-                    sticky: None,
-                    force: None,
-                },
+                split: self::split(table, &split_spec)?,
+                split_spec,
                 upstreams: vec![upstream?],
                 on_unavailable: OnUnavailable::default(),
                 has_split: false,
@@ -122,16 +124,19 @@ fn route(
                 Some(Some(sticky::read_force(value)?))
             });
             let (variants, upstreams) = variants?;
+            let split_spec = SplitSpec {
+                salt,
+                variants,
+                sticky,
+                force,
+            };
+            let split = self::split(table, &split_spec);
             let (match_spec, matched) = matched?;
             Some(RouteConfig {
                 match_spec,
                 matched,
-                split_spec: SplitSpec {
-                    salt,
-                    variants,
-                    sticky,
-                    force,
-                },
+                split: split?,
+                split_spec,
                 upstreams,
                 on_unavailable,
                 has_split: true,
@@ -154,6 +159,14 @@ fn route(
             None
         }
     }
+}
+
+/// Makes the split itself. All that can be wrong with it was looked at where it is written, so this
+/// finds nothing that has no better place.
+fn split(table: &Table<'_>, spec: &SplitSpec) -> Option<Split> {
+    Split::new(spec.clone())
+        .map_err(|error| table.refuse(error.to_string()))
+        .ok()
 }
 
 fn upstream_name(value: &Value<'_>, known: &BTreeSet<&str>) -> Option<String> {
@@ -218,7 +231,7 @@ fn variant(
         .and_then(|value| upstream_name(&value, known_upstreams));
     let weight = table
         .required("weight", "a whole number from 0 to 1000000")
-        .and_then(|value| value.whole(0..=MAX_WEIGHT))
+        .and_then(|value| value.whole(0..=u64::from(MAX_WEIGHT)))
         .and_then(|weight| u32::try_from(weight).ok());
     let mut state = State::default();
     table.set("state", &mut state, |value| {

@@ -5,10 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use crate::config::reader::{Table, Value};
-use crate::config::seam::{Force, IdentityCookie, Key, Sticky};
-
-/// The name of the identity cookie unless told otherwise.
-pub const IDENTITY_COOKIE: &str = "tidegate_id";
+use crate::split::{Force, IdentityCookie, Sticky};
 
 /// What may key a user.
 const KEY: &str = "\"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \"client_ip\"";
@@ -20,7 +17,9 @@ pub(crate) fn read(value: &Value<'_>) -> Option<Sticky> {
     value.table(|table| {
         let mut keys = Some(Vec::new());
         if let Some(value) = table.optional("keys") {
-            keys = value.list("a list of keys", key);
+            keys = value.list("a list of keys", |value| {
+                value.parsed(KEY, |text| text.parse().ok())
+            });
         }
         let mut cookie = Some(None);
         if let Some(value) = table.optional("cookie") {
@@ -57,25 +56,10 @@ pub(crate) fn read_force(value: &Value<'_>) -> Option<Force> {
     })?
 }
 
-fn key(value: &Value<'_>) -> Option<Key> {
-    value.parsed(KEY, |text| {
-        let key = text.parse().ok()?;
-        let is_valid = match &key {
-            Key::Header(name) | Key::Cookie(name) => is_token(name),
-            Key::Query(name) => is_query_name(name),
-            Key::ClientIp => true,
-        };
-        is_valid.then_some(key)
-    })
-}
-
 /// Reads `true`, `false` or a table; the outer `None` is a problem, the inner one is no cookie.
 fn identity_cookie(value: &Value<'_>) -> Option<Option<IdentityCookie>> {
     if let Some(is_wanted) = value.as_boolean() {
-        return Some(is_wanted.then(|| IdentityCookie {
-            name: IDENTITY_COOKIE.to_owned(),
-            max_age: None,
-        }));
+        return Some(is_wanted.then(IdentityCookie::default));
     }
     if !value.is_table() {
         value.is_not("true, false or { name = \"…\", max_age = \"…\" }");
@@ -83,15 +67,19 @@ fn identity_cookie(value: &Value<'_>) -> Option<Option<IdentityCookie>> {
     }
     value
         .table(|table| {
-            let name = name(table, "name", "the name of a cookie")?;
-            let mut max_age = None;
+            let name = name(table, "name", "the name of a cookie");
+            let mut max_age = Some(None);
             if let Some(value) = table.optional("max_age") {
-                max_age = Some(seconds(&value)?);
+                max_age = seconds(&value).map(Some);
             }
-            Some(IdentityCookie {
-                name: name.unwrap_or_else(|| IDENTITY_COOKIE.to_owned()),
-                max_age,
-            })
+            let mut cookie = IdentityCookie {
+                max_age: max_age?,
+                ..IdentityCookie::default()
+            };
+            if let Some(name) = name? {
+                cookie.name = name;
+            }
+            Some(cookie)
         })?
         .map(Some)
 }

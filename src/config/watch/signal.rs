@@ -144,57 +144,57 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(kind: EventKind, paths: &[&str], expected: Seen) {
+    fn check(kind: EventKind, paths: &[&str], expected: &Seen) {
         let interest = Interest {
             names: BTreeSet::from([PathBuf::from("/c/f"), PathBuf::from("/c")]),
             folders: BTreeSet::from([PathBuf::from("/c"), PathBuf::from("/")]),
         };
         let mut event = Event::new(kind);
         event.paths = paths.iter().map(PathBuf::from).collect();
-        assert_eq!(classify(&event, &interest), expected, "{event:?}");
+        assert_eq!(&classify(&event, &interest), expected, "{event:?}");
     }
 
     #[test]
     fn a_close_after_writing_is_complete() {
         let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        check(close, &["/c/f"], seen(true, false));
-        check(close, &["/c/log"], seen(false, false));
+        check(close, &["/c/f"], &seen(true, false));
+        check(close, &["/c/log"], &seen(false, false));
     }
 
     #[test]
     fn a_rename_is_complete_at_its_new_name() {
         let name = |mode| EventKind::Modify(ModifyKind::Name(mode));
-        check(name(RenameMode::To), &["/c/f"], seen(true, true));
+        check(name(RenameMode::To), &["/c/f"], &seen(true, true));
         check(
             name(RenameMode::Both),
             &["/c/tmp", "/c/f"],
-            seen(true, true),
+            &seen(true, true),
         );
         check(
             name(RenameMode::Both),
             &["/c/f", "/c/f~"],
-            seen(false, true),
+            &seen(false, true),
         );
-        check(name(RenameMode::From), &["/c/f"], seen(false, true));
-        check(name(RenameMode::To), &["/c/other"], seen(false, false));
+        check(name(RenameMode::From), &["/c/f"], &seen(false, true));
+        check(name(RenameMode::To), &["/c/other"], &seen(false, false));
     }
 
     #[test]
     fn writes_and_removals_are_partial() {
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-        check(data, &["/c/f"], seen(false, true));
-        check(data, &["/c/log"], seen(false, false));
+        check(data, &["/c/f"], &seen(false, true));
+        check(data, &["/c/log"], &seen(false, false));
         let metadata = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
-        check(metadata, &["/c/f"], seen(false, true));
+        check(metadata, &["/c/f"], &seen(false, true));
         check(
             EventKind::Create(CreateKind::File),
             &["/c/f"],
-            seen(false, true),
+            &seen(false, true),
         );
         check(
             EventKind::Remove(RemoveKind::File),
             &["/c/f"],
-            seen(false, true),
+            &seen(false, true),
         );
     }
 
@@ -203,7 +203,7 @@ mod tests {
         check(
             EventKind::Access(AccessKind::Open(AccessMode::Any)),
             &["/c/f"],
-            seen(false, false),
+            &seen(false, false),
         );
     }
 
@@ -215,7 +215,7 @@ mod tests {
                 lost: BTreeSet::from([PathBuf::from("/c")]),
                 ..seen(false, true)
             };
-            check(kind, &["/c"], lost);
+            check(kind, &["/c"], &lost);
         }
     }
 
