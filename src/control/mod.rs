@@ -246,7 +246,7 @@ impl Prepared {
         let mut builder = Builder::new(Arc::clone(&telemetry), n_workers, &loaded.config)
             .map_err(|message| refused(&path, "", message))?;
         let snapshot = builder.build(&loaded.config, None, &path)?;
-        let mut sockets = Sockets::new(n_workers, Arc::clone(&telemetry));
+        let sockets = Sockets::new(n_workers, Arc::clone(&telemetry));
         let plan = sockets.plan(&loaded.config, &path)?;
         let config_sha256 = hex(&loaded.sha256);
         watcher.set_files(loaded.files);

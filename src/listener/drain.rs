@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -41,7 +40,8 @@ enum Stage {
 /// One connection, as a drain sees it.
 #[derive(Debug)]
 pub(crate) struct Handle {
-    listener: Arc<str>,
+    /// Which listening it came by; a listener that moves listens anew under the same name.
+    listening: u64,
     stage: Cell<Stage>,
     waker: RefCell<Option<Waker>>,
 }
@@ -93,11 +93,11 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Adds a connection; it counts until the guard is dropped.
-    pub(crate) fn add(self: &Rc<Self>, listener: &Arc<str>) -> Guard {
+    pub(crate) fn add(self: &Rc<Self>, listening: u64) -> Guard {
         let id = self.next.get();
         self.next.set(id + 1);
         let handle = Rc::new(Handle {
-            listener: Arc::clone(listener),
+            listening,
             stage: Cell::new(Stage::Open),
             waker: RefCell::new(None),
         });
@@ -109,13 +109,13 @@ impl Connections {
         }
     }
 
-    /// Drains the connections of one listener, or all; returns when none is left. Gives how many
+    /// Drains the connections of one listening, or all; returns when none is left. Gives how many
     /// had to be cut.
-    pub(crate) async fn drain(&self, listener: Option<&str>, drain: Drain) -> usize {
+    pub(crate) async fn drain(&self, listening: Option<u64>, drain: Drain) -> usize {
         let start = Instant::now();
         let deadline = start + drain.timeout;
         let spread = drain.spread.min(drain.timeout);
-        let all = self.of(listener);
+        let all = self.of(listening);
         let n = u32::try_from(all.len()).unwrap_or(u32::MAX).max(1);
         for (nth, handle) in (0..n).zip(&all) {
             let due = start + spread.mul_f64(f64::from(nth) / f64::from(n));
@@ -128,13 +128,13 @@ impl Connections {
         drop(all);
         // Idle connections last: a request that was on its way to one has been answered by now.
         sleep_until(start + spread).await;
-        self.advance(listener, Stage::Idle);
-        if timeout_at(deadline, self.empty(listener)).await.is_ok() {
+        self.advance(listening, Stage::Idle);
+        if timeout_at(deadline, self.empty(listening)).await.is_ok() {
             return 0;
         }
-        let cut = self.of(listener).len();
-        self.advance(listener, Stage::Cut);
-        self.empty(listener).await;
+        let cut = self.of(listening).len();
+        self.advance(listening, Stage::Cut);
+        self.empty(listening).await;
         cut
     }
 
@@ -143,25 +143,25 @@ impl Connections {
         self.advance(None, Stage::Cut);
     }
 
-    fn of(&self, listener: Option<&str>) -> Vec<Rc<Handle>> {
+    fn of(&self, listening: Option<u64>) -> Vec<Rc<Handle>> {
         self.handles
             .borrow()
             .values()
-            .filter(|handle| listener.is_none_or(|listener| *handle.listener == *listener))
+            .filter(|handle| listening.is_none_or(|listening| handle.listening == listening))
             .cloned()
             .collect()
     }
 
-    fn advance(&self, listener: Option<&str>, stage: Stage) {
-        for handle in self.of(listener) {
+    fn advance(&self, listening: Option<u64>, stage: Stage) {
+        for handle in self.of(listening) {
             handle.advance(stage);
         }
     }
 
-    async fn empty(&self, listener: Option<&str>) {
+    async fn empty(&self, listening: Option<u64>) {
         loop {
             let ended = self.ended.notified();
-            if self.of(listener).is_empty() {
+            if self.of(listening).is_empty() {
                 return;
             }
             ended.await;

@@ -1,5 +1,6 @@
 //! A worker: one thread with its own runtime, its own sockets and its own connections.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
@@ -11,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet, LocalSet};
+use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -115,6 +116,7 @@ fn run<V: Service, B: Future<Output = ()> + 'static>(
             service,
             connections: Rc::default(),
             accepting: HashMap::new(),
+            n_listenings: 0,
             tasks,
         }
         .obey(commands)
@@ -122,12 +124,19 @@ fn run<V: Service, B: Future<Output = ()> + 'static>(
     });
 }
 
+/// One listening: a socket from when it is opened to when it is given up.
+struct Accepting {
+    id: u64,
+    stop: CancellationToken,
+}
+
 /// What a worker keeps.
 struct Inner<V> {
     index: usize,
     service: V,
     connections: Rc<Connections>,
-    accepting: HashMap<Arc<str>, (CancellationToken, AbortHandle)>,
+    accepting: HashMap<Arc<str>, Accepting>,
+    n_listenings: u64,
     /// Everything that runs on this worker; it ends with it.
     tasks: JoinSet<()>,
 }
@@ -172,8 +181,12 @@ impl<V: Service> Inner<V> {
             }
         };
         let stop = CancellationToken::new();
+        self.n_listenings += 1;
+        let id = self.n_listenings;
         let acceptor = Acceptor {
             index: self.index,
+            listening: id,
+            settings: RefCell::new(self.service.settings(&name)),
             name: Arc::clone(&name),
             service: self.service.clone(),
             connections: Rc::clone(&self.connections),
@@ -182,20 +195,21 @@ impl<V: Service> Inner<V> {
         let accepting = accept(socket, gate, stop.clone(), move |stream, address, permit| {
             acceptor.accepted(stream, address, permit);
         });
-        let task = self.tasks.spawn_local(accepting);
-        if let Some((former, _)) = self.accepting.insert(name, (stop, task)) {
-            former.cancel();
+        self.tasks.spawn_local(accepting);
+        if let Some(former) = self.accepting.insert(name, Accepting { id, stop }) {
+            former.stop.cancel();
         }
     }
 
     fn close(&mut self, name: &Arc<str>, drain: Option<Drain>) {
-        if let Some((stop, _)) = self.accepting.remove(name) {
-            stop.cancel();
-        }
+        let Some(former) = self.accepting.remove(name) else {
+            return;
+        };
+        former.stop.cancel();
         if let Some(drain) = drain {
             let (connections, name) = (Rc::clone(&self.connections), Arc::clone(name));
             self.tasks.spawn_local(async move {
-                let cut = connections.drain(Some(&name), drain).await;
+                let cut = connections.drain(Some(former.id), drain).await;
                 info!(listener = %name, cut, "listener drained");
             });
         }
@@ -207,8 +221,8 @@ impl<V: Service> Inner<V> {
         commands: &mut mpsc::UnboundedReceiver<Command>,
         done: oneshot::Sender<usize>,
     ) {
-        for (stop, _) in self.accepting.values() {
-            stop.cancel();
+        for accepting in self.accepting.values() {
+            accepting.stop.cancel();
         }
         let connections = Rc::clone(&self.connections);
         let drained = connections.drain(None, drain);
@@ -231,6 +245,9 @@ impl<V: Service> Inner<V> {
 /// What an accepted connection needs.
 struct Acceptor<V> {
     index: usize,
+    listening: u64,
+    /// The last settings: a listener that is being given up has none any more.
+    settings: RefCell<Option<Arc<Settings>>>,
     name: Arc<str>,
     service: V,
     connections: Rc<Connections>,
@@ -239,7 +256,10 @@ struct Acceptor<V> {
 
 impl<V: Service> Acceptor<V> {
     fn accepted(&self, stream: TcpStream, address: SocketAddr, permit: Permit) {
-        let Some(settings) = self.service.settings(&self.name) else {
+        if let Some(settings) = self.service.settings(&self.name) {
+            *self.settings.borrow_mut() = Some(settings);
+        }
+        let Some(settings) = self.settings.borrow().clone() else {
             return;
         };
         let local = stream.local_addr().unwrap_or(address);
@@ -253,7 +273,7 @@ impl<V: Service> Acceptor<V> {
             },
             listener: Arc::clone(&self.name),
         });
-        let guard = self.connections.add(&self.name);
+        let guard = self.connections.add(self.listening);
         let service = self.service.clone();
         let (stats, index) = (Arc::clone(&self.stats), self.index);
         // The task ends with its connection; the guard lets a drain reach it.
