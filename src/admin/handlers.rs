@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode, Uri};
-use tracing::{Instrument, info, info_span};
+use tracing::{error, info};
 
 use crate::admin::Served;
 use crate::admin::explain::Asked;
@@ -169,8 +169,7 @@ async fn reload(State(served): State<Served>, request: Request) -> Response {
         info!(%actor, "reload asked for");
         state::reload(&control).await
     };
-    let span = info_span!("admin");
-    match tokio::spawn(reloading.instrument(span)).await {
+    match served.tasks.spawn(reloading).await {
         Ok(Ok(reloaded)) => reply::json(&reloaded),
         Ok(Err((detail, problems))) => {
             reply::problems(StatusCode::UNPROCESSABLE_ENTITY, detail, problems)
@@ -201,7 +200,7 @@ async fn aside(work: impl FnOnce() -> Response + Send + 'static) -> Response {
 }
 
 fn failed(error: &tokio::task::JoinError) -> Response {
-    tracing::error!(%error, "admin request failed");
+    error!(%error, "admin request failed");
     reply::problem(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log")
 }
 

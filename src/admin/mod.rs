@@ -4,7 +4,6 @@
 //! [`Control`], and is answered when it is live. Who may ask is decided in one place, [`guard`],
 //! before anything else looks at the request.
 
-mod effective;
 pub mod explain;
 mod guard;
 mod handlers;
@@ -18,6 +17,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::control::Control;
@@ -42,14 +42,23 @@ impl Admin {
 struct Served {
     admin: Admin,
     bound: SocketAddr,
+    /// What goes on also when who asked for it has gone.
+    tasks: TaskTracker,
 }
 
 /// Serves the admin API until `shutdown`; requests that run then may still finish.
 pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationToken) {
     match listener.local_addr() {
         Ok(bound) => {
-            let router = handlers::router(Served { admin, bound });
+            let tasks = TaskTracker::new();
+            let router = handlers::router(Served {
+                admin,
+                bound,
+                tasks: tasks.clone(),
+            });
             server::run(listener, router, shutdown).await;
+            tasks.close();
+            tasks.wait().await;
         }
         Err(error) => error!(%error, "admin listener has no address"),
     }

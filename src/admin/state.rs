@@ -7,14 +7,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::admin::effective;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::wire::{
     ConfigProblem, EndpointStatus, Endpoints, Explained, ListenerStatus, Reloaded, RouteStatus,
     Status, UpstreamStatus, VariantStatus,
 };
 use crate::admin::Admin;
-use crate::config::{Problem, RouteConfig};
+use crate::config::Problem;
 use crate::control::{Control, Live, Outcome};
 use crate::proxy::{Route, Snapshot};
 use crate::split::State;
@@ -51,7 +50,7 @@ pub(in crate::admin) fn status(control: &Control) -> Status {
 
 /// The live configuration with every default filled in and no secret.
 pub(in crate::admin) fn effective(control: &Control) -> Value {
-    effective::json(&control.live().config)
+    control.live().config.effective()
 }
 
 /// Why a request would go where it would go.
@@ -103,27 +102,19 @@ fn problem(problem: &Problem) -> ConfigProblem {
 }
 
 fn routes(live: &Live) -> BTreeMap<String, RouteStatus> {
-    let status = |route: &Route| {
-        let config = live.config.routes.get(&*route.name)?;
-        let variants = variants(&live.snapshot, route, config);
-        Some((route.name.to_string(), RouteStatus { variants }))
-    };
-    live.snapshot.routes.iter().filter_map(|route| status(route)).collect()
+    let routes = live.snapshot.routes.iter();
+    routes
+        .map(|route| {
+            let variants = variants(&live.snapshot, route);
+            (route.name.to_string(), RouteStatus { variants })
+        })
+        .collect()
 }
 
-fn variants(
-    snapshot: &Snapshot,
-    route: &Route,
-    config: &RouteConfig,
-) -> BTreeMap<String, VariantStatus> {
-    let specs = &config.split_spec.variants;
-    let sum: u64 = specs
-        .iter()
-        .filter(|spec| spec.state == State::On)
-        .map(|spec| u64::from(spec.weight))
-        .sum();
+fn variants(snapshot: &Snapshot, route: &Route) -> BTreeMap<String, VariantStatus> {
+    let specs = route.split.variants();
     let mut variants = BTreeMap::new();
-    for (variant, spec) in route.variants.iter().zip(specs) {
+    for (n, (variant, spec)) in route.variants.iter().zip(specs).enumerate() {
         let on = spec.state == State::On;
         let upstream = &snapshot.upstreams[variant.upstream];
         let totals = variant.stats.read();
@@ -134,11 +125,7 @@ fn variants(
             VariantStatus {
                 upstream: upstream.name().to_string(),
                 weight: spec.weight,
-                share: if assigned {
-                    f64::from(spec.weight) / sum as f64
-                } else {
-                    0.0
-                },
+                share: route.split.share(n),
                 state: if on { "on" } else { "off" }.to_owned(),
                 endpoints: endpoints(upstream),
                 in_flight,

