@@ -4,6 +4,7 @@
 //! [`Config`] is what was meant: checked, with all defaults. Nothing here knows what is built from
 //! it, and nothing behind it reads TOML. [`watch`] says when it is time to look again.
 
+mod effective;
 mod listener;
 mod load;
 mod matching;
@@ -16,8 +17,11 @@ mod seam;
 mod secret;
 mod settings;
 mod sticky;
+#[cfg(test)]
+mod tests;
 mod unit;
 mod upstream;
+pub mod watch;
 
 pub use load::{Loaded, load, parse};
 pub use problem::{Problem, Problems};

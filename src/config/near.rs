@@ -5,7 +5,7 @@
 const MAX_CANDIDATES: usize = 1000;
 
 /// Finds the known word that is nearest to `word`, when it is near enough to be meant: up to a
-/// third of its letters may be wrong.
+/// third of its letters may be wrong, but not all.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let letters: Vec<char> = word.chars().take(64).collect();
     let most = (letters.len() / 3).max(1);
@@ -13,7 +13,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .take(MAX_CANDIDATES)
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= most)
         .map(|candidate| (distance(&letters, candidate), candidate))
-        .filter(|(distance, _)| *distance <= most)
+        .filter(|(distance, _)| *distance <= most && *distance < letters.len())
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -58,13 +58,14 @@ mod tests {
         check("wight", Some("weight"));
         check("upstreams", Some("upstream"));
         check("stat", Some("state"));
-        check("t", Some("to"));
+        check("ot", Some("to"));
     }
 
     #[test]
     fn a_word_that_is_far_from_all_gets_no_hint() {
         check("colour", None);
         check("", None);
+        check("t", None);
         check("headers", None);
     }
 }
