@@ -17,11 +17,11 @@ use thiserror::Error as ThisError;
 
 /// A token, held as its SHA-256 so that a comparison takes the same time whatever was sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Token([u8; 32]);
+pub(in crate::admin) struct Token([u8; 32]);
 
 impl Token {
     /// Makes it from the token's text.
-    pub fn new(text: &str) -> Self {
+    pub(in crate::admin) fn new(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
@@ -32,7 +32,7 @@ impl Token {
 
 /// What a request wants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Access {
+pub(in crate::admin) enum Access {
     /// To know whether the instance lives or is ready: open to whoever reaches the port, because
     /// the probes of container platforms carry no token.
     Probe,
@@ -42,7 +42,7 @@ pub enum Access {
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Actor {
+pub(in crate::admin) enum Actor {
     /// Somebody on this machine, where no token is configured.
     Local,
     /// Somebody who has the token.
@@ -60,7 +60,7 @@ impl Display for Actor {
 
 /// Why a request is not let in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
-pub enum Refusal {
+pub(in crate::admin) enum Refusal {
     /// It has no `Host`.
     #[error("the request has no Host")]
     HostMissing,
@@ -83,7 +83,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The status for the client.
-    pub fn status(self) -> StatusCode {
+    pub(in crate::admin) fn status(self) -> StatusCode {
         match self {
             Self::HostMissing => StatusCode::BAD_REQUEST,
             Self::HostForeign => StatusCode::MISDIRECTED_REQUEST,
@@ -95,14 +95,14 @@ impl Refusal {
 
 /// What the listener is bound to and the token it asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Guard {
+pub(in crate::admin) struct Guard {
     bound: SocketAddr,
     token: Option<Token>,
 }
 
 impl Guard {
     /// Makes the guard of a listener.
-    pub fn new(bound: SocketAddr, token: Option<Token>) -> Self {
+    pub(in crate::admin) fn new(bound: SocketAddr, token: Option<Token>) -> Self {
         Self { bound, token }
     }
 
@@ -110,7 +110,12 @@ impl Guard {
     ///
     /// # Errors
     /// When it may not have what it wants.
-    pub fn admit(&self, wanted: Access, uri: &Uri, headers: &HeaderMap) -> Result<Actor, Refusal> {
+    pub(in crate::admin) fn admit(
+        &self,
+        wanted: Access,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Actor, Refusal> {
         if let Some(token) = &self.token
             && let Some(sent) = bearer(headers)
         {
@@ -177,11 +182,7 @@ fn is_same_origin(origin: &[u8], host: &Authority) -> bool {
 /// The token of `Authorization: Bearer …`; the scheme's case does not matter
 /// (RFC 9110, section 11.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
-        .get(AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim_matches(' '))
@@ -213,14 +214,25 @@ mod tests {
 
     #[test]
     fn on_loopback_everyone_who_names_this_machine_is_local() {
-        for host in ["127.0.0.1:9900", "localhost:9900", "LOCALHOST", "[::1]:9900", "10.1.2.3"] {
+        for host in [
+            "127.0.0.1:9900",
+            "localhost:9900",
+            "LOCALHOST",
+            "[::1]:9900",
+            "10.1.2.3",
+        ] {
             check(&local(), &[("host", host)], Ok(Actor::Local));
         }
     }
 
     #[test]
     fn a_name_that_could_be_rebound_is_misdirected() {
-        for host in ["evil.example", "127.0.0.1.evil.example:9900", "localhost.evil.example", "a b"] {
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example:9900",
+            "localhost.evil.example",
+            "a b",
+        ] {
             check(&local(), &[("host", host)], Err(Refusal::HostForeign));
         }
         check(&local(), &[], Err(Refusal::HostMissing));
@@ -231,8 +243,17 @@ mod tests {
     #[test]
     fn a_page_of_another_origin_is_refused() {
         let host = ("host", "127.0.0.1:9900");
-        for origin in ["http://evil.example", "null", "http://127.0.0.1:9901", "http://localhost:9900"] {
-            check(&local(), &[host, ("origin", origin)], Err(Refusal::OriginForeign));
+        for origin in [
+            "http://evil.example",
+            "null",
+            "http://127.0.0.1:9901",
+            "http://localhost:9900",
+        ] {
+            check(
+                &local(),
+                &[host, ("origin", origin)],
+                Err(Refusal::OriginForeign),
+            );
         }
         let own = ("origin", "http://127.0.0.1:9900");
         check(&local(), &[host, own], Ok(Actor::Local));
@@ -245,23 +266,42 @@ mod tests {
             let host = ("host", "127.0.0.1:9900");
             check(&guard, &[host], Err(Refusal::TokenMissing));
             for wrong in ["Bearer s3cre", "Bearer s3cret2", "bearer  "] {
-                check(&guard, &[host, ("authorization", wrong)], Err(Refusal::TokenWrong));
+                check(
+                    &guard,
+                    &[host, ("authorization", wrong)],
+                    Err(Refusal::TokenWrong),
+                );
             }
-            check(&guard, &[host, ("authorization", "Basic s3cret")], Err(Refusal::TokenMissing));
-            check(&guard, &[host, ("authorization", "bearer s3cret")], Ok(Actor::Token));
+            check(
+                &guard,
+                &[host, ("authorization", "Basic s3cret")],
+                Err(Refusal::TokenMissing),
+            );
+            check(
+                &guard,
+                &[host, ("authorization", "bearer s3cret")],
+                Ok(Actor::Token),
+            );
         }
     }
 
     #[test]
     fn the_right_token_may_ask_by_any_name() {
-        let named = [("host", "proxy.internal"), ("authorization", "Bearer s3cret")];
+        let named = [
+            ("host", "proxy.internal"),
+            ("authorization", "Bearer s3cret"),
+        ];
         check(&with_token("0.0.0.0:9900"), &named, Ok(Actor::Token));
     }
 
     #[test]
     fn off_loopback_nobody_gets_in_without_a_token() {
         let guard = Guard::new("0.0.0.0:9900".parse().unwrap(), None);
-        check(&guard, &[("host", "10.1.2.3:9900")], Err(Refusal::TokenUnset));
+        check(
+            &guard,
+            &[("host", "10.1.2.3:9900")],
+            Err(Refusal::TokenUnset),
+        );
     }
 
     #[test]

@@ -128,10 +128,12 @@ async fn explain(
         Ok(asked) => asked,
         Err(why) => return reply::problem(StatusCode::BAD_REQUEST, why),
     };
-    aside(move || match state::explain(&served.admin.control, &asked) {
-        Ok(explained) => reply::json(&explained),
-        Err(error) => reply::problem(StatusCode::BAD_REQUEST, error.to_string()),
-    })
+    aside(
+        move || match state::explain(&served.admin.control, &asked) {
+            Ok(explained) => reply::json(&explained),
+            Err(error) => reply::problem(StatusCode::BAD_REQUEST, error.to_string()),
+        },
+    )
     .await
 }
 
@@ -201,7 +203,10 @@ async fn aside(work: impl FnOnce() -> Response + Send + 'static) -> Response {
 
 fn failed(error: &tokio::task::JoinError) -> Response {
     error!(%error, "admin request failed");
-    reply::problem(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log")
+    reply::problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the request failed; see the log",
+    )
 }
 
 #[cfg(test)]

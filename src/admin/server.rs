@@ -105,9 +105,7 @@ fn serve(
 fn bound_sending(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
-    if let Err(error) =
-        socket2::SockRef::from(stream).set_tcp_user_timeout(Some(SEND_TIMEOUT))
-    {
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(SEND_TIMEOUT)) {
         debug!(%error, "no send timeout on an admin connection");
     }
 }

@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::wire::{
     ConfigProblem, EndpointStatus, Endpoints, Explained, ListenerStatus, Reloaded, RouteStatus,
     Status, UpstreamStatus, VariantStatus,
 };
-use crate::admin::Admin;
 use crate::config::Problem;
 use crate::control::{Control, Live, Outcome};
 use crate::proxy::{Route, Snapshot};
 use crate::split::State;
-use crate::telemetry::stats::VariantTotals;
+use crate::telemetry::stats::{Code, VariantTotals};
 use crate::upstream::Upstream;
 
 /// The token that the live configuration asks for.
@@ -35,7 +35,10 @@ pub(in crate::admin) fn metrics(admin: &Admin) -> String {
 /// What is live.
 pub(in crate::admin) fn status(control: &Control) -> Status {
     let live = control.live();
-    let ready = control.readiness().iter().all(|(_, outcome)| outcome.is_ok());
+    let ready = control
+        .readiness()
+        .iter()
+        .all(|(_, outcome)| outcome.is_ok());
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         generation: live.generation,
@@ -54,14 +57,11 @@ pub(in crate::admin) fn effective(control: &Control) -> Value {
 }
 
 /// Why a request would go where it would go.
-pub(in crate::admin) fn explain(
-    control: &Control,
-    asked: &Asked,
-) -> Result<Explained, AskedError> {
+pub(in crate::admin) fn explain(control: &Control, asked: &Asked) -> Result<Explained, AskedError> {
     let live = control.live();
     let is_available = |name: &str| {
         let upstreams = &live.snapshot.upstreams;
-        let upstream = upstreams.iter().find(|upstream| &***upstream.name() == name);
+        let upstream = upstreams.iter().find(|upstream| **upstream.name() == *name);
         upstream.is_some_and(|upstream| upstream.n_available() > 0)
     };
     let mut explained = explain_by(&live.config, asked, is_available)?;
@@ -140,7 +140,10 @@ fn variants(snapshot: &Snapshot, route: &Route) -> BTreeMap<String, VariantStatu
 }
 
 fn failures(totals: &VariantTotals) -> u64 {
-    let failed = totals.codes.iter().filter(|(key, _)| key.code.get() >= 500);
+    let failed = totals.codes.iter().filter(|(key, _)| match key.code {
+        Code::Exact(code) => (500..600).contains(&code),
+        Code::Class(digit) => digit == 5,
+    });
     failed.map(|(_, count)| count).sum()
 }
 
@@ -163,7 +166,9 @@ fn upstreams(snapshot: &Snapshot) -> BTreeMap<String, UpstreamStatus> {
             .collect(),
     };
     let upstreams = snapshot.upstreams.iter();
-    upstreams.map(|upstream| (upstream.name().to_string(), status(upstream))).collect()
+    upstreams
+        .map(|upstream| (upstream.name().to_string(), status(upstream)))
+        .collect()
 }
 
 fn listeners(control: &Control) -> BTreeMap<String, ListenerStatus> {

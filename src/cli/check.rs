@@ -74,7 +74,11 @@ fn show(out: &mut dyn Write, path: &Path, problems: &[Problem]) -> Result<(), Fa
             .entry(&problem.file)
             .or_insert_with(|| std::fs::read_to_string(&problem.file).unwrap_or_default());
         writeln!(out, "{}", ink.bold(problem))?;
-        if let Some(line) = problem.line.checked_sub(1).and_then(|n| text.lines().nth(n)) {
+        if let Some(line) = problem
+            .line
+            .checked_sub(1)
+            .and_then(|n| text.lines().nth(n))
+        {
             point(out, ink, problem, line)?;
         }
     }

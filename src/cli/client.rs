@@ -80,7 +80,9 @@ impl Client {
         }
         let authority = uri.authority().ok_or_else(|| usage("no host"))?;
         if authority.as_str().contains('@') {
-            return Err(usage("user and password have no use here; see --token-file"));
+            return Err(usage(
+                "user and password have no use here; see --token-file",
+            ));
         }
         let host = authority.host();
         Ok(Self {
@@ -135,7 +137,9 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+        let response = sender
+            .send_request(request.body(Empty::<Bytes>::new())?)
+            .await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
             .collect()
@@ -192,7 +196,11 @@ fn authorization(file: Option<&Path>) -> Result<Option<HeaderValue>, Failure> {
         })?),
         None => std::env::var("TIDEGATE_TOKEN").ok(),
     };
-    let Some(token) = token.as_deref().map(str::trim).filter(|token| !token.is_empty()) else {
+    let Some(token) = token
+        .as_deref()
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+    else {
         return Ok(None);
     };
     let mut value = HeaderValue::from_str(&format!("Bearer {token}"))

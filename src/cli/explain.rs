@@ -100,10 +100,16 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
     for condition in &explained.matched {
         writeln!(out, "         {condition}")?;
     }
-    let variant = explained.variant.as_deref().unwrap_or("drawn anew for each request");
+    let variant = explained
+        .variant
+        .as_deref()
+        .unwrap_or("drawn anew for each request");
     writeln!(out, "variant  {}", ink.bold(variant))?;
     if let Some(served_by) = &explained.served_by {
-        writeln!(out, "served   by {served_by}, while {variant} has no endpoint that may be used")?;
+        writeln!(
+            out,
+            "served   by {served_by}, while {variant} has no endpoint that may be used"
+        )?;
     }
     match &explained.key {
         Some(key) => writeln!(out, "reason   {} of the key `{key}`", explained.reason)?,
@@ -125,14 +131,18 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
                 variant.state.clone(),
                 variant.weight.to_string(),
                 percent(variant.share),
-                variant.score.map_or_else(String::new, |score| format!("{score:.4}")),
+                variant
+                    .score
+                    .map_or_else(String::new, |score| format!("{score:.4}")),
                 variant.flips_at.map_or_else(String::new, percent),
             ]
         })
         .collect();
-    let header = ["", "VARIANT", "UPSTREAM", "STATE", "WEIGHT", "SHARE", "SCORE", "FLIPS AT"];
+    let header = [
+        "", "VARIANT", "UPSTREAM", "STATE", "WEIGHT", "SHARE", "SCORE", "FLIPS AT",
+    ];
     table(out, &header, &[4, 5, 6, 7], &rows)?;
-    for sentence in flips(explained) {
+    if let Some(sentence) = flips(explained) {
         writeln!(out, "\n{sentence}")?;
     }
     Ok(())
@@ -141,13 +151,18 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
 /// When this key would change its variant, in words.
 fn flips(explained: &Explained) -> Option<String> {
     let chosen = explained.variant.as_ref()?;
-    let others = explained.variants.iter().filter(|variant| &variant.name != chosen);
+    let others = explained
+        .variants
+        .iter()
+        .filter(|variant| &variant.name != chosen);
     let (name, share) = others
         .filter_map(|variant| Some((&variant.name, variant.flips_at?)))
         .filter(|(_, share)| *share < 1.0)
         .min_by(|a, b| a.1.total_cmp(&b.1))?;
     let share = percent(share);
-    Some(format!("This key moves to {name} once {name} has more than {share}."))
+    Some(format!(
+        "This key moves to {name} once {name} has more than {share}."
+    ))
 }
 
 #[cfg(test)]
@@ -176,7 +191,10 @@ mod tests {
             ],
         }));
         assert!(text.contains("reason   hash of the key `42`"), "{text}");
-        assert!(text.ends_with("moves to canary once canary has more than 7.31 %.\n"), "{text}");
+        assert!(
+            text.ends_with("moves to canary once canary has more than 7.31 %.\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -105,7 +105,9 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(healthcheck) => healthcheck.run(&mut out),
         Command::Demo(demo) => {
             drop(out);
-            return demo.run().map_or_else(Failure::report, |()| ExitCode::SUCCESS);
+            return demo
+                .run()
+                .map_or_else(Failure::report, |()| ExitCode::SUCCESS);
         }
     };
     let flushed = done.and_then(|()| out.flush().map_err(Failure::from));

@@ -40,7 +40,10 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
         if status.ready { "ready" } else { "NOT READY" },
         status.generation,
         status.applied_at,
-        status.config_sha256.get(..12).unwrap_or(&status.config_sha256),
+        status
+            .config_sha256
+            .get(..12)
+            .unwrap_or(&status.config_sha256),
     )?;
     let header = [
         "ROUTE", "VARIANT", "UPSTREAM", "WEIGHT", "SHARE", "STATE", "UP", "RUNNING", "TUNNELS",
@@ -123,8 +126,15 @@ impl Reload {
             return Err(Failure::Refused(problem.detail));
         }
         let reloaded: wire::Reloaded = answer.value()?;
-        let wire::Reloaded { generation, outcome, took_ms } = reloaded;
-        writeln!(out, "{outcome}: generation {generation} is live (took {took_ms:.1} ms)")?;
+        let wire::Reloaded {
+            generation,
+            outcome,
+            took_ms,
+        } = reloaded;
+        writeln!(
+            out,
+            "{outcome}: generation {generation} is live (took {took_ms:.1} ms)"
+        )?;
         Ok(())
     }
 }
@@ -145,11 +155,18 @@ impl Healthcheck {
         let answer = block_on(client.get("/readyz?verbose"))?;
         let ready = answer.status == StatusCode::OK;
         if self.json {
-            json(out, &serde_json::json!({ "ready": ready, "checks": answer.text() }))?;
+            json(
+                out,
+                &serde_json::json!({ "ready": ready, "checks": answer.text() }),
+            )?;
         } else {
             answer.copy(out)?;
         }
-        if ready { Ok(()) } else { Err(Failure::Negative) }
+        if ready {
+            Ok(())
+        } else {
+            Err(Failure::Negative)
+        }
     }
 }
 

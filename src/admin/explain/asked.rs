@@ -10,7 +10,7 @@ use http::{Method, Uri};
 use thiserror::Error as ThisError;
 
 use crate::http1::codec::read_request;
-use crate::message::{Limits, RequestHead, Scheme};
+use crate::message::{Limits, RequestHead};
 
 /// A request as somebody describes it.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,6 @@ pub enum AskedError {
 #[derive(Debug)]
 pub(in crate::admin::explain) struct Request {
     pub(in crate::admin::explain) head: RequestHead,
-    pub(in crate::admin::explain) scheme: Scheme,
     pub(in crate::admin::explain) client: IpAddr,
 }
 
@@ -89,10 +88,6 @@ impl Asked {
         })?;
         Ok(Request {
             head,
-            scheme: match uri.scheme_str() {
-                Some("https") => Scheme::Https,
-                _ => Scheme::Http,
-            },
             client: self.client.unwrap_or(Ipv4Addr::LOCALHOST.into()),
         })
     }
@@ -128,7 +123,6 @@ fn field(header: &str) -> Result<(HeaderName, HeaderValue), AskedError> {
 #[cfg(test)]
 mod tests {
     use crate::admin::explain::asked::{Asked, AskedError};
-    use crate::message::Scheme;
 
     fn asked(url: &str, headers: &[&str]) -> Asked {
         Asked {
@@ -139,20 +133,24 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(url: &str, host: &str, path: &str, query: Option<&str>, scheme: Scheme) {
+    fn check(url: &str, host: &str, path: &str, query: Option<&str>) {
         let request = asked(url, &[]).request().unwrap();
         assert_eq!(request.head.host(), host.as_bytes());
         assert_eq!(request.head.path(), path.as_bytes());
         assert_eq!(request.head.query(), query.map(str::as_bytes));
-        assert_eq!(request.scheme, scheme);
     }
 
     #[test]
     fn a_url_may_be_whole_without_its_scheme_or_a_path_alone() {
-        check("https://shop.example.com/a?b=c", "shop.example.com", "/a", Some("b=c"), Scheme::Https);
-        check("shop.example.com:8080/a", "shop.example.com", "/a", None, Scheme::Http);
-        check("http://shop.example.com", "shop.example.com", "/", None, Scheme::Http);
-        check("/a?b", "localhost", "/a", Some("b"), Scheme::Http);
+        check(
+            "https://shop.example.com/a?b=c",
+            "shop.example.com",
+            "/a",
+            Some("b=c"),
+        );
+        check("shop.example.com:8080/a", "shop.example.com", "/a", None);
+        check("http://shop.example.com", "shop.example.com", "/", None);
+        check("/a?b", "localhost", "/a", Some("b"));
     }
 
     #[test]
@@ -175,6 +173,9 @@ mod tests {
             assert!(asked(url, &[header]).request().is_err(), "{url} {header}");
         }
         let twice = asked("/", &["Host: a", "Host: b"]).request();
-        assert!(matches!(twice, Err(AskedError::Refused { status: 400 })), "{twice:?}");
+        assert!(
+            matches!(twice, Err(AskedError::Refused { status: 400 })),
+            "{twice:?}"
+        );
     }
 }

@@ -5,11 +5,14 @@
 
 mod asked;
 mod condition;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
-pub use asked::{Asked, AskedError};
+pub use crate::admin::explain::asked::{Asked, AskedError};
 
-use crate::admin::explain::asked::Request;
+use std::fmt::Display;
+
 use crate::admin::explain::verdict::Verdict;
 use crate::admin::wire::{Explained, ExplainedVariant};
 use crate::config::{Config, RouteConfig};
@@ -35,7 +38,12 @@ pub fn explain(
         return Ok(no_route());
     };
     let split = Split::new(route.split_spec.clone()).map_err(config_error)?;
-    let available = |n: usize| route.upstreams.get(n).is_some_and(|name| is_available(name));
+    let available = |n: usize| {
+        route
+            .upstreams
+            .get(n)
+            .is_some_and(|name| is_available(name))
+    };
     let verdict = Verdict::of(&split, route.on_unavailable, &request, asked, available);
     Ok(tell(name, route, &split, verdict))
 }
@@ -50,14 +58,14 @@ fn find<'c>(
         let rule = Match::new(route.match_spec.clone()).map_err(config_error)?;
         routes.push((name.clone(), rule, (name.as_str(), route)));
     }
-    let table = Table::build(routes).map_err(|ties| match ties.first() {
-        Some(tie) => config_error(tie),
-        None => config_error("routes tie"),
+    let table = Table::build(routes).map_err(|ties| {
+        let ties: Vec<_> = ties.iter().map(ToString::to_string).collect();
+        config_error(ties.join("; "))
     })?;
     Ok(table.find(head).copied())
 }
 
-fn config_error(reason: impl ToString) -> AskedError {
+fn config_error(reason: impl Display) -> AskedError {
     AskedError::Config {
         reason: reason.to_string(),
     }
@@ -79,7 +87,10 @@ fn no_route() -> Explained {
 
 fn tell(name: &str, route: &RouteConfig, split: &Split, verdict: Verdict) -> Explained {
     let specs = split.variants();
-    let scored = verdict.key.as_deref().map(|key| split.explain(key).variants);
+    let scored = verdict
+        .key
+        .as_deref()
+        .map(|key| split.explain(key).variants);
     let variants = specs.iter().zip(&route.upstreams).enumerate();
     let variants = variants.map(|(n, (spec, upstream))| {
         let standing = scored.as_ref().map(|standings| standings[n]);
@@ -94,7 +105,9 @@ fn tell(name: &str, route: &RouteConfig, split: &Split, verdict: Verdict) -> Exp
             weight: spec.weight,
             share: split.share(n),
             score: standing.map(|standing| standing.score),
-            flips_at: standing.and_then(|standing| standing.flip).map(|flip| flip.share),
+            flips_at: standing
+                .and_then(|standing| standing.flip)
+                .map(|flip| flip.share),
         }
     });
     let named = |n: usize| specs[n].name.clone();
@@ -113,6 +126,3 @@ fn tell(name: &str, route: &RouteConfig, split: &Split, verdict: Verdict) -> Exp
         variants: variants.collect(),
     }
 }
-
-#[cfg(test)]
-mod tests;

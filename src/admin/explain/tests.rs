@@ -65,10 +65,20 @@ fn a_key_is_explained_by_its_scores() {
     assert_eq!(explained.matched.len(), 3);
     assert_eq!(explained.reason, "hash");
     assert_eq!(explained.key.as_deref(), Some("42"));
-    let best = explained.variants.iter().max_by(|a, b| a.score.partial_cmp(&b.score).unwrap());
+    let best = explained
+        .variants
+        .iter()
+        .max_by(|a, b| a.score.partial_cmp(&b.score).unwrap());
     assert_eq!(explained.variant, Some(best.unwrap().name.clone()));
-    let flips: f64 = explained.variants.iter().filter_map(|variant| variant.flips_at).sum();
-    assert!((flips - 1.0).abs() < 1e-9, "two variants flip at one point: {flips}");
+    let flips: f64 = explained
+        .variants
+        .iter()
+        .filter_map(|variant| variant.flips_at)
+        .sum();
+    assert!(
+        (flips - 1.0).abs() < 1e-9,
+        "two variants flip at one point: {flips}"
+    );
 }
 
 #[test]
@@ -99,7 +109,10 @@ fn the_runner_up_serves_for_an_unavailable_variant() {
         "stable" => ("v1", "canary"),
         _ => ("v2", "stable"),
     };
-    for explained in [shop(&[], Some("42"), own), shop(&["x-user-id: 42"], None, own)] {
+    for explained in [
+        shop(&[], Some("42"), own),
+        shop(&["x-user-id: 42"], None, own),
+    ] {
         assert_eq!(explained.variant.as_deref(), Some(chosen.as_str()));
         assert_eq!(explained.served_by.as_deref(), Some(other));
     }
@@ -108,11 +121,17 @@ fn the_runner_up_serves_for_an_unavailable_variant() {
 #[test]
 fn without_a_key_no_variant_is_promised() {
     let explained = ask("/", &[], None, "");
-    assert_eq!((explained.route.as_deref(), explained.reason.as_str()), (Some("drawn"), "draw"));
+    assert_eq!(
+        (explained.route.as_deref(), explained.reason.as_str()),
+        (Some("drawn"), "draw")
+    );
     assert_eq!(explained.matched, ["any request"]);
     assert_eq!(explained.variant, None);
     let explained = ask("/cookie", &[], None, "");
-    assert_eq!((explained.variant, explained.reason.as_str()), (None, "hash"));
+    assert_eq!(
+        (explained.variant, explained.reason.as_str()),
+        (None, "hash")
+    );
     assert!(explained.notes[0].contains("cookie"));
 }
 
@@ -125,7 +144,14 @@ fn a_route_without_a_split_has_one_variant() {
 
 #[test]
 fn what_no_route_catches_is_told() {
-    let loaded = config::parse(CONFIG.replace("[route.drawn.split]", "[route.drawn]\nmatch = { path_exact = \"/only\" }\n[route.drawn.split]"), Path::new("t.toml")).unwrap();
+    let loaded = config::parse(
+        CONFIG.replace(
+            "[route.drawn.split]",
+            "[route.drawn]\nmatch = { path_exact = \"/only\" }\n[route.drawn.split]",
+        ),
+        Path::new("t.toml"),
+    )
+    .unwrap();
     let asked = Asked {
         url: "/elsewhere".to_owned(),
         ..Asked::default()

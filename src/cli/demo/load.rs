@@ -105,7 +105,9 @@ impl Client {
     /// The user of the next request: every other one has none.
     fn next_user(&mut self) -> Option<u64> {
         self.asked += 1;
-        (self.asked % 2 == 0).then_some((self.asked / 2) % USERS)
+        self.asked
+            .is_multiple_of(2)
+            .then_some((self.asked / 2) % USERS)
     }
 }
 
@@ -140,7 +142,10 @@ impl Connection {
         if let Some(user) = user {
             request = request.header("x-user-id", format!("user-{user}"));
         }
-        let response = self.sender.send_request(request.body(Empty::new())?).await?;
+        let response = self
+            .sender
+            .send_request(request.body(Empty::new())?)
+            .await?;
         let status = response.status();
         let served_by = response.headers().get(SERVED_BY).cloned();
         response.into_body().collect().await?;

@@ -72,7 +72,9 @@ impl Demo {
             tally,
             started,
         };
-        let note = stage.scene.note(started.elapsed(), &Note::Serving(WEIGHTS[0]));
+        let note = stage
+            .scene
+            .note(started.elapsed(), &Note::Serving(WEIGHTS[0]));
         let outcome = stage.play(&mut proxy, &mut ends, &note).await;
 
         // Clients first: what they have under way is still answered.
@@ -84,7 +86,9 @@ impl Demo {
         if stage.tally.failed() == 0 {
             Ok(())
         } else {
-            Err(Failure::Refused("requests failed; they are counted above".to_owned()))
+            Err(Failure::Refused(
+                "requests failed; they are counted above".to_owned(),
+            ))
         }
     }
 }
@@ -147,13 +151,15 @@ impl Stage {
 
     fn draw(&mut self) -> Result<(), Failure> {
         let seen = self.tally.look();
-        self.screen.draw(&self.scene, &seen, self.started.elapsed())?;
+        self.screen
+            .draw(&self.scene, &seen, self.started.elapsed())?;
         Ok(())
     }
 
     fn summary(&mut self) -> Result<(), Failure> {
         let seen = self.tally.look();
-        self.screen.end(&self.scene, &seen, self.started.elapsed())?;
+        self.screen
+            .end(&self.scene, &seen, self.started.elapsed())?;
         Ok(())
     }
 }

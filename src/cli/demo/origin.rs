@@ -68,7 +68,8 @@ async fn serve(stream: TcpStream, name: &'static str, work: Duration, seed: u64)
         let time = vary(work, &times);
         async move {
             tokio::time::sleep(time).await;
-            let mut response = Response::new(Full::new(Bytes::from(format!("hello from shop {name}\n"))));
+            let mut response =
+                Response::new(Full::new(Bytes::from(format!("hello from shop {name}\n"))));
             let fields = response.headers_mut();
             fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             fields.insert(SERVED_BY, HeaderValue::from_static(name));

@@ -201,7 +201,9 @@ fn ended(status: std::process::ExitStatus, directory: &Path) -> Failure {
     let log = std::fs::read_to_string(directory.join("proxy.log")).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
     let last = lines[lines.len().saturating_sub(10)..].join("\n  ");
-    Failure::Refused(format!("the proxy ended with {status}; its last words:\n  {last}"))
+    Failure::Refused(format!(
+        "the proxy ended with {status}; its last words:\n  {last}"
+    ))
 }
 
 /// Makes a directory that nobody else can write to, under a name that nobody has taken.
@@ -232,7 +234,9 @@ async fn wait_ready(child: &mut Child, directory: &Path) -> Result<Addresses, Fa
         }
         sleep(LOOK * 5).await;
     }
-    Err(Failure::Refused("the proxy did not start in time".to_owned()))
+    Err(Failure::Refused(
+        "the proxy did not start in time".to_owned(),
+    ))
 }
 
 /// Reads the addresses that the proxy has written; none while they are not there whole.
@@ -307,7 +311,10 @@ mod tests {
     use crate::cli::demo::proxy::{config, with_weights};
 
     fn demo_config() -> String {
-        config(["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()])
+        config([
+            "127.0.0.1:1".parse().unwrap(),
+            "127.0.0.1:2".parse().unwrap(),
+        ])
     }
 
     #[test]

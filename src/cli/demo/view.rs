@@ -30,7 +30,11 @@ impl Display for Note {
         match self {
             Self::Serving([stable, canary]) => write!(f, "serving {stable}/{canary}"),
             Self::Live([stable, canary], took) => {
-                write!(f, "file edited to {stable}/{canary}: live after {}", time(*took))
+                write!(
+                    f,
+                    "file edited to {stable}/{canary}: live after {}",
+                    time(*took)
+                )
             }
             Self::NotLive([stable, canary]) => write!(
                 f,
@@ -66,7 +70,9 @@ impl Scene {
                 format!("  curl -H 'x-user-id: ada' http://{http}/"),
                 format!("  curl -H 'x-variant: canary' http://{http}/"),
                 format!("  {program} status --admin http://{admin}"),
-                format!("  {program} explain --admin http://{admin} -H 'x-user-id: ada' http://{http}/"),
+                format!(
+                    "  {program} explain --admin http://{admin} -H 'x-user-id: ada' http://{http}/"
+                ),
                 String::new(),
             ],
             notes: Vec::new(),
@@ -94,12 +100,13 @@ impl Scene {
 
     /// The view, at most 80 columns wide.
     pub(in crate::cli::demo) fn frame(&self, seen: &Seen, at: Duration, ink: Ink) -> Vec<String> {
-        let mut lines = vec![ink
-            .dim(format!(
+        let mut lines = vec![
+            ink.dim(format!(
                 "{:<8}{:>8}{:>9}  {:<BAR$}{:>7}{:>9}{:>9}",
                 "variant", "weights", "actual", "", "req/s", "p50", "p99"
             ))
-            .to_string()];
+            .to_string(),
+        ];
         for (name, variant) in NAMES.iter().zip(&seen.variants) {
             lines.push(row(name, variant, ink));
         }
@@ -149,7 +156,10 @@ impl Scene {
             let n = variant.answered;
             lines.push(format!("  {name}  {n:>9}  {:>7}", share(part)));
         }
-        lines.push(format!("connections opened by the clients: {}", seen.connected));
+        lines.push(format!(
+            "connections opened by the clients: {}",
+            seen.connected
+        ));
         lines
     }
 }
@@ -253,7 +263,10 @@ mod tests {
     fn old_notes_give_way() {
         let mut scene = scene();
         for n in 0..20 {
-            scene.note(Duration::from_secs(n), &Note::Live([n as u32, 0], Duration::ZERO));
+            scene.note(
+                Duration::from_secs(n),
+                &Note::Live([n as u32, 0], Duration::ZERO),
+            );
         }
         let frame = scene.frame(&seen(1.0), Duration::ZERO, Ink::Plain);
         assert!(frame.len() <= 12, "{frame:?}");
