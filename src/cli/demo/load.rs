@@ -20,7 +20,7 @@ use crate::cli::demo::origin::SERVED_BY;
 use crate::cli::demo::tally::Tally;
 
 /// Clients, each with one connection.
-const CLIENTS: u32 = 16;
+pub(in crate::cli::demo) const CLIENTS: u32 = 16;
 /// Users that the requests with a key belong to; the other half of the requests has no key.
 const USERS: u64 = 5_000;
 /// An answer that takes longer has failed.
@@ -42,11 +42,10 @@ impl Load {
         shutdown: &CancellationToken,
     ) -> Self {
         let clients = TaskTracker::new();
-        let n_clients = CLIENTS.min(rate);
-        let period = Duration::from_secs(1) * n_clients / rate;
-        for n in 0..n_clients {
+        let period = Duration::from_secs(1) * CLIENTS / rate;
+        for n in 0..CLIENTS {
             // Spread over the period, so that they do not all ask at once.
-            let first = Instant::now() + period * n / n_clients;
+            let first = Instant::now() + period * n / CLIENTS;
             let client = Client {
                 proxy,
                 tally: tally.clone(),

@@ -61,7 +61,10 @@ impl Demo {
         let stable = Origin::start("v1", Duration::from_millis(4), &shutdown).await?;
         let canary = Origin::start("v2", Duration::from_millis(7), &shutdown).await?;
         let mut proxy = Proxy::start([stable.address(), canary.address()]).await?;
-        let tally = Arc::new(Tally::new(WEIGHTS[0]));
+        let first = proxy.division().await.ok_or_else(|| {
+            Failure::Refused("the proxy does not tell how it divides the traffic".to_owned())
+        })?;
+        let tally = Arc::new(Tally::new(first.shares));
         let stop_load = shutdown.child_token();
         let load = Load::start(proxy.addresses().http, self.rate, &tally, &stop_load);
 
@@ -71,10 +74,12 @@ impl Demo {
             scene: Scene::new(&proxy),
             tally,
             started,
+            weights: first.weights,
+            is_ours: true,
         };
         let note = stage
             .scene
-            .note(started.elapsed(), &Note::Serving(WEIGHTS[0]));
+            .note(started.elapsed(), &Note::Serving(first.weights));
         let outcome = stage.play(&mut proxy, &mut ends, &note).await;
 
         // Clients first: what they have under way is still answered.
@@ -99,6 +104,10 @@ struct Stage {
     scene: Scene,
     tally: Arc<Tally>,
     started: Instant,
+    /// What is live.
+    weights: [u32; 2],
+    /// False once somebody else has edited the file: then the demo leaves it alone.
+    is_ours: bool,
 }
 
 impl Stage {
@@ -123,9 +132,10 @@ impl Stage {
                 () = ends.come() => return Ok(()),
                 _ = frames.tick() => {
                     proxy.check()?;
+                    self.look(proxy).await?;
                     self.draw()?;
                 }
-                () = sleep_until(next) => {
+                () = sleep_until(next), if self.is_ours => {
                     turn += 1;
                     self.edit(proxy, WEIGHTS[turn % WEIGHTS.len()]).await?;
                     next = Instant::now() + SCENE_TIME;
@@ -134,18 +144,38 @@ impl Stage {
         }
     }
 
+    /// Looks whether somebody else has edited the file.
+    async fn look(&mut self, proxy: &Proxy) -> Result<(), Failure> {
+        let Some(division) = proxy.division().await else {
+            return Ok(());
+        };
+        if division.weights == self.weights {
+            return Ok(());
+        }
+        self.is_ours = false;
+        self.weights = division.weights;
+        self.tally.begin_scene(division.shares);
+        self.tell(&Note::Yours(division.weights))
+    }
+
+    fn tell(&mut self, note: &Note) -> Result<(), Failure> {
+        let line = self.scene.note(self.started.elapsed(), note);
+        self.screen.announce(&line)?;
+        Ok(())
+    }
+
     /// Rewrites the file, waits until the proxy says that it is live, and tells how long it took.
     async fn edit(&mut self, proxy: &mut Proxy, weights: [u32; 2]) -> Result<(), Failure> {
         let note = match proxy.set_weights(weights).await? {
-            Edit::Live(took) => {
+            Edit::Live(division, took) => {
                 // Only from now on is the new division the one to measure.
-                self.tally.begin_scene(weights);
+                self.weights = division.weights;
+                self.tally.begin_scene(division.shares);
                 Note::Live(weights, took)
             }
             Edit::NotLive => Note::NotLive(weights),
         };
-        let note = self.scene.note(self.started.elapsed(), &note);
-        self.screen.announce(&note)?;
+        self.tell(&note)?;
         self.draw()
     }
 

@@ -40,9 +40,30 @@ pub(in crate::cli::demo) struct Proxy {
 /// What became of an edit of the file.
 pub(in crate::cli::demo) enum Edit {
     /// It is obeyed, so long after the file was in its place.
-    Live(Duration),
+    Live(Division, Duration),
     /// It is not obeyed.
     NotLive,
+}
+
+/// How the proxy divides the traffic, as it says itself: stable, then canary.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::cli::demo) struct Division {
+    /// The weights.
+    pub(in crate::cli::demo) weights: [u32; 2],
+    /// The shares, 0 to 1.
+    pub(in crate::cli::demo) shares: [f64; 2],
+}
+
+impl Division {
+    /// Reads it from a status; none when the route or a variant of it has another name by now.
+    fn of(status: &Status) -> Option<Self> {
+        let variants = &status.routes.get("shop")?.variants;
+        let (stable, canary) = (variants.get("stable")?, variants.get("canary")?);
+        Some(Self {
+            weights: [stable.weight, canary.weight],
+            shares: [stable.share, canary.share],
+        })
+    }
 }
 
 impl Proxy {
@@ -116,6 +137,12 @@ impl Proxy {
         }
     }
 
+    /// How it divides the traffic now, if that can be told.
+    pub(in crate::cli::demo) async fn division(&self) -> Option<Division> {
+        let answer = self.admin.get("/api/v1/status").await.ok()?;
+        Division::of(&answer.value().ok()?)
+    }
+
     /// Edits the weights in the file, as automation would: a new file is written beside it and
     /// renamed over it. Then waits until it is live.
     pub(in crate::cli::demo) async fn set_weights(
@@ -135,8 +162,10 @@ impl Proxy {
             .collect();
         while edited.elapsed() < LIVE_TIMEOUT {
             let status: Status = self.admin.get("/api/v1/status").await?.value()?;
-            if status.config_sha256 == wanted {
-                return Ok(Edit::Live(edited.elapsed()));
+            if status.config_sha256 == wanted
+                && let Some(division) = Division::of(&status)
+            {
+                return Ok(Edit::Live(division, edited.elapsed()));
             }
             self.check()?;
             sleep(LOOK).await;

@@ -17,7 +17,8 @@ pub(in crate::cli::demo) struct Tally {
 }
 
 struct Counts {
-    weights: [u32; 2],
+    /// The shares that the proxy is to give.
+    shares: [f64; 2],
     variants: [Variant; 2],
     failed: u64,
     connected: u64,
@@ -49,9 +50,9 @@ pub(in crate::cli::demo) struct Seen {
 /// What there was to see of one variant.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::cli::demo) struct VariantSeen {
-    /// The share that the weights give it, 0 to 1.
+    /// The share that it is to have, 0 to 1.
     pub(in crate::cli::demo) configured: f64,
-    /// The share of the answers since these weights are live; none without an answer.
+    /// The share of the answers since that is live; none without an answer.
     pub(in crate::cli::demo) actual: Option<f64>,
     /// Answers since the start.
     pub(in crate::cli::demo) answered: u64,
@@ -71,11 +72,11 @@ impl Seen {
 }
 
 impl Tally {
-    /// Makes it empty, with the first weights.
-    pub(in crate::cli::demo) fn new(weights: [u32; 2]) -> Self {
+    /// Makes it empty, with the first shares, 0 to 1.
+    pub(in crate::cli::demo) fn new(shares: [f64; 2]) -> Self {
         Self {
             counts: Mutex::new(Counts {
-                weights,
+                shares,
                 variants: Default::default(),
                 failed: 0,
                 connected: 0,
@@ -104,10 +105,10 @@ impl Tally {
         self.lock().connected += 1;
     }
 
-    /// Begins to measure shares and times anew: other weights are live.
-    pub(in crate::cli::demo) fn begin_scene(&self, weights: [u32; 2]) {
+    /// Begins to measure shares and times anew: others are live.
+    pub(in crate::cli::demo) fn begin_scene(&self, shares: [f64; 2]) {
         let mut counts = self.lock();
-        counts.weights = weights;
+        counts.shares = shares;
         for variant in &mut counts.variants {
             variant.in_scene = 0;
             variant.times.clear();
@@ -124,13 +125,12 @@ impl Tally {
         let second = self.second();
         let counts = self.lock();
         let in_scene: u64 = counts.variants.iter().map(|variant| variant.in_scene).sum();
-        let weights: u32 = counts.weights.iter().sum();
         let variants = [0, 1].map(|n| {
             let variant = &counts.variants[n];
             let mut times = variant.times.clone();
             times.sort_unstable();
             VariantSeen {
-                configured: f64::from(counts.weights[n]) / f64::from(weights),
+                configured: counts.shares[n],
                 actual: (in_scene > 0).then(|| variant.in_scene as f64 / in_scene as f64),
                 answered: variant.answered,
                 rate: variant.rate(second),
@@ -208,10 +208,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn shares_are_those_of_the_scene_and_counts_those_of_the_whole() {
-        let tally = Tally::new([95, 5]);
+        let tally = Tally::new([0.95, 0.05]);
         answers(&tally, 0, 90);
         answers(&tally, 1, 10);
-        tally.begin_scene([50, 50]);
+        tally.begin_scene([0.5, 0.5]);
         answers(&tally, 0, 30);
         answers(&tally, 1, 10);
         let seen = tally.look();
@@ -223,7 +223,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn quantiles_are_of_the_nearest_rank_and_memory_is_bounded() {
-        let tally = Tally::new([1, 1]);
+        let tally = Tally::new([0.5, 0.5]);
         answers(&tally, 0, 100);
         let seen = tally.look();
         assert_eq!(seen.variants[0].p50, Some(Duration::from_micros(50)));
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_is_that_of_the_last_whole_seconds() {
-        let tally = Tally::new([1, 1]);
+        let tally = Tally::new([0.5, 0.5]);
         for _ in 0..10 {
             answers(&tally, 0, 20);
             tokio::time::advance(Duration::from_secs(1)).await;

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
+use crate::cli::demo::load::CLIENTS;
 use crate::cli::demo::proxy::Proxy;
 use crate::cli::demo::tally::{Seen, VariantSeen};
 use crate::cli::output::Ink;
@@ -23,6 +24,8 @@ pub(in crate::cli::demo) enum Note {
     Live([u32; 2], Duration),
     /// The file was edited, and nothing came of it.
     NotLive([u32; 2]),
+    /// Somebody else has changed the weights.
+    Yours([u32; 2]),
 }
 
 impl Display for Note {
@@ -36,6 +39,10 @@ impl Display for Note {
                     time(*took)
                 )
             }
+            Self::Yours([stable, canary]) => write!(
+                f,
+                "you made it {stable}/{canary}: the file is yours from now on"
+            ),
             Self::NotLive([stable, canary]) => write!(
                 f,
                 "file edited to {stable}/{canary}: not obeyed; `tidegate check` tells why"
@@ -69,10 +76,9 @@ impl Scene {
                 format!("  curl http://{http}/"),
                 format!("  curl -H 'x-user-id: ada' http://{http}/"),
                 format!("  curl -H 'x-variant: canary' http://{http}/"),
-                format!("  {program} status --admin http://{admin}"),
-                format!(
-                    "  {program} explain --admin http://{admin} -H 'x-user-id: ada' http://{http}/"
-                ),
+                format!("  export TIDEGATE_ADMIN=http://{admin}"),
+                format!("  {program} status"),
+                format!("  {program} explain -H 'x-user-id: ada' http://{http}/"),
                 String::new(),
             ],
             notes: Vec::new(),
@@ -82,8 +88,9 @@ impl Scene {
 
     /// Remembers that something happened, and gives the line that tells it.
     pub(in crate::cli::demo) fn note(&mut self, at: Duration, note: &Note) -> String {
-        if !matches!(note, Note::Serving(_)) {
-            self.n_edits += 1;
+        match note {
+            Note::Serving(_) => {}
+            Note::Live(..) | Note::NotLive(_) | Note::Yours(_) => self.n_edits += 1,
         }
         let line = format!("{:7.1} s  {note}", at.as_secs_f64());
         self.notes.push(line.clone());
@@ -112,7 +119,7 @@ impl Scene {
         }
         lines.push(String::new());
         lines.push(format!(
-            "{:7.1} s  {} requests, {}, {} connections opened   {}",
+            "{:7.1} s  {} requests, {}, {} connections   {}",
             at.as_secs_f64(),
             seen.answered() + seen.failed,
             failed(seen, ink),
@@ -157,7 +164,7 @@ impl Scene {
             lines.push(format!("  {name}  {n:>9}  {:>7}", share(part)));
         }
         lines.push(format!(
-            "connections opened by the clients: {}",
+            "{} connections were opened by {CLIENTS} clients",
             seen.connected
         ));
         lines
