@@ -85,13 +85,21 @@ def compare(name, scenario, peers, origin, options, cert):
             setup = Setup(folder, http, https, admin, origin.address(0), origin.address(1), *cert,
                           workers=len(options.proxy_cpus) if options.proxy_cpus else 1, weights=WEIGHTS)
             peer = KNOWN[peer_name](binary, setup, options.proxy_cpus)
+            try:
+                peer.start()
+                argv = tools.command(scenario, options.load_binary, http, https, options.warm, folder)
+                tools.finish(tools.start(argv, options.load_cpus), scenario, folder, options.warm)
+            except Failed as problem:
+                if peer.process:
+                    peer.process.end()
+                if peer_name == "tidegate":
+                    raise
+                print(f"{name}: {peer_name} is left out: {problem}", file=sys.stderr)
+                continue
             running.append(peer)
-            peer.start()
             runs[peer_name] = []
-            argv = tools.command(scenario, options.load_binary, http, https, options.warm, folder)
-            tools.finish(tools.start(argv, options.load_cpus), scenario, folder, options.warm)
         for turn in range(options.rounds):
-            first = turn % len(running)
+            first = turn % max(1, len(running))
             for peer in running[first:] + running[:first]:
                 seen = measure(peer, scenario, origin, options)
                 seen["problems"] = problems(seen)
@@ -100,8 +108,7 @@ def compare(name, scenario, peers, origin, options, cert):
                       f"{seen['rps']:.0f}/s {'; '.join(seen['problems'])}", file=sys.stderr, flush=True)
     finally:
         for peer in running:
-            if peer.process:
-                peer.process.end()
+            peer.process.end()
     return runs
 
 
