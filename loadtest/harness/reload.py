@@ -22,6 +22,8 @@ CANARY = (10, 25, 50, 75, 99, 60, 33, 15, 1, 0, 20, 45, 90, 66, 5)
 MARGIN = 1.5
 # What is in flight at a change may be answered this long after it, by weights of before.
 EDGE = 0.015
+# How long weights stay in force at least, also on a machine that is too slow for the pace.
+LEAST = 0.08
 # How long a peer without an admin API is given to obey a new file.
 BLIND = 0.06
 
@@ -120,6 +122,8 @@ def rewrite(peer, count, span, knows):
     start = time.monotonic()
     for n, canary in enumerate(canary_weights(count)):
         wait = start + n * step - time.monotonic()
+        if epochs:
+            wait = max(wait, epochs[-1]["live"] + LEAST - time.time())
         if wait > 0:
             time.sleep(wait)
         generation, at = peer.generation() if knows else None, time.time()
@@ -136,7 +140,7 @@ def rewrite(peer, count, span, knows):
         else:
             time.sleep(BLIND)
         epochs.append({"canary": canary / 100, "at": at, "live": time.time(), "until": None})
-    time.sleep(max(0.0, start + count * step - time.monotonic()))
+    time.sleep(max(LEAST, start + count * step - time.monotonic()))
     epochs[-1]["until"] = time.time()
     return epochs, took
 
