@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// How long requests that are under way at the end may still take.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// A connection to this machine that takes longer is not being accepted.
+const STUCK: Duration = Duration::from_secs(1);
+
 /// With this many errors the run is over: it has failed, and would only spin.
 const MAX_ERRORS: u64 = 10_000;
 
@@ -174,6 +177,7 @@ impl Drive {
             self.dispatch();
         }
         self.tally.errors.timeout += self.n_busy as u64 + self.backlog();
+        self.tally.errors.connect += self.n_stuck();
         Ok(self.tally.json(self.settings.seconds))
     }
 
@@ -209,6 +213,15 @@ impl Drive {
         due.saturating_sub(self.n_started)
     }
 
+    /// Connections that were begun well before the end and are still not made.
+    fn n_stuck(&self) -> u64 {
+        let stuck = self.clients.iter().filter(|client| {
+            let waited = self.deadline.saturating_duration_since(client.due);
+            client.state == State::Connecting && client.stream.is_some() && STUCK < waited
+        });
+        stuck.count() as u64
+    }
+
     fn connect(&mut self, index: usize) {
         let client = &mut self.clients[index];
         client.stream = None;
@@ -236,7 +249,11 @@ impl Drive {
                 return;
             }
             self.clients[index].state = State::Idle;
-            let since = self.clients[index].due;
+            // Only where each request has a connection of its own does connecting belong to it.
+            let since = match self.settings.mode {
+                Mode::Churn => self.clients[index].due,
+                Mode::Closed | Mode::Open => Instant::now(),
+            };
             self.ready(index, since);
         } else if self.clients[index].state == State::Busy {
             self.send(index);
