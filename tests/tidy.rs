@@ -35,6 +35,7 @@ const TOP: &str = "Cargo.toml Cargo.lock src config tests benches loadtest fuzz 
 struct Source {
     path: String,
     text: String,
+    only_tests: bool,
 }
 
 impl Source {
@@ -42,6 +43,7 @@ impl Source {
         Self {
             path: path.to_owned(),
             text: text.to_owned(),
+            only_tests: false,
         }
     }
 
@@ -67,11 +69,21 @@ impl Source {
         lines.map(|(index, line)| (index + 1, without_comment(line)))
     }
 
-    /// The lines of code above the tests; none in a file of tests.
+    /// The lines of code that are not tests: none in a file of tests, and none from `mod tests {` on.
     fn code_without_tests(&self) -> impl Iterator<Item = (usize, &str)> {
-        let only_tests = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
-        self.code()
-            .take_while(move |(_, line)| !only_tests && line.trim() != "#[cfg(test)]")
+        let inline = self.text.find("#[cfg(test)]\nmod tests {");
+        let end = inline.map_or(usize::MAX, |at| self.text[..at].lines().count() + 1);
+        let end = if self.only_tests { 0 } else { end };
+        self.code().take_while(move |(number, _)| *number < end)
+    }
+
+    /// Whether `self` declares `other` as a module for tests alone.
+    fn declares_as_tests(&self, other: &Source) -> bool {
+        let folder = self.path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let rest = other.path.strip_prefix(folder.trim_end_matches("/lib"));
+        let rest = rest.and_then(|rest| rest.strip_prefix('/')).unwrap_or("");
+        let name = rest.split('/').next().unwrap_or("").trim_end_matches(".rs");
+        !name.is_empty() && self.text.contains(&format!("#[cfg(test)]\nmod {name};"))
     }
 
     fn complaint(&self, line: usize, what: &str) -> String {
@@ -193,20 +205,11 @@ fn length(source: &Source) -> Vec<String> {
 
 fn names(source: &Source) -> Vec<String> {
     let advice = "says nothing: a shared thing lives in the lowest module that needs it";
-    let path = source.path.trim_end_matches(".rs").to_owned();
+    let path = source.path.trim_end_matches(".rs");
     let named = path.split('/').filter(|name| EMPTY_NAMES.contains(name));
-    let mut complaints: Vec<String> = named
+    named
         .map(|name| source.complaint(1, &format!("the name `{name}` {advice}")))
-        .collect();
-    for (number, line) in source.code() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let declared = words.windows(2).find(|pair| pair[0] == "mod");
-        let name = declared.map_or("", |pair| pair[1].trim_end_matches(';'));
-        if EMPTY_NAMES.contains(&name) {
-            complaints.push(source.complaint(number, &format!("the name `{name}` {advice}")));
-        }
-    }
-    complaints
+        .collect()
 }
 
 fn leftovers(source: &Source) -> Vec<String> {
@@ -322,9 +325,17 @@ fn repository() -> Vec<Source> {
     paths.dedup();
     let read = paths.into_iter().filter_map(|path| {
         let text = fs::read_to_string(root.join(&path)).ok()?;
-        Some(Source { path, text })
+        Some(Source::new(&path, &text))
     });
-    read.collect()
+    let mut sources: Vec<Source> = read.collect();
+    let only_tests: Vec<bool> = sources
+        .iter()
+        .map(|source| source.is_rust() && sources.iter().any(|of| of.declares_as_tests(source)))
+        .collect();
+    for (source, only_tests) in sources.iter_mut().zip(only_tests) {
+        source.only_tests = only_tests;
+    }
+    sources
 }
 
 fn walk(folder: &Path, prefix: &str, paths: &mut Vec<String>) {
@@ -450,10 +461,11 @@ fn every_check_can_fail() {
     );
     bites(heading, "src/a.rs", "use crate::b;", 1);
     bites(length, "src/a.rs", &"\n".repeat(MAX_LINES + 1), 1);
-    bites(names, "src/proxy/utils.rs", "mod helpers;\nmod hosts;", 2);
+    bites(names, "src/proxy/utils.rs", "", 1);
     let left = "#[allow(x)]\ntodo!()\n// TODO\n#[ignore = \"slow\"]\ntodo();";
     bites(leftovers, "src/a.rs", left, 4);
-    let pure = "let t = Instant::now();\nlet random = 1;\n#[cfg(test)]\nuse tokio::time;";
+    let pure =
+        "let t = Instant::now();\nlet random = 1;\n#[cfg(test)]\nmod tests {\nuse tokio::time;";
     bites(purity, "src/split/draw.rs", pure, 1);
     bites(purity, "src/http1/codec.rs", "a.await", 1);
     bites(purity, "src/http1/relay.rs", "a.await", 0);
