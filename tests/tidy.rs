@@ -21,9 +21,6 @@ const PURE: [&str; 3] = ["src/route", "src/split", "src/http1/codec"];
 
 const IMPURE: &str = "Instant::now SystemTime::now tokio rand getrandom .await std::fs TcpStream";
 
-/// Tasks that end with the process, each with its reason. A task elsewhere has an owner.
-const BARE_SPAWN: [(&str, &str); 0] = [];
-
 /// What begins like a metric's name and is none.
 const NO_METRIC: [&str; 1] = ["\"tidegate_id\""]; // the identity cookie
 
@@ -249,14 +246,20 @@ fn purity(source: &Source) -> Vec<String> {
     source.mentions(source.code_without_tests(), &words, advice)
 }
 
+/// A spawned task is bare when nothing keeps its handle: the line begins with the call, or drops it.
 fn spawns(source: &Source) -> Vec<String> {
-    if BARE_SPAWN.iter().any(|(path, _)| *path == source.path) {
-        return Vec::new();
-    }
-    let advice = "a task has an owner and an end: a TaskTracker or JoinSet with a cancellation \
-                  token, or a guard whose Drop stops it";
-    let words = ["tokio::spawn(", "tokio::task::spawn(", "use tokio::spawn"];
-    source.mentions(source.code_without_tests(), &words, advice)
+    let advice = "a task has an owner and an end: keep its handle in what ends it, a TaskTracker, \
+                  a JoinSet, or a guard whose Drop stops it";
+    let bare = source.code_without_tests().filter(|(_, line)| {
+        let calls = ["tokio::spawn(", "tokio::task::spawn("];
+        let before = calls
+            .iter()
+            .find_map(|call| Some(line.split_once(call)?.0.trim()));
+        let unkept = |before: &str| ["", "let _ =", "drop("].contains(&before);
+        before.is_some_and(unkept) || line.contains("use tokio::spawn")
+    });
+    bare.map(|(number, _)| source.complaint(number, advice))
+        .collect()
 }
 
 fn sleeps(source: &Source) -> Vec<String> {
