@@ -92,7 +92,12 @@ impl Config {
     }
 
     /// Adds an upstream with further keys.
-    pub(crate) fn upstream_with(mut self, name: &str, endpoints: &[SocketAddr], keys: &str) -> Self {
+    pub(crate) fn upstream_with(
+        mut self,
+        name: &str,
+        endpoints: &[SocketAddr],
+        keys: &str,
+    ) -> Self {
         let endpoints: Vec<String> = endpoints.iter().map(|at| format!("\"{at}\"")).collect();
         let endpoints = endpoints.join(", ");
         self.upstreams.push(Section {
@@ -166,9 +171,8 @@ impl Config {
         let Self {
             admin, shutdown, ..
         } = self;
-        let mut text = format!(
-            "[runtime]\nworkers = 2\n\n[admin]\n{admin}\n\n[shutdown]\n{shutdown}\n"
-        );
+        let mut text =
+            format!("[runtime]\nworkers = 2\n\n[admin]\n{admin}\n\n[shutdown]\n{shutdown}\n");
         for Section { name, keys } in &self.listeners {
             text.push_str(&format!("\n[listener.{name}]\n{keys}\n"));
         }

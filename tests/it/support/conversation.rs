@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::support::message::{End, Message};
+use crate::support::wait;
 use crate::support::wire::Wire;
 
 /// How many bytes of one connection are written down; a large body goes uncounted past it.
@@ -17,6 +18,7 @@ const RECORDED: usize = 4 * 1024 * 1024;
 pub(crate) struct Record {
     inner: Mutex<Recorded>,
     changed: watch::Sender<()>,
+    releases: Semaphore,
 }
 
 /// What an origin got so far.
@@ -56,7 +58,13 @@ impl Record {
         Self {
             inner: Mutex::default(),
             changed: watch::Sender::new(()),
+            releases: Semaphore::new(0),
         }
+    }
+
+    /// Lets one waiting conversation go on.
+    pub(crate) fn release(&self) {
+        self.releases.add_permits(1);
     }
 
     /// Tells of every change from now on.
@@ -150,6 +158,13 @@ impl Conversation {
             bytes.extend_from_slice(body);
         }
         self.send(bytes).await;
+    }
+
+    /// Waits until the test releases it.
+    pub(crate) async fn released(&mut self) {
+        let released = self.record.releases.acquire();
+        let permit = wait::within("a release by the test", released).await;
+        permit.expect("the semaphore is never closed").forget();
     }
 
     /// Closes the connection by a reset.

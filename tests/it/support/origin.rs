@@ -106,10 +106,7 @@ pub(crate) async fn echo() -> Origin {
 
 /// Reads requests and never answers.
 pub(crate) async fn silent() -> Origin {
-    serving(|mut conversation| async move {
-        while conversation.request().await.is_some() {}
-    })
-    .await
+    serving(|mut conversation| async move { while conversation.request().await.is_some() {} }).await
 }
 
 /// Upgrades every request to a WebSocket that sends back what it gets.
@@ -119,8 +116,7 @@ pub(crate) async fn websocket() -> Origin {
             return;
         };
         let key = request.field("sec-websocket-key").unwrap_or_default();
-        let accept =
-            tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-accept: {accept}\r\n\r\n"
@@ -203,6 +199,12 @@ impl Origin {
         .await;
     }
 
+    /// Lets go on whatever of its conversations waits in [`Conversation::released`], now or later,
+    /// once.
+    pub(crate) fn release(&self) {
+        self.record.release();
+    }
+
     /// The requests so far.
     pub(crate) fn requests(&self) -> Vec<Received> {
         self.record.read(|recorded| recorded.requests.clone())
@@ -241,6 +243,12 @@ impl Origin {
             recorded.requests.len() >= n
         })
         .await;
+    }
+
+    /// Waits until the bytes of all connections are as `condition` says.
+    pub(crate) async fn got(&self, what: &str, condition: impl Fn(&[u8]) -> bool) {
+        self.reached(what, |recorded| condition(&recorded.connections.concat()))
+            .await;
     }
 
     /// Waits until no connection is open.

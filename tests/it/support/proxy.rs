@@ -178,8 +178,7 @@ impl Proxy {
 
     /// Asks for a reload by the API.
     pub(crate) async fn ask_reload(&self) -> Message {
-        self.ask_admin(ask::post("/api/v1/config/reload", ""))
-            .await
+        self.ask_admin(ask::post("/api/v1/config/reload", "")).await
     }
 
     /// Waits until the live snapshot is a later one than this.

@@ -30,8 +30,7 @@ pub(crate) async fn open(stream: impl Stream + 'static, path: &str) -> WebSocket
 /// Sends every text back, until the peer closes.
 pub(crate) async fn serve(wire: Wire) {
     let (stream, rest) = wire.into_parts();
-    let mut socket =
-        WebSocketStream::from_partially_read(stream, rest, Role::Server, None).await;
+    let mut socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, None).await;
     while let Some(Ok(message)) = socket.next().await {
         // A close is answered by tungstenite itself.
         if message.is_text() && socket.send(message).await.is_err() {

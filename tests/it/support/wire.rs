@@ -48,7 +48,9 @@ impl Wire {
 
     /// Writes bytes; panics when the peer does not take them.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.try_send(bytes).await.expect("the peer takes the bytes");
+        self.try_send(bytes)
+            .await
+            .expect("the peer takes the bytes");
     }
 
     /// Writes bytes; an error is the peer being gone.
@@ -58,6 +60,11 @@ impl Wire {
             self.stream.flush().await
         };
         within("writing", written).await
+    }
+
+    /// Writes bytes for as long as the peer takes.
+    pub(crate) async fn send_patiently(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
     }
 
     /// Ends the writing side and keeps reading.
@@ -101,6 +108,11 @@ impl Wire {
     /// Reads a request's body into it.
     pub(crate) async fn request_body(&mut self, message: &mut Message) {
         self.body(message, false).await;
+    }
+
+    /// Reads a response's body into it.
+    pub(crate) async fn response_body(&mut self, message: &mut Message) {
+        self.body(message, true).await;
     }
 
     /// Reads until there are `n` bytes and takes them; fewer only when the peer ended.
