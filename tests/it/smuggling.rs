@@ -9,10 +9,10 @@ use std::fmt::Write;
 use crate::support::ask;
 use crate::support::client;
 use crate::support::config;
-use crate::support::http2;
 use crate::support::message::{End, Message};
 use crate::support::origin;
 use crate::support::proxy;
+use crate::support::secure;
 
 /// A request that must never be taken for one, hidden behind a bad one.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nhost: edge.test\r\n\r\n";
@@ -314,10 +314,9 @@ async fn an_answer_with_an_endless_head_is_502() {
 /// HTTP/2 make of it.
 async fn both(bytes: &str) -> [Message; 2] {
     let origin = origin::raw_then_close(bytes).await;
-    let config = config::to(origin.address).listener("h2", "protocols = [\"h2\"]");
-    let proxy = proxy::start(&config).await;
-    let http1 = proxy.get("/").await;
-    let http2 = http2::plain(client::tcp(proxy.address("h2")).await).await;
+    let secure = secure::start(&config::to(origin.address)).await;
+    let http1 = secure.proxy.get("/").await;
+    let http2 = secure.http2().await;
     [http1, http2.get("/").await]
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -11,7 +12,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::support::ask::{self, Ask};
 use crate::support::message::Message;
-use crate::support::wait::within;
+use crate::support::wait::{self, within};
 use crate::support::wire::{Stream, Wire};
 
 /// A connection on which one request follows the other.
@@ -95,5 +96,18 @@ impl Client {
                 return response;
             }
         }
+    }
+
+    /// Sends the same bytes at every tick until there is an answer.
+    pub(crate) async fn drip(&mut self, bytes: &str, period: Duration) -> Message {
+        let mut ticks = tokio::time::interval(period);
+        wait::until("an answer while it drips", async || {
+            ticks.tick().await;
+            // Whoever answers may close his side at the same time.
+            self.wire.try_send(bytes).await.unwrap_or_default();
+            self.wire.poll().await
+        })
+        .await;
+        self.answer("GET").await
     }
 }

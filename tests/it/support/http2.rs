@@ -67,7 +67,6 @@ impl Body for Feed {
 /// An HTTP/2 connection.
 pub(crate) struct Http2 {
     sender: SendRequest<Feed>,
-    scheme: &'static str,
     driver: JoinHandle<()>,
 }
 
@@ -77,17 +76,8 @@ impl Drop for Http2 {
     }
 }
 
-/// Speaks HTTP/2 over a plain stream.
-pub(crate) async fn plain(stream: impl Stream + 'static) -> Http2 {
-    speak(stream, "http").await
-}
-
 /// Speaks HTTP/2 over a TLS stream.
-pub(crate) async fn secure(stream: impl Stream + 'static) -> Http2 {
-    speak(stream, "https").await
-}
-
-async fn speak(stream: impl Stream + 'static, scheme: &'static str) -> Http2 {
+pub(crate) async fn begin(stream: impl Stream + 'static) -> Http2 {
     let shaking = handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (sender, connection) = within("an HTTP/2 handshake", shaking)
         .await
@@ -96,11 +86,7 @@ async fn speak(stream: impl Stream + 'static, scheme: &'static str) -> Http2 {
         // How the connection ended is seen by the requests on it.
         connection.await.unwrap_or_default();
     });
-    Http2 {
-        sender,
-        scheme,
-        driver,
-    }
+    Http2 { sender, driver }
 }
 
 impl Http2 {
@@ -127,7 +113,7 @@ impl Http2 {
         ask: &Ask,
         body: Feed,
     ) -> hyper::Result<http::Response<Incoming>> {
-        let uri = format!("{}://{}{}", self.scheme, ask.host, ask.path);
+        let uri = format!("https://{}{}", ask.host, ask.path);
         let mut request = http::Request::builder()
             .version(http::Version::HTTP_2)
             .method(ask.method.as_str())

@@ -27,7 +27,19 @@ pub(crate) async fn serving<F>(serve: impl Fn(Conversation) -> F + Send + 'stati
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    serving_at(any, serve).await
+}
+
+/// Starts an origin at an address that was another one's before.
+async fn serving_at<F>(
+    address: SocketAddr,
+    serve: impl Fn(Conversation) -> F + Send + 'static,
+) -> Origin
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind(address).await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let record = Arc::new(Record::new());
     let shared = Arc::clone(&record);
@@ -52,8 +64,14 @@ where
 
 /// Answers every request with 200 and this body.
 pub(crate) async fn answering(body: impl Into<Vec<u8>>) -> Origin {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    answering_at(any, body).await
+}
+
+/// Answers likewise at an address that was another origin's before.
+pub(crate) async fn answering_at(address: SocketAddr, body: impl Into<Vec<u8>>) -> Origin {
     let body = Arc::new(body.into());
-    serving(move |mut conversation| {
+    serving_at(address, move |mut conversation| {
         let body = Arc::clone(&body);
         async move {
             while conversation.request().await.is_some() {

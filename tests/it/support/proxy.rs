@@ -199,6 +199,12 @@ impl Proxy {
         self.process.exit().await
     }
 
+    /// How many files it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.process.id());
+        fs::read_dir(path).expect("a process that runs").count()
+    }
+
     /// The most memory that it had at any time, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());

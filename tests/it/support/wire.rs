@@ -121,6 +121,17 @@ impl Wire {
         self.buffer.drain(..n.min(self.buffer.len())).collect()
     }
 
+    /// Reads what has come already, without waiting; true when there is something to take, or the
+    /// end.
+    pub(crate) async fn poll(&mut self) -> bool {
+        let filling = self.fill();
+        // A future that is not ready at its first poll has nothing to read.
+        futures_util::future::poll_immediate(filling)
+            .await
+            .is_some()
+            || !self.buffer.is_empty()
+    }
+
     /// Takes what is there, or reads once; nothing when the peer ended.
     pub(crate) async fn some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
@@ -155,13 +166,13 @@ impl Wire {
     /// Reads once more; false when the peer ended.
     async fn fill(&mut self) -> bool {
         let start = self.buffer.len();
-        self.buffer.resize(start + READ, 0);
-        let read = within("reading", self.stream.read(&mut self.buffer[start..])).await;
+        self.buffer.reserve(READ);
+        // Nothing is lost when this is not awaited to its end.
+        let read = within("reading", self.stream.read_buf(&mut self.buffer)).await;
         let n = read.unwrap_or_else(|_| {
             self.reset = true;
             0
         });
-        self.buffer.truncate(start + n);
         if let Some(tap) = &mut self.tap {
             tap(&self.buffer[start..]);
         }
