@@ -9,6 +9,7 @@
 mod support;
 
 mod admin;
+mod admin_metrics;
 mod cli;
 mod forward;
 mod h2;
@@ -16,6 +17,8 @@ mod life;
 mod limits;
 mod reload;
 mod reload_files;
+mod reload_listeners;
+mod reload_under_load;
 mod smuggling;
 mod split;
 mod split_failover;

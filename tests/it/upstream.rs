@@ -150,7 +150,7 @@ async fn a_fresh_connection_that_closes_without_an_answer_is_502() {
 #[tokio::test]
 async fn round_robin_takes_turns() {
     let origins = three().await;
-    let proxy = proxy::start(&among(&origins, "balance = \"round-robin\"")).await;
+    let proxy = proxy::start(&among(&origins, "balance = \"round_robin\"")).await;
     let mut client = proxy.connect().await;
     for _ in 0..30 {
         assert_eq!(client.get("/").await.status, 200);
@@ -173,7 +173,7 @@ async fn the_endpoint_with_fewer_requests_gets_the_next() {
         })
     };
     let origins = [held("a").await, held("b").await];
-    let secure = secure::start(&among(&origins, "balance = \"least-request\"")).await;
+    let secure = secure::start(&among(&origins, "balance = \"least_request\"")).await;
     // One connection is one worker, whatever is counted where.
     let client = secure.http2().await;
     let hold = ask::get("/hold");
@@ -199,7 +199,7 @@ async fn another_endpoint_is_tried_when_one_refuses() {
     let origin = origin::echo().await;
     let refusing = [origin::refusing(), origin::refusing()];
     let addresses = [refusing[0].address, origin.address, refusing[1].address];
-    for balance in ["round-robin", "least-request"] {
+    for balance in ["round_robin", "least_request"] {
         let config = config::new()
             .upstream_with("only", &addresses, &format!("balance = \"{balance}\""))
             .route("all", "upstream = \"only\"");
