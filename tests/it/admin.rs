@@ -1,11 +1,17 @@
 //! The admin listener: probes, what is live, why a request goes where it goes, and who may ask.
 
+use std::net::SocketAddr;
+
+use tempfile::TempDir;
+
 use crate::support::ask::{self, Ask};
 use crate::support::client;
+use crate::support::command;
 use crate::support::config;
 use crate::support::origin;
 use crate::support::pair::Pair;
 use crate::support::proxy::{self, Proxy};
+use crate::support::wait;
 
 const TOKEN: &str = "correct-horse-battery";
 
@@ -79,7 +85,7 @@ async fn a_variant_is_drained_when_it_has_no_weight_and_nothing_runs_on_it() {
     );
     held.release();
     assert_eq!(client.answer("GET").await.text(), "done");
-    crate::support::wait::until("the end of the draining", async || {
+    wait::until("the end of the draining", async || {
         let now = old().await;
         now["in_flight"] == 0 && now["drained"] == true
     })
@@ -167,7 +173,7 @@ async fn start_with_token(address: &str) -> Proxy {
 #[tokio::test]
 async fn off_loopback_a_token_is_required_for_all_but_the_probes() {
     let proxy = start_with_token("0.0.0.0:0").await;
-    let admin = std::net::SocketAddr::from(([127, 0, 0, 1], proxy.admin().port()));
+    let admin = SocketAddr::from(([127, 0, 0, 1], proxy.admin().port()));
     let host = admin.to_string();
     for path in ["/metrics", "/api/v1/status", "/api/v1/config"] {
         let ask = ask::get(path).host(&host);
@@ -191,11 +197,11 @@ async fn off_loopback_a_token_is_required_for_all_but_the_probes() {
 async fn off_loopback_without_a_token_it_does_not_start() {
     let origin = origin::answering("hello").await;
     let config = config::to(origin.address).admin("address = \"0.0.0.0:0\"");
-    let dir = tempfile::TempDir::new().expect("a directory");
+    let dir = TempDir::new().expect("a directory");
     let file = dir.path().join("tidegate.toml");
     std::fs::write(&file, config.text()).expect("a file");
     let file = file.to_str().expect("a path");
-    let output = crate::support::command::run(&["run", "--config", file]).await;
+    let output = command::run(&["run", "--config", file]).await;
     assert_eq!(output.code, 1, "{output:?}");
     assert!(output.stderr.contains("token"), "{output:?}");
 }

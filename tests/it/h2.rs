@@ -41,7 +41,7 @@ async fn a_body_passes_with_its_length_or_in_chunks() {
     let (origin, secure) = in_front_of(origin::echo().await).await;
     let client = secure.http2().await;
     assert_eq!(client.ask(&ask::post("/", "body")).await.text(), "body");
-    let got = &origin.requests()[0].request;
+    let got = &origin.requests()[0];
     assert_eq!(got.field("content-length"), Some("4"));
 
     let (feed, body) = Feed::new();
@@ -55,7 +55,7 @@ async fn a_body_passes_with_its_length_or_in_chunks() {
     });
     let answer = http2::whole(response.expect("a response")).await;
     assert_eq!(answer.text(), "onetwo");
-    let got = &origin.requests()[1].request;
+    let got = &origin.requests()[1];
     assert_eq!(got.field("transfer-encoding"), Some("chunked"));
     assert_eq!(got.field("content-length"), None);
 }
@@ -269,7 +269,7 @@ async fn a_body_that_is_not_as_long_as_it_says_never_looks_whole() {
         assert_ne!(outcome, Outcome::Status(200), "{body}");
     }
     for received in origin.requests() {
-        assert_ne!(received.request.end, End::Clean, "{received:?}");
+        assert_ne!(received.end, End::Clean, "{received:?}");
     }
 }
 

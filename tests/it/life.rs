@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::support::ask;
+use crate::support::client;
 use crate::support::command;
 use crate::support::config::{self, Config};
 use crate::support::message::End;
@@ -154,7 +155,7 @@ async fn a_second_signal_cuts_at_once() {
 async fn a_tunnel_is_let_finish_until_the_deadline() {
     let origin = origin::websocket().await;
     let mut proxy = proxy::start(&patient(config::to(origin.address))).await;
-    let stream = crate::support::client::tcp(proxy.http()).await;
+    let stream = client::tcp(proxy.http()).await;
     let mut socket = websocket::open(stream, "/ws").await;
     proxy.signal(Signal::TERM);
     refuses(&proxy).await;

@@ -32,8 +32,7 @@ async fn both_versions_of_tls_are_spoken() {
         assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
         assert_eq!(client::over(stream).get("/").await.text(), "hello");
     }
-    for received in origin.requests() {
-        let request = received.request;
+    for request in origin.requests() {
         assert_eq!(request.field("x-forwarded-proto"), Some("https"));
     }
 }

@@ -131,7 +131,7 @@ async fn a_request_that_is_not_idempotent_is_never_sent_twice() {
         let requests = origin.requests();
         let times = requests
             .iter()
-            .filter(|received| received.request.target() == target)
+            .filter(|received| received.target() == target)
             .count();
         assert_eq!(times, 1, "{target}");
     }

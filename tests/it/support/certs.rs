@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio_rustls::rustls::{ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 use crate::support::proxy;
 
@@ -55,7 +55,7 @@ impl Authority {
 
     /// A client that trusts it and offers these protocols by ALPN.
     pub(crate) fn client(&self, alpn: &[&str]) -> Arc<ClientConfig> {
-        self.client_of(tokio_rustls::rustls::ALL_VERSIONS, alpn)
+        self.client_of(ALL_VERSIONS, alpn)
     }
 
     /// A client that trusts it and speaks only these versions of TLS.

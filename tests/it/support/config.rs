@@ -136,12 +136,6 @@ impl Config {
         self
     }
 
-    /// Changes a weight.
-    pub(crate) fn weight(mut self, variant: &str, weight: u32) -> Self {
-        self.variant(variant).weight = weight;
-        self
-    }
-
     /// Gives a variant further keys, such as `state = "off"`.
     pub(crate) fn variant_keys(mut self, variant: &str, keys: &str) -> Self {
         self.variant(variant).keys = format!(", {keys}");

@@ -24,29 +24,18 @@ pub(crate) struct Record {
 /// What an origin got so far.
 #[derive(Default)]
 pub(crate) struct Recorded {
-    /// The requests, in the order in which their heads came.
-    pub(crate) requests: Vec<Received>,
+    /// The requests, in the order in which their heads came; a body is there once it was read.
+    pub(crate) requests: Vec<Message>,
     /// The bytes of each connection.
     pub(crate) connections: Vec<Vec<u8>>,
     /// How many connections are open.
     pub(crate) n_open: usize,
 }
 
-/// A request that an origin got, and on which of its connections.
-#[derive(Clone, Debug)]
-pub(crate) struct Received {
-    /// The number of the connection, from 0.
-    pub(crate) connection: usize,
-    /// The request; its body is there once the origin has read it.
-    pub(crate) request: Message,
-}
-
 /// One connection of an origin.
 pub(crate) struct Conversation {
     /// The wire itself.
     pub(crate) wire: Wire,
-    /// The number of the connection, from 0.
-    pub(crate) connection: usize,
     record: Arc<Record>,
     last: usize,
     linger: socket2::Socket,
@@ -105,7 +94,6 @@ impl Conversation {
         };
         Self {
             wire: Wire::new(stream).tapped(Box::new(tap)),
-            connection,
             record: Arc::clone(record),
             last: 0,
             linger,
@@ -122,10 +110,7 @@ impl Conversation {
     /// Reads the next request's head; nothing when the peer closed.
     pub(crate) async fn request_head(&mut self) -> Option<Message> {
         let request = self.wire.head().await?;
-        let received = Received {
-            connection: self.connection,
-            request: request.clone(),
-        };
+        let received = request.clone();
         self.last = self.record.change(|recorded| {
             recorded.requests.push(received);
             recorded.requests.len() - 1
@@ -138,7 +123,7 @@ impl Conversation {
         self.wire.request_body(request).await;
         let (last, kept) = (self.last, request.clone());
         self.record
-            .change(|recorded| recorded.requests[last].request = kept);
+            .change(|recorded| recorded.requests[last] = kept);
     }
 
     /// Sends bytes; that the proxy hung up is no concern of an origin.
@@ -151,7 +136,7 @@ impl Conversation {
         let last = self.last;
         let head_only = self
             .record
-            .read(|recorded| recorded.requests[last].request.method() == "HEAD");
+            .read(|recorded| recorded.requests[last].method() == "HEAD");
         let length = body.len();
         let mut bytes = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
         if !head_only {

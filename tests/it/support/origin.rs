@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::support::conversation::{Conversation, Received, Record, Recorded};
+use crate::support::conversation::{Conversation, Record, Recorded};
 use crate::support::message::Message;
 use crate::support::wait;
 use crate::support::websocket;
@@ -224,7 +224,7 @@ impl Origin {
     }
 
     /// The requests so far.
-    pub(crate) fn requests(&self) -> Vec<Received> {
+    pub(crate) fn requests(&self) -> Vec<Message> {
         self.record.read(|recorded| recorded.requests.clone())
     }
 
@@ -237,7 +237,7 @@ impl Origin {
     pub(crate) fn request(&self) -> Message {
         let mut requests = self.requests();
         assert_eq!(requests.len(), 1, "not one request: {requests:#?}");
-        requests.remove(0).request
+        requests.remove(0)
     }
 
     /// How many connections there were so far.

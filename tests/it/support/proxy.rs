@@ -42,7 +42,7 @@ pub(crate) async fn start_as(
     config: &Config,
     prepare: impl FnOnce(&mut Command, &Path),
 ) -> Proxy {
-    replace(&dir.path().join("tidegate.toml"), &config.text());
+    replace(&dir.path().join("tidegate.toml"), config.text());
     let mut command = command::tidegate();
     command
         .args(["run", "--config"])

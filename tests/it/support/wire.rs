@@ -132,14 +132,6 @@ impl Wire {
             || !self.buffer.is_empty()
     }
 
-    /// Takes what is there, or reads once; nothing when the peer ended.
-    pub(crate) async fn some(&mut self) -> Vec<u8> {
-        if self.buffer.is_empty() {
-            self.fill().await;
-        }
-        std::mem::take(&mut self.buffer)
-    }
-
     /// Reads until the peer ends and takes all of it.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await {}
@@ -151,11 +143,6 @@ impl Wire {
         let rest = self.rest().await;
         let rest = String::from_utf8_lossy(&rest);
         assert!(rest.is_empty(), "instead of the end came {rest:?}");
-    }
-
-    /// True when the peer ended by a reset.
-    pub(crate) fn was_reset(&self) -> bool {
-        self.reset
     }
 
     /// The stream and the bytes that were read and not used.
