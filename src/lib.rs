@@ -15,8 +15,10 @@ pub mod split;
 // ── wires: I/O towards both sides ────────────────────────────────────────────────────────────
 pub mod http1;
 pub mod listener;
-pub mod proxy;
 pub mod upstream;
+
+// ── the straight line from a request to its response ─────────────────────────────────────────
+pub mod proxy;
 
 // ── control plane ────────────────────────────────────────────────────────────────────────────
 pub mod config;

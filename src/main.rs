@@ -1,1 +1,7 @@
-fn main() {}
+//! The program: runs the command line and hands its exit code to the system.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidegate::cli::main()
+}

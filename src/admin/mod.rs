@@ -1,1 +1,65 @@
-//! The control plane over HTTP.
+//! The control plane over HTTP: probes, metrics, status, explanations, reload.
+//!
+//! It runs on the control runtime, never on a worker. Whatever changes something goes through
+//! [`Control`], and is answered when it is live. Who may ask is decided in one place, [`guard`],
+//! before anything else looks at the request.
+
+pub mod explain;
+mod guard;
+mod handlers;
+mod reply;
+mod server;
+mod state;
+pub mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use crate::control::Control;
+use crate::telemetry::Telemetry;
+
+/// What the admin API tells of and acts on.
+#[derive(Clone)]
+pub struct Admin {
+    control: Control,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Admin {
+    /// Makes the admin API of an instance.
+    pub fn new(control: Control, telemetry: Arc<Telemetry>) -> Self {
+        Self { control, telemetry }
+    }
+}
+
+/// What a handler needs: the instance, and where it was asked.
+#[derive(Clone)]
+struct Served {
+    admin: Admin,
+    bound: SocketAddr,
+    /// What goes on also when who asked for it has gone.
+    tasks: TaskTracker,
+}
+
+/// Serves the admin API until `shutdown`; requests that run then may still finish.
+pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationToken) {
+    match listener.local_addr() {
+        Ok(bound) => {
+            let tasks = TaskTracker::new();
+            let router = handlers::router(Served {
+                admin,
+                bound,
+                tasks: tasks.clone(),
+            });
+            server::run(listener, router, shutdown).await;
+            tasks.close();
+            tasks.wait().await;
+        }
+        Err(error) => error!(%error, "admin listener has no address"),
+    }
+}

@@ -1,1 +1,34 @@
 //! The configuration: from a file to values that hold.
+//!
+//! `tidegate.toml` is read as a whole or refused with every problem in it, each at its place.
+//! [`Config`] is what was meant: checked, with all defaults. Nothing here knows what is built from
+//! it, and nothing behind it reads TOML. [`watch`] says when it is time to look again.
+
+mod effective;
+mod listener;
+mod load;
+mod matching;
+mod near;
+mod problem;
+mod process;
+mod reader;
+mod route;
+mod secret;
+mod sections;
+mod settings;
+mod sticky;
+#[cfg(test)]
+mod tests;
+mod unit;
+mod upstream;
+pub mod watch;
+
+pub use load::{Loaded, load, parse};
+pub use problem::{Problem, Problems};
+pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};
+pub use secret::Secret;
+pub use settings::{
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, CertificateFiles,
+    Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig, Protocol, RuntimeConfig,
+    ShutdownConfig, TlsConfig, UpstreamConfig, UpstreamTimeouts,
+};

@@ -1,1 +1,135 @@
-//! Listeners: from bytes of clients to requests.
+//! Listeners: from the bytes of clients to requests.
+//!
+//! Each worker accepts on a socket of its own, makes of a connection its requests, HTTP/1 by our
+//! own reader and HTTP/2 by hyper, and hands them to a [`Service`] with who is asking. This module
+//! knows neither routes nor upstreams; what answers is told by the trait.
+
+mod accept;
+mod connection;
+mod drain;
+mod http2;
+mod peer;
+mod socket;
+mod stream;
+mod tls;
+mod worker;
+
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::http1::codec::HeadError;
+use crate::http1::{Connection, Deadline, Scratch};
+use crate::message::{Body, Limits};
+use crate::telemetry::stats::ListenerStats;
+
+pub use accept::{Gate, Pauses, Permit, accept};
+pub use drain::Drain;
+pub use peer::{Client, ForwardedSource, Peer, TrustedProxies};
+pub use socket::{BindError, Bound, bind};
+pub use stream::{HandshakeError, Stream};
+pub use tls::{CertificatePair, Tickets, TlsError, TlsSettings, load as load_tls};
+pub use worker::{Command, Worker};
+
+/// How long what a client still sends after its answer is read and dropped, and how much of it, so
+/// that the answer is not overtaken by a reset.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Timeouts towards clients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// From the connection to the end of its TLS handshake.
+    pub tls: Duration,
+    /// From the connection, or its handshake, to the first byte of a request.
+    pub first_byte: Duration,
+    /// From the first byte of a head to its end.
+    pub header: Duration,
+    /// Without progress of a body, either way.
+    pub body: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// Without a byte through a tunnel.
+    pub tunnel: Duration,
+}
+
+/// What is set for a listener, as its connections see it. A reload makes new ones; a connection
+/// looks at them anew for each request.
+#[derive(Debug)]
+pub struct Settings {
+    /// The listener's name.
+    pub name: Arc<str>,
+    /// Limits on requests.
+    pub limits: Limits,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+    /// The most connections at once, over all workers.
+    pub connections: usize,
+    /// The most streams at once on an HTTP/2 connection.
+    pub streams: u32,
+    /// Whose word is taken for where a request comes from.
+    pub trusted: TrustedProxies,
+    /// Which header that word is in.
+    pub forwarded: ForwardedSource,
+    /// The listener's numbers.
+    pub stats: Arc<ListenerStats>,
+    /// TLS, if the listener speaks it.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// Why a request was not even read, or not wholly.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The head cannot be taken.
+    Head(HeadError),
+    /// The head did not come in time.
+    Timeout,
+}
+
+/// What becomes of a connection after an exchange.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum After {
+    /// It serves the next request.
+    KeepAlive,
+    /// It is closed: everything that was sent has been read, or nobody is there to read an answer.
+    Close,
+    /// It is closed once what the client still sends has been let through.
+    Linger,
+}
+
+/// What answers the requests of connections, on one worker.
+pub trait Service: Clone + 'static {
+    /// The settings of a listener now; `None` when it exists no more.
+    fn settings(&self, listener: &str) -> Option<Arc<Settings>>;
+
+    /// A number that changes whenever `settings` may answer differently.
+    fn generation(&self) -> u64;
+
+    /// Carries out one HTTP/1 exchange whose head has been read: answers on the connection, with
+    /// the body behind it still to be read. `last` asks for the connection to be closed after it.
+    fn http1(
+        &self,
+        connection: &mut Connection<Stream>,
+        deadline: &mut Deadline,
+        scratch: Box<Scratch>,
+        from: &Rc<Peer>,
+        settings: &Arc<Settings>,
+        last: &dyn Fn() -> bool,
+    ) -> impl Future<Output = After>;
+
+    /// Answers one HTTP/2 request.
+    fn http2(
+        &self,
+        request: Request<Incoming>,
+        from: &Rc<Peer>,
+        settings: &Arc<Settings>,
+    ) -> impl Future<Output = Response<Body>>;
+
+    /// The bytes that answer what is no request, after which the connection is closed.
+    fn refuse(&self, refusal: &Refusal, from: &Peer) -> Bytes;
+}

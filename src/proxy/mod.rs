@@ -1,1 +1,178 @@
 //! The straight line from a request to its response.
+//!
+//! A request's head comes in from `listener`; [`decide`](mod@decide) finds its route and its
+//! variant; `forward` carries it to an endpoint and the response back, between two HTTP/1 sockets
+//! in one task; `translate` does the same for an HTTP/2 client. Whatever goes wrong is an
+//! [`Error`], which becomes an own answer in one place. The exchange counts and logs itself when it
+//! ends. This module knows no files, no TOML and no releases: it obeys a [`Snapshot`].
+
+mod answer;
+mod attempt;
+mod body;
+mod decide;
+mod dial;
+mod error;
+mod exchange;
+mod forward;
+mod headers;
+mod reply;
+mod snapshot;
+mod translate;
+mod trouble;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::interval;
+
+use crate::http1::{Connection, Deadline, Scratch};
+use crate::listener::{After, Peer, Refusal, Service, Settings, Stream};
+use crate::message::Body;
+use crate::proxy::answer::Answer;
+use crate::proxy::exchange::Exchange;
+use crate::proxy::snapshot::Local;
+use crate::upstream::Pools;
+
+pub use error::{Error, Side};
+pub use snapshot::{Route, Snapshot, Variant};
+
+/// How often a worker looks after what waits: pooled connections, and a snapshot that is old.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The data plane on one worker.
+#[derive(Clone)]
+pub struct Proxy {
+    inner: Rc<Inner>,
+}
+
+/// What the exchanges of one worker share.
+pub(crate) struct Inner {
+    pub(crate) index: usize,
+    source: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    local: RefCell<Rc<Local>>,
+    pub(crate) pools: Pools,
+}
+
+impl Proxy {
+    /// Makes the data plane of worker `index`, which obeys what `source` points at.
+    pub fn new(index: usize, source: Arc<ArcSwap<Snapshot>>) -> Self {
+        let local = Rc::new(Local::new(source.load_full()));
+        Self {
+            inner: Rc::new(Inner {
+                index,
+                source: RefCell::new(Cache::new(source)),
+                local: RefCell::new(local),
+                pools: Pools::default(),
+            }),
+        }
+    }
+
+    /// Looks after what waits on this worker, for ever.
+    pub async fn look_after(self) {
+        let mut ticks = interval(SWEEP);
+        loop {
+            ticks.tick().await;
+            // An idle worker lets go of an old snapshot, too.
+            let _current = self.inner.local();
+            self.inner.pools.sweep();
+        }
+    }
+}
+
+impl Inner {
+    /// The snapshot of now, as this worker sees it.
+    pub(crate) fn local(&self) -> Rc<Local> {
+        let mut source = self.source.borrow_mut();
+        let current = source.load();
+        let mut local = self.local.borrow_mut();
+        if !Arc::ptr_eq(current, &local.snapshot) {
+            *local = Rc::new(Local::new(Arc::clone(current)));
+        }
+        Rc::clone(&local)
+    }
+}
+
+impl Service for Proxy {
+    fn settings(&self, listener: &str) -> Option<Arc<Settings>> {
+        self.inner.local().snapshot.listeners.get(listener).cloned()
+    }
+
+    fn generation(&self) -> u64 {
+        self.inner.local().snapshot.generation
+    }
+
+    async fn http1(
+        &self,
+        connection: &mut Connection<Stream>,
+        deadline: &mut Deadline,
+        scratch: Box<Scratch>,
+        from: &Rc<Peer>,
+        settings: &Arc<Settings>,
+        last: &dyn Fn() -> bool,
+    ) -> After {
+        let mut exchange = self.begin(scratch, from, settings);
+        let mut client = forward::Client {
+            connection,
+            deadline,
+            settings,
+            last,
+        };
+        match forward::exchange(&mut exchange, &mut client).await {
+            Ok(after) => after,
+            Err(error) => forward::answer(&mut exchange, &mut client, error).await,
+        }
+    }
+
+    async fn http2(
+        &self,
+        request: Request<Incoming>,
+        from: &Rc<Peer>,
+        settings: &Arc<Settings>,
+    ) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let mut scratch = Scratch::take();
+        let read = translate::read_request(&parts, &body, &mut scratch.request, settings);
+        let mut exchange = self.begin(scratch, from, settings);
+        let result = match read {
+            Ok(()) => translate::exchange(exchange, body, settings).await,
+            Err(error) => Err((exchange, error)),
+        };
+        match result {
+            Ok(response) => response,
+            Err((refused, error)) => {
+                exchange = refused;
+                translate::answer(&mut exchange, error)
+            }
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal, from: &Peer) -> Bytes {
+        let error = match refusal {
+            Refusal::Head(error) => Error::Head(*error),
+            Refusal::Timeout => Error::ClientTimeout,
+        };
+        let answer = Answer::new(&error, None);
+        let local = self.inner.local();
+        local.unrouted(&from.listener, self.inner.index, answer.status());
+        let mut out = Vec::new();
+        answer.write_http1(&mut out, false, true);
+        Bytes::from(out)
+    }
+}
+
+impl Proxy {
+    fn begin(&self, scratch: Box<Scratch>, from: &Rc<Peer>, settings: &Settings) -> Exchange {
+        let client =
+            settings
+                .trusted
+                .client(from.address.ip(), &scratch.request, settings.forwarded);
+        Exchange::new(&self.inner, self.inner.local(), from, scratch, client)
+    }
+}

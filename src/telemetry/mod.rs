@@ -1,1 +1,68 @@
 //! What tidegate tells about itself: numbers, access log, traces.
+//!
+//! Numbers that a request touches are recorded into a shard of the worker that serves it, without
+//! a lock and without an atomic read-modify-write, and are added up by whoever reads them. Numbers
+//! off the hot path go through the `metrics` crate. [`Telemetry`] puts both into one text for
+//! Prometheus; the names of all of them are in [`metrics`].
+
+pub mod access_log;
+mod exposition;
+pub mod metrics;
+mod process;
+mod recorder;
+mod registry;
+mod render;
+pub mod stats;
+pub mod trace;
+
+pub use recorder::Recorder;
+pub use registry::{Live, Registry, VariantLive, VariantState};
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::telemetry::stats::Buckets;
+
+/// Everything that is counted in this process.
+///
+/// It is no global: a test makes one of its own.
+pub struct Telemetry {
+    registry: Registry,
+    recorder: Recorder,
+}
+
+impl Telemetry {
+    /// Makes it empty, for so many workers and with these bounds of the latency histograms.
+    ///
+    /// Both are fixed for the life of the process: other bounds would have to start the histograms
+    /// from 0 again.
+    pub fn new(n_workers: usize, buckets: Buckets) -> Self {
+        Self {
+            registry: Registry::new(n_workers, Arc::new(buckets)),
+            recorder: Recorder::default(),
+        }
+    }
+
+    /// The numbers that workers record.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The numbers that the control plane records.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Bounds the memory of what goes through `metrics`. Its owner calls it every few seconds.
+    pub fn upkeep(&self) {
+        self.recorder.upkeep();
+    }
+
+    /// Renders everything in the Prometheus text format 0.0.4, always in the same order.
+    ///
+    /// It takes milliseconds when there are thousands of series: never call it on a worker.
+    pub fn render(&self, now: Instant) -> String {
+        render::render(&self.registry, &self.recorder, now)
+    }
+}

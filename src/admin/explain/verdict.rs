@@ -1,0 +1,128 @@
+//! Which variant a described request gets.
+
+use crate::admin::explain::Asked;
+use crate::admin::explain::asked::Request;
+use crate::config::OnUnavailable;
+use crate::split::{Assignment, Draw, ForceRejected, Reason, Split, State};
+
+/// Which variant a described request gets, and why.
+pub(in crate::admin::explain) struct Verdict {
+    /// The chosen variant; none when it is another one for each request, or each new client.
+    pub(in crate::admin::explain) chosen: Option<usize>,
+    /// The variant that answers in its place.
+    pub(in crate::admin::explain) stand_in: Option<usize>,
+    /// Why.
+    pub(in crate::admin::explain) reason: Reason,
+    /// What was hashed.
+    pub(in crate::admin::explain) key: Option<Vec<u8>>,
+    /// What else there is to say.
+    pub(in crate::admin::explain) notes: Vec<String>,
+}
+
+impl Verdict {
+    /// Judges a request, or the key that is asked about in its place.
+    pub(in crate::admin::explain) fn of(
+        split: &Split,
+        on_unavailable: OnUnavailable,
+        request: &Request,
+        asked: &Asked,
+        available: impl Fn(usize) -> bool,
+    ) -> Self {
+        let mut verdict = match &asked.key {
+            Some(key) => Self::of_key(split, key.as_bytes(), &available),
+            None => Self::of_request(split, request, &available),
+        };
+        let Some(chosen) = verdict.chosen else {
+            return verdict;
+        };
+        if verdict.stand_in.is_some() && on_unavailable == OnUnavailable::Error {
+            verdict.stand_in = None;
+        }
+        if verdict.stand_in.is_none() && !can_serve(split, chosen, &available) {
+            verdict.note("no endpoint of it may be used now: it is answered 503");
+        }
+        verdict
+    }
+
+    fn of_key(split: &Split, key: &[u8], available: impl Fn(usize) -> bool) -> Self {
+        let explained = split.explain(key);
+        let chosen = explained.chosen;
+        let runner_up = || {
+            let standings = explained.variants.iter().enumerate();
+            standings
+                .filter(|&(n, standing)| {
+                    n != chosen && standing.weight > 0 && can_serve(split, n, &available)
+                })
+                .max_by(|(_, a), (_, b)| a.score.total_cmp(&b.score))
+                .map(|(n, _)| n)
+        };
+        let stand_in = if can_serve(split, chosen, &available) {
+            None
+        } else {
+            runner_up()
+        };
+        Self {
+            chosen: Some(chosen),
+            stand_in,
+            reason: Reason::Hash,
+            key: Some(key.to_vec()),
+            notes: Vec::new(),
+        }
+    }
+
+    fn of_request(split: &Split, request: &Request, available: impl Fn(usize) -> bool) -> Self {
+        // The route's own draw is not touched: asking moves nobody.
+        let draw = Draw::new(1, 0);
+        let Assignment {
+            variant,
+            served,
+            reason,
+            failover,
+            issue_identity,
+            force_rejected,
+        } = split.assign(&request.head, request.client, &draw, 0, || 0, available);
+        let key = split.key(&request.head, request.client);
+        let is_sure = match reason {
+            Reason::Forced => true,
+            Reason::Hash => issue_identity.is_none(),
+            Reason::Draw => false,
+        };
+        // Where one variant has everything, dice cannot change it.
+        let is_sure = is_sure || split.share(variant) == 1.0;
+        let mut verdict = Self {
+            chosen: is_sure.then_some(variant),
+            stand_in: served.filter(|_| failover && is_sure),
+            reason,
+            key: key
+                .filter(|_| reason == Reason::Hash)
+                .map(|key| key.as_bytes().to_vec()),
+            notes: Vec::new(),
+        };
+        match force_rejected {
+            Some(ForceRejected::Unknown) => {
+                verdict.note("it asks for a variant that does not exist, which is ignored");
+            }
+            Some(ForceRejected::Off) => {
+                verdict.note("it asks for a variant that is off, which is ignored");
+            }
+            None => {}
+        }
+        if issue_identity.is_some()
+            && let Some(cookie) = split.identity_cookie()
+        {
+            let name = &cookie.name;
+            verdict.note(&format!(
+                "it has no key: the client gets an identity in the cookie {name}, which is hashed"
+            ));
+        }
+        verdict
+    }
+
+    fn note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+    }
+}
+
+fn can_serve(split: &Split, variant: usize, available: impl Fn(usize) -> bool) -> bool {
+    split.variants()[variant].state == State::On && available(variant)
+}

@@ -1,0 +1,111 @@
+//! The admin listener: HTTP/1 on the control runtime, with a bound on everything a client may hold.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+/// Connections at a time: scrapers and people are few, and each may cost a rendered page.
+const MAX_CONNECTIONS: usize = 128;
+/// How long a head may take, and how long a connection may idle between two requests: longer than
+/// the usual scrape interval, so that a scraper keeps its connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// Bytes of a head: an explained request carries another one's fields in its query.
+const HEAD_BYTES: usize = 64 * 1024;
+/// Fields of a head.
+const HEAD_FIELDS: usize = 64;
+/// How long bytes may stay unacknowledged before a client counts as gone.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests that run may go on after the end was called.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long to wait when accepting fails, as it does while the file table is full.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts and serves until `shutdown`, then lets what runs finish.
+pub(in crate::admin) async fn run(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        let Some((stream, permit)) = accepted else {
+            continue;
+        };
+        let connection = serve(stream, router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
+    connections.close();
+    if timeout(GRACE, connections.wait()).await.is_err() {
+        warn!(connections = connections.len(), "admin connections cut");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = permits.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, permit)),
+        Err(error) => {
+            warn!(%error, "admin listener cannot accept");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+fn serve(
+    stream: TcpStream,
+    router: Router,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    bound_sending(&stream);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_FIELDS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    async move {
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%error, "admin connection ended");
+        }
+    }
+}
+
+/// The kernel watches a client that does not read: hyper has no timeout for writes.
+fn bound_sending(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(SEND_TIMEOUT)) {
+        debug!(%error, "no send timeout on an admin connection");
+    }
+}

@@ -1,0 +1,195 @@
+//! What the instance is doing, in the words of the API: the one place that reads the live state.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::admin::Admin;
+use crate::admin::explain::{Asked, AskedError, explain as explain_by};
+use crate::admin::wire::{
+    ConfigProblem, EndpointStatus, Endpoints, Explained, ListenerStatus, Reloaded, RouteStatus,
+    Status, UpstreamStatus, VariantStatus,
+};
+use crate::config::Problem;
+use crate::control::{Control, Live, Outcome};
+use crate::proxy::{Route, Snapshot};
+use crate::split::State;
+use crate::telemetry::stats::{Code, VariantTotals};
+use crate::upstream::Upstream;
+
+/// The token that the live configuration asks for.
+pub(in crate::admin) fn token(control: &Control) -> Option<String> {
+    let live = control.live();
+    let token = live.config.admin.token.as_ref();
+    token.map(|token| token.expose().to_owned())
+}
+
+/// The Prometheus text page.
+pub(in crate::admin) fn metrics(admin: &Admin) -> String {
+    admin.telemetry.render(Instant::now())
+}
+
+/// What is live.
+pub(in crate::admin) fn status(control: &Control) -> Status {
+    let live = control.live();
+    let ready = control
+        .readiness()
+        .iter()
+        .all(|(_, outcome)| outcome.is_ok());
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation: live.generation,
+        config_sha256: live.config_sha256.clone(),
+        applied_at: rfc3339(live.applied_at),
+        ready,
+        routes: routes(&live),
+        upstreams: upstreams(&live.snapshot),
+        listeners: listeners(control),
+    }
+}
+
+/// The live configuration with every default filled in and no secret.
+pub(in crate::admin) fn effective(control: &Control) -> Value {
+    control.live().config.effective()
+}
+
+/// Why a request would go where it would go.
+pub(in crate::admin) fn explain(control: &Control, asked: &Asked) -> Result<Explained, AskedError> {
+    let live = control.live();
+    let is_available = |name: &str| {
+        let upstreams = &live.snapshot.upstreams;
+        let upstream = upstreams.iter().find(|upstream| **upstream.name() == *name);
+        upstream.is_some_and(|upstream| upstream.n_available() > 0)
+    };
+    let mut explained = explain_by(&live.config, asked, is_available)?;
+    explained.generation = Some(live.generation);
+    Ok(explained)
+}
+
+/// Reloads, or tells everything that is wrong.
+pub(in crate::admin) async fn reload(
+    control: &Control,
+) -> Result<Reloaded, (String, Vec<ConfigProblem>)> {
+    match control.reload().await {
+        Ok(applied) => Ok(Reloaded {
+            generation: applied.generation,
+            outcome: match applied.outcome {
+                Outcome::Applied => "applied",
+                Outcome::Unchanged => "unchanged",
+            }
+            .to_owned(),
+            took_ms: applied.took.as_secs_f64() * 1000.0,
+        }),
+        Err(rejected) => {
+            let problems = rejected.problems.iter().map(problem).collect();
+            let detail = "the configuration is not valid; the one before it goes on serving";
+            Err((detail.to_owned(), problems))
+        }
+    }
+}
+
+fn problem(problem: &Problem) -> ConfigProblem {
+    ConfigProblem {
+        file: problem.file.display().to_string(),
+        line: problem.line,
+        column: problem.column,
+        key: problem.key.clone(),
+        message: problem.message.clone(),
+    }
+}
+
+fn routes(live: &Live) -> BTreeMap<String, RouteStatus> {
+    let routes = live.snapshot.routes.iter();
+    routes
+        .map(|route| {
+            let variants = variants(&live.snapshot, route);
+            (route.name.to_string(), RouteStatus { variants })
+        })
+        .collect()
+}
+
+fn variants(snapshot: &Snapshot, route: &Route) -> BTreeMap<String, VariantStatus> {
+    let specs = route.split.variants();
+    let mut variants = BTreeMap::new();
+    for (n, (variant, spec)) in route.variants.iter().zip(specs).enumerate() {
+        let on = spec.state == State::On;
+        let upstream = &snapshot.upstreams[variant.upstream];
+        let totals = variant.stats.read();
+        let (in_flight, tunnels) = (totals.in_flight(), totals.tunnels_open());
+        let assigned = on && spec.weight > 0;
+        variants.insert(
+            variant.name.to_string(),
+            VariantStatus {
+                upstream: upstream.name().to_string(),
+                weight: spec.weight,
+                share: route.split.share(n),
+                state: if on { "on" } else { "off" }.to_owned(),
+                endpoints: endpoints(upstream),
+                in_flight,
+                tunnels,
+                drained: !assigned && in_flight == 0 && tunnels == 0,
+                requests: totals.finished(),
+                failures: failures(&totals),
+            },
+        );
+    }
+    variants
+}
+
+fn failures(totals: &VariantTotals) -> u64 {
+    let failed = totals.codes.iter().filter(|(key, _)| match key.code {
+        Code::Exact(code) => (500..600).contains(&code),
+        Code::Class(digit) => digit == 5,
+    });
+    failed.map(|(_, count)| count).sum()
+}
+
+fn endpoints(upstream: &Upstream) -> Endpoints {
+    Endpoints {
+        available: upstream.n_available(),
+        total: upstream.endpoints().len(),
+    }
+}
+
+fn upstreams(snapshot: &Snapshot) -> BTreeMap<String, UpstreamStatus> {
+    let status = |upstream: &Upstream| UpstreamStatus {
+        endpoints: upstream
+            .endpoints()
+            .iter()
+            .map(|endpoint| EndpointStatus {
+                address: endpoint.address().to_string(),
+                available: !endpoint.was_refused(),
+            })
+            .collect(),
+    };
+    let upstreams = snapshot.upstreams.iter();
+    upstreams
+        .map(|upstream| (upstream.name().to_string(), status(upstream)))
+        .collect()
+}
+
+fn listeners(control: &Control) -> BTreeMap<String, ListenerStatus> {
+    let listeners = control.listeners().into_iter();
+    listeners
+        .map(|listener| {
+            let status = ListenerStatus {
+                address: listener.address.to_string(),
+                protocols: listener.protocols.iter().map(ToString::to_string).collect(),
+                tls: listener.tls,
+                connections: listener.connections,
+                draining: listener.draining,
+            };
+            (listener.name.to_string(), status)
+        })
+        .collect()
+}
+
+/// In UTC, to the microsecond.
+fn rfc3339(time: SystemTime) -> String {
+    // Out of range is only what lies thousands of years away.
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("{time:.6}")
+}

@@ -1,0 +1,189 @@
+//! The words of the admin API: the shape of its JSON, for the server and for its client alike.
+//!
+//! Fields are only ever added. A client ignores what it does not know.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What is live on this instance: the answer of `GET /api/v1/status`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Status {
+    /// The version of the program.
+    pub version: String,
+    /// The number of the configuration that serves now; it grows by one with each that is applied.
+    pub generation: u64,
+    /// SHA-256 of that configuration's file, in hex.
+    pub config_sha256: String,
+    /// When it was applied, RFC 3339.
+    pub applied_at: String,
+    /// True when `/readyz` says so.
+    pub ready: bool,
+    /// Routes by name.
+    pub routes: BTreeMap<String, RouteStatus>,
+    /// Upstreams by name.
+    pub upstreams: BTreeMap<String, UpstreamStatus>,
+    /// Listeners by name; one that drains after a reload is listed until its last connection ends.
+    pub listeners: BTreeMap<String, ListenerStatus>,
+}
+
+/// One route.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct RouteStatus {
+    /// Variants by name.
+    pub variants: BTreeMap<String, VariantStatus>,
+}
+
+/// One variant of a route.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct VariantStatus {
+    /// The upstream that serves it.
+    pub upstream: String,
+    /// The configured weight.
+    pub weight: u32,
+    /// The weight over the sum of the weights, 0 to 1.
+    pub share: f64,
+    /// `on` or `off`.
+    pub state: String,
+    /// How many endpoints it has, and how many of them may be used now.
+    pub endpoints: Endpoints,
+    /// Requests that are being served now.
+    pub in_flight: u64,
+    /// Tunnels (WebSocket and the like) that are open now.
+    pub tunnels: u64,
+    /// True when nothing new is assigned to it and nothing runs on it: it may be taken away.
+    pub drained: bool,
+    /// Requests finished since the start of the process.
+    pub requests: u64,
+    /// Those of them that were answered with a 5xx, by whomever.
+    pub failures: u64,
+}
+
+/// A count of endpoints.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Endpoints {
+    /// Those that may be used now.
+    pub available: usize,
+    /// All.
+    pub total: usize,
+}
+
+/// One upstream.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct UpstreamStatus {
+    /// Its endpoints, in the order of the file.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct EndpointStatus {
+    /// Address and port.
+    pub address: String,
+    /// True when it may be used now.
+    pub available: bool,
+}
+
+/// One listener.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ListenerStatus {
+    /// The address that it is bound to: the port is the real one, also where the file says 0.
+    pub address: String,
+    /// The protocols that it speaks.
+    pub protocols: Vec<String>,
+    /// True when it speaks TLS.
+    pub tls: bool,
+    /// Connections that are open now.
+    pub connections: usize,
+    /// True when it takes no new connections.
+    pub draining: bool,
+}
+
+/// Why a request goes where it goes: the answer of `GET /api/v1/explain`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Explained {
+    /// The configuration that was asked; absent when it was a file and no running instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The route that catches the request; null when none does (404).
+    pub route: Option<String>,
+    /// The conditions of that route, all of which the request meets.
+    pub matched: Vec<String>,
+    /// The variant that is chosen; null when there is no route, or when each request is drawn anew.
+    pub variant: Option<String>,
+    /// The variant that answers in its place, while the chosen one has no available endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
+    /// Why: `forced`, `hash`, `draw`, or `no route`.
+    pub reason: String,
+    /// The key that was hashed, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Remarks, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Every variant of the route.
+    pub variants: Vec<ExplainedVariant>,
+}
+
+/// One variant, seen from one request.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ExplainedVariant {
+    /// Its name.
+    pub name: String,
+    /// The upstream that serves it.
+    pub upstream: String,
+    /// `on` or `off`.
+    pub state: String,
+    /// The configured weight.
+    pub weight: u32,
+    /// The weight over the sum of the weights, 0 to 1.
+    pub share: f64,
+    /// The weight over `-ln u` of the hash: the variant with the greatest score is chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// The share of this variant above which this key is on it and below which it is not, while
+    /// the other weights keep their proportions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flips_at: Option<f64>,
+}
+
+/// A reload that is live: the answer of `POST /api/v1/config/reload`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Reloaded {
+    /// The configuration that serves now.
+    pub generation: u64,
+    /// `applied`, or `unchanged` when the file holds the same bytes as before.
+    pub outcome: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: f64,
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ConfigProblem {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// The dotted path of the key.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// An error, as `application/problem+json` (RFC 9457).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Problem {
+    /// What the status is called.
+    pub title: String,
+    /// The status.
+    pub status: u16,
+    /// What is wrong, in words.
+    pub detail: String,
+    /// Everything that is wrong with the configuration, when that is what the error is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<ConfigProblem>,
+}

@@ -1,0 +1,240 @@
+//! `tidegate demo`: the first minute of a new user. It needs nothing but this program.
+//!
+//! Two little upstreams and some clients live in this process; the proxy is a child: the same
+//! executable, run as anyone would run it, with a file of its own. What the view shows is what the
+//! clients saw, not what the proxy says of itself.
+
+mod load;
+mod origin;
+mod proxy;
+mod screen;
+mod tally;
+mod view;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::block_on;
+use crate::cli::demo::load::Load;
+use crate::cli::demo::origin::Origin;
+use crate::cli::demo::proxy::{Edit, Proxy};
+use crate::cli::demo::screen::Screen;
+use crate::cli::demo::tally::Tally;
+use crate::cli::demo::view::{Note, Scene};
+use crate::cli::output::Failure;
+
+/// How long each division of the traffic is shown.
+const SCENE_TIME: Duration = Duration::from_secs(8);
+/// How often the view is drawn on a terminal.
+const FRAME_TIME: Duration = Duration::from_millis(250);
+/// How often a line is printed elsewhere.
+const LINE_TIME: Duration = Duration::from_secs(1);
+/// The divisions of the traffic, one after another and over again: weights of stable and canary.
+const WEIGHTS: [[u32; 2]; 2] = [[95, 5], [50, 50]];
+
+/// See it work.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Demo {
+    /// End after so many seconds; without it, Ctrl-C ends the demo.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: Option<u64>,
+    /// Requests per second.
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    rate: u32,
+}
+
+impl Demo {
+    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
+        block_on(self.play())
+    }
+
+    async fn play(self) -> Result<(), Failure> {
+        let mut ends = Ends::new(self.seconds.map(Duration::from_secs))?;
+        let shutdown = CancellationToken::new();
+        let _stop_all = shutdown.clone().drop_guard();
+        let stable = Origin::start("v1", Duration::from_millis(4), &shutdown).await?;
+        let canary = Origin::start("v2", Duration::from_millis(7), &shutdown).await?;
+        let mut proxy = Proxy::start([stable.address(), canary.address()]).await?;
+        let first = proxy.division().await.ok_or_else(|| {
+            Failure::Refused("the proxy does not tell how it divides the traffic".to_owned())
+        })?;
+        let tally = Arc::new(Tally::new(first.shares));
+        let stop_load = shutdown.child_token();
+        let load = Load::start(proxy.addresses().http, self.rate, &tally, &stop_load);
+
+        let started = Instant::now();
+        let mut stage = Stage {
+            screen: Screen::open(),
+            scene: Scene::new(&proxy),
+            tally,
+            started,
+            weights: first.weights,
+            is_ours: true,
+        };
+        let note = stage
+            .scene
+            .note(started.elapsed(), &Note::Serving(first.weights));
+        let outcome = stage.play(&mut proxy, &mut ends, &note).await;
+
+        // Clients first: what they have under way is still answered.
+        stop_load.cancel();
+        load.finish().await;
+        let summary = stage.summary();
+        proxy.stop().await?;
+        outcome.and(summary)?;
+        if stage.tally.failed() == 0 {
+            Ok(())
+        } else {
+            Err(Failure::Refused(
+                "requests failed; they are counted above".to_owned(),
+            ))
+        }
+    }
+}
+
+/// The view and what it shows.
+struct Stage {
+    screen: Screen,
+    scene: Scene,
+    tally: Arc<Tally>,
+    started: Instant,
+    /// What is live.
+    weights: [u32; 2],
+    /// False once somebody else has edited the file: then the demo leaves it alone.
+    is_ours: bool,
+}
+
+impl Stage {
+    async fn play(
+        &mut self,
+        proxy: &mut Proxy,
+        ends: &mut Ends,
+        first_note: &str,
+    ) -> Result<(), Failure> {
+        let mut frames = interval(if self.screen.is_terminal() {
+            FRAME_TIME
+        } else {
+            LINE_TIME
+        });
+        frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut next = self.started + SCENE_TIME;
+        let mut turn = 0;
+        self.screen.begin(&self.scene)?;
+        self.screen.announce(first_note)?;
+        loop {
+            tokio::select! {
+                () = ends.come() => return Ok(()),
+                _ = frames.tick() => {
+                    proxy.check()?;
+                    self.look(proxy).await?;
+                    self.draw()?;
+                }
+                () = sleep_until(next), if self.is_ours => {
+                    turn += 1;
+                    self.edit(proxy, WEIGHTS[turn % WEIGHTS.len()]).await?;
+                    next = Instant::now() + SCENE_TIME;
+                }
+            }
+        }
+    }
+
+    /// Looks whether somebody else has edited the file.
+    async fn look(&mut self, proxy: &Proxy) -> Result<(), Failure> {
+        let Some(division) = proxy.division().await else {
+            return Ok(());
+        };
+        if division.weights == self.weights {
+            return Ok(());
+        }
+        self.is_ours = false;
+        self.weights = division.weights;
+        self.tally.begin_scene(division.shares);
+        self.tell(&Note::Yours(division.weights))
+    }
+
+    fn tell(&mut self, note: &Note) -> Result<(), Failure> {
+        let line = self.scene.note(self.started.elapsed(), note);
+        self.screen.announce(&line)?;
+        Ok(())
+    }
+
+    /// Rewrites the file, waits until the proxy says that it is live, and tells how long it took.
+    async fn edit(&mut self, proxy: &mut Proxy, weights: [u32; 2]) -> Result<(), Failure> {
+        let note = match proxy.set_weights(weights).await? {
+            Edit::Live(division, took) => {
+                // Only from now on is the new division the one to measure.
+                self.weights = division.weights;
+                self.tally.begin_scene(division.shares);
+                Note::Live(weights, took)
+            }
+            Edit::NotLive => Note::NotLive(weights),
+        };
+        self.tell(&note)?;
+        self.draw()
+    }
+
+    fn draw(&mut self) -> Result<(), Failure> {
+        let seen = self.tally.look();
+        self.screen
+            .draw(&self.scene, &seen, self.started.elapsed())?;
+        Ok(())
+    }
+
+    fn summary(&mut self) -> Result<(), Failure> {
+        let seen = self.tally.look();
+        self.screen
+            .end(&self.scene, &seen, self.started.elapsed())?;
+        Ok(())
+    }
+}
+
+/// What ends the demo: a signal, or its time.
+struct Ends {
+    signals: [Signal; 3],
+    at: Option<Instant>,
+}
+
+impl Ends {
+    fn new(after: Option<Duration>) -> Result<Self, Failure> {
+        let watch = |kind| {
+            signal(kind).map_err(|error| Failure::Refused(format!("cannot watch signals: {error}")))
+        };
+        Ok(Self {
+            signals: [
+                watch(SignalKind::interrupt())?,
+                watch(SignalKind::terminate())?,
+                watch(SignalKind::hangup())?,
+            ],
+            at: after.map(|after| Instant::now() + after),
+        })
+    }
+
+    async fn come(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
+        let time = async {
+            match self.at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+            () = time => {}
+        }
+    }
+}
+
+/// Where the proxy of the demo listens.
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    http: SocketAddr,
+    admin: SocketAddr,
+}

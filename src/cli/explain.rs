@@ -1,0 +1,207 @@
+//! `tidegate explain`: where a request would go, why, and when that would change.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::admin::explain::{Asked, explain};
+use crate::admin::wire::Explained;
+use crate::cli::block_on;
+use crate::cli::client::{Client, Instance, encode};
+use crate::cli::output::{Failure, Ink, json, percent, table};
+use crate::config;
+
+/// Tell which route and variant a request would get.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Explain {
+    /// `http://shop.example.com/cart`, the same without the scheme, or a path alone.
+    url: String,
+    /// Hash this key, in the place of the one that the request has.
+    #[arg(long)]
+    key: Option<String>,
+    /// A header of the request; may be given several times.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The method of the request.
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// The client's address [default: 127.0.0.1].
+    #[arg(long, value_name = "IP")]
+    client: Option<IpAddr>,
+    /// Ask this configuration file instead of a running instance.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    instance: Instance,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Explain {
+    pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let explained = match &self.config {
+            Some(_) => self.offline()?,
+            None => self.online()?,
+        };
+        if self.json {
+            json(out, &explained)
+        } else {
+            print(out, &explained, Ink::of_stdout())
+        }
+    }
+
+    /// By the file alone; every endpoint counts as available.
+    fn offline(&self) -> Result<Explained, Failure> {
+        let path = self.config.clone().unwrap_or_default();
+        let loaded = config::load(&path).map_err(|problems| {
+            let path = path.display();
+            Failure::Refused(format!("configuration {path} is not valid:\n{problems}"))
+        })?;
+        let asked = Asked {
+            url: self.url.clone(),
+            method: Some(self.method.clone()),
+            headers: self.headers.clone(),
+            key: self.key.clone(),
+            client: self.client,
+        };
+        explain(&loaded.config, &asked, |_| true)
+            .map_err(|error| Failure::Refused(error.to_string()))
+    }
+
+    fn online(&self) -> Result<Explained, Failure> {
+        let client = Client::new(&self.instance)?;
+        let mut path = format!(
+            "/api/v1/explain?url={}&method={}",
+            encode(&self.url),
+            encode(&self.method)
+        );
+        for header in &self.headers {
+            path.push_str(&format!("&header={}", encode(header)));
+        }
+        if let Some(key) = &self.key {
+            path.push_str(&format!("&key={}", encode(key)));
+        }
+        if let Some(client) = self.client {
+            path.push_str(&format!("&client={}", encode(&client.to_string())));
+        }
+        block_on(client.get(&path))?.value()
+    }
+}
+
+fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Failure> {
+    let Some(route) = &explained.route else {
+        writeln!(out, "no route catches this request: it is answered 404")?;
+        return Ok(());
+    };
+    writeln!(out, "route    {}", ink.bold(route))?;
+    for condition in &explained.matched {
+        writeln!(out, "         {condition}")?;
+    }
+    let variant = explained
+        .variant
+        .as_deref()
+        .unwrap_or("drawn anew for each request");
+    writeln!(out, "variant  {}", ink.bold(variant))?;
+    if let Some(served_by) = &explained.served_by {
+        writeln!(
+            out,
+            "served   by {served_by}, while {variant} has no endpoint that may be used"
+        )?;
+    }
+    match &explained.key {
+        Some(key) => writeln!(out, "reason   {} of the key `{key}`", explained.reason)?,
+        None => writeln!(out, "reason   {}", explained.reason)?,
+    }
+    for note in &explained.notes {
+        writeln!(out, "         {note}")?;
+    }
+    writeln!(out)?;
+    let rows: Vec<_> = explained
+        .variants
+        .iter()
+        .map(|variant| {
+            let chosen = Some(&variant.name) == explained.variant.as_ref();
+            vec![
+                if chosen { ">" } else { "" }.to_owned(),
+                variant.name.clone(),
+                variant.upstream.clone(),
+                variant.state.clone(),
+                variant.weight.to_string(),
+                percent(variant.share),
+                variant
+                    .score
+                    .map_or_else(String::new, |score| format!("{score:.4}")),
+                variant.flips_at.map_or_else(String::new, percent),
+            ]
+        })
+        .collect();
+    let header = [
+        "", "VARIANT", "UPSTREAM", "STATE", "WEIGHT", "SHARE", "SCORE", "FLIPS AT",
+    ];
+    table(out, &header, &[4, 5, 6, 7], &rows)?;
+    if let Some(sentence) = flips(explained) {
+        writeln!(out, "\n{sentence}")?;
+    }
+    Ok(())
+}
+
+/// When this key would change its variant, in words.
+fn flips(explained: &Explained) -> Option<String> {
+    let chosen = explained.variant.as_ref()?;
+    let others = explained
+        .variants
+        .iter()
+        .filter(|variant| &variant.name != chosen);
+    let (name, share) = others
+        .filter_map(|variant| Some((&variant.name, variant.flips_at?)))
+        .filter(|(_, share)| *share < 1.0)
+        .min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let share = percent(share);
+    Some(format!(
+        "This key moves to {name} once {name} has more than {share}."
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::admin::wire::Explained;
+    use crate::cli::explain::print;
+    use crate::cli::output::Ink;
+
+    fn text(value: serde_json::Value) -> String {
+        let explained: Explained = serde_json::from_value(value).unwrap();
+        let mut out = Vec::new();
+        print(&mut out, &explained, Ink::Plain).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_hashed_key_is_told_when_it_would_move() {
+        let text = text(serde_json::json!({
+            "route": "shop", "matched": ["path /"], "variant": "stable", "reason": "hash",
+            "key": "42",
+            "variants": [
+                { "name": "stable", "upstream": "v1", "state": "on", "weight": 95, "share": 0.95,
+                  "score": 100.5, "flips_at": 0.9269 },
+                { "name": "canary", "upstream": "v2", "state": "on", "weight": 5, "share": 0.05,
+                  "score": 3.25, "flips_at": 0.0731 },
+            ],
+        }));
+        assert!(text.contains("reason   hash of the key `42`"), "{text}");
+        assert!(
+            text.ends_with("moves to canary once canary has more than 7.31 %.\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_request_without_a_route_is_a_404() {
+        let text = text(serde_json::json!({
+            "route": null, "matched": [], "variant": null, "reason": "no route", "variants": [],
+        }));
+        assert!(text.contains("404"), "{text}");
+    }
+}

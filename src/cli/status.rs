@@ -1,0 +1,203 @@
+//! Commands about a running instance: `status`, `reload`, `healthcheck`.
+
+use std::io::Write;
+
+use clap::Args;
+use http::StatusCode;
+
+use crate::admin::wire;
+use crate::cli::block_on;
+use crate::cli::client::{Client, Instance};
+use crate::cli::output::{Failure, json, percent, table};
+
+/// Show what is live on a running instance.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Status {
+    #[command(flatten)]
+    instance: Instance,
+    /// Print the answer of the API as it is.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let client = Client::new(&self.instance)?;
+        let answer = block_on(client.get("/api/v1/status"))?;
+        let status: wire::Status = answer.value()?;
+        if self.json {
+            return answer.copy(out);
+        }
+        print(out, &status)
+    }
+}
+
+fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
+    writeln!(
+        out,
+        "tidegate {}, {}; generation {} since {}, config {}\n",
+        status.version,
+        if status.ready { "ready" } else { "NOT READY" },
+        status.generation,
+        status.applied_at,
+        status
+            .config_sha256
+            .get(..12)
+            .unwrap_or(&status.config_sha256),
+    )?;
+    let header = [
+        "ROUTE", "VARIANT", "UPSTREAM", "WEIGHT", "SHARE", "STATE", "UP", "RUNNING", "TUNNELS",
+        "REQUESTS", "5XX",
+    ];
+    let mut rows = Vec::new();
+    for (route, variants) in &status.routes {
+        for (name, variant) in &variants.variants {
+            let endpoints = variant.endpoints;
+            rows.push(vec![
+                route.clone(),
+                name.clone(),
+                variant.upstream.clone(),
+                variant.weight.to_string(),
+                percent(variant.share),
+                variant.state.clone(),
+                format!("{}/{}", endpoints.available, endpoints.total),
+                variant.in_flight.to_string(),
+                variant.tunnels.to_string(),
+                variant.requests.to_string(),
+                variant.failures.to_string(),
+            ]);
+        }
+    }
+    table(out, &header, &[3, 4, 6, 7, 8, 9, 10], &rows)?;
+    writeln!(out)?;
+    let rows: Vec<_> = status
+        .listeners
+        .iter()
+        .map(|(name, listener)| {
+            vec![
+                name.clone(),
+                listener.address.clone(),
+                listener.protocols.join(" "),
+                if listener.tls { "tls" } else { "plain" }.to_owned(),
+                listener.connections.to_string(),
+                if listener.draining { "draining" } else { "" }.to_owned(),
+            ]
+        })
+        .collect();
+    table(
+        out,
+        &["LISTENER", "ADDRESS", "PROTOCOLS", "", "CONNECTIONS", ""],
+        &[4],
+        &rows,
+    )
+}
+
+/// Make a running instance read its configuration again.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Reload {
+    #[command(flatten)]
+    instance: Instance,
+    /// Print the answer of the API as it is.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Reload {
+    pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let client = Client::new(&self.instance)?;
+        let answer = block_on(client.post("/api/v1/config/reload"))?;
+        let rejected = answer.status == StatusCode::UNPROCESSABLE_ENTITY;
+        if self.json && (rejected || answer.status.is_success()) {
+            answer.copy(out)?;
+            return if rejected {
+                Err(Failure::Negative)
+            } else {
+                Ok(())
+            };
+        }
+        if rejected && let Some(problem) = answer.problem() {
+            for problem in &problem.problems {
+                writeln!(
+                    out,
+                    "{}:{}:{} {}: {}",
+                    problem.file, problem.line, problem.column, problem.key, problem.message
+                )?;
+            }
+            return Err(Failure::Refused(problem.detail));
+        }
+        let reloaded: wire::Reloaded = answer.value()?;
+        let wire::Reloaded {
+            generation,
+            outcome,
+            took_ms,
+        } = reloaded;
+        writeln!(
+            out,
+            "{outcome}: generation {generation} is live (took {took_ms:.1} ms)"
+        )?;
+        Ok(())
+    }
+}
+
+/// Ask a running instance whether it is ready.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Healthcheck {
+    #[command(flatten)]
+    instance: Instance,
+    /// Print the verdict as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Healthcheck {
+    pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let client = Client::new(&self.instance)?;
+        let answer = block_on(client.get("/readyz?verbose"))?;
+        let ready = answer.status == StatusCode::OK;
+        if self.json {
+            json(
+                out,
+                &serde_json::json!({ "ready": ready, "checks": answer.text() }),
+            )?;
+        } else {
+            answer.copy(out)?;
+        }
+        if ready {
+            Ok(())
+        } else {
+            Err(Failure::Negative)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::admin::wire;
+    use crate::cli::status::print;
+
+    #[test]
+    fn a_status_is_a_table_of_variants_and_one_of_listeners() {
+        let status: wire::Status = serde_json::from_value(serde_json::json!({
+            "version": "0.1.0", "generation": 12, "config_sha256": "0123456789abcdef",
+            "applied_at": "2026-01-02T03:04:05Z", "ready": true,
+            "routes": { "shop": { "variants": { "canary": {
+                "upstream": "shop-v2", "weight": 5, "share": 0.05, "state": "on",
+                "endpoints": { "available": 1, "total": 2 }, "in_flight": 3, "tunnels": 0,
+                "drained": false, "requests": 700, "failures": 1,
+            }}}},
+            "upstreams": {},
+            "listeners": { "http": { "address": "127.0.0.1:8080", "protocols": ["http/1.1"],
+                "tls": false, "connections": 4, "draining": false, "of_the_future": 1 } },
+        }))
+        .unwrap();
+        let mut out = Vec::new();
+        print(&mut out, &status).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("generation 12"), "{text}");
+        assert!(text.contains("config 0123456789ab\n"), "{text}");
+        let words: Vec<_> = text.lines().nth(3).unwrap().split_whitespace().collect();
+        let expected = "shop canary shop-v2 5 5 % on 1/2 3 0 700 1";
+        assert_eq!(words.join(" "), expected);
+        assert!(text.lines().all(|line| !line.ends_with(' ')), "{text}");
+    }
+}

@@ -1,0 +1,247 @@
+//! The effective configuration: all that is obeyed, with every default, as one would write it.
+//!
+//! It has the keys of the file, so it can be compared with the file and read again; secrets are
+//! left out, and paths are resolved.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::config::route::RouteConfig;
+use crate::config::settings::{
+    AccessLogOutput, AdminConfig, Config, ListenerConfig, Protocol, UpstreamConfig,
+};
+use crate::config::unit::{write_duration, write_size};
+use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
+use crate::split::{State, Sticky};
+
+/// What stands in the place of a secret.
+const REDACTED: &str = "[redacted]";
+
+impl Config {
+    /// The effective configuration, with the keys of the file; a key that is not set and has no
+    /// default is left out.
+    pub fn effective(&self) -> Value {
+        json!({
+            "runtime": { "workers": self.runtime.workers },
+            "listener": all(&self.listeners, listener),
+            "upstream": all(&self.upstreams, upstream),
+            "route": all(&self.routes, route),
+            "shutdown": {
+                "delay": duration(self.shutdown.delay),
+                "spread": duration(self.shutdown.spread),
+                "timeout": duration(self.shutdown.timeout),
+            },
+            "access_log": {
+                "format": self.access_log.format.name(),
+                "output": match &self.access_log.output {
+                    AccessLogOutput::Stdout => json!("stdout"),
+                    AccessLogOutput::Off => json!("off"),
+                    AccessLogOutput::File(file) => path(file),
+                },
+            },
+            "admin": admin(&self.admin),
+            "metrics": { "buckets": self.metrics.buckets },
+        })
+    }
+}
+
+/// An object with each of the named things.
+fn all<T>(things: &BTreeMap<String, T>, write: impl Fn(&T) -> Value) -> Value {
+    let entries = things
+        .iter()
+        .map(|(name, thing)| (name.clone(), write(thing)));
+    Value::Object(entries.collect())
+}
+
+/// An object of those entries that are something.
+fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    let entries = entries
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| (key.to_owned(), value));
+    Value::Object(entries.collect())
+}
+
+fn duration(duration: Duration) -> Value {
+    Value::String(write_duration(duration))
+}
+
+fn size(bytes: usize) -> Value {
+    Value::String(write_size(bytes as u64))
+}
+
+fn path(path: &Path) -> Value {
+    Value::String(path.display().to_string())
+}
+
+fn listener(listener: &ListenerConfig) -> Value {
+    let is_tls = listener.tls.is_some();
+    let has_http2 = listener.protocols.contains(&Protocol::Http2);
+    let names = listener.protocols.iter().map(|protocol| protocol.name());
+    let timeouts = &listener.timeouts;
+    let limits = &listener.limits;
+    object([
+        ("address", json!(listener.address)),
+        ("protocols", names.collect()),
+        (
+            "timeouts",
+            object([
+                ("first_byte", duration(timeouts.first_byte)),
+                ("tls", is_tls.then(|| duration(timeouts.tls)).into()),
+                ("header", duration(timeouts.header)),
+                ("body", duration(timeouts.body)),
+                ("idle", duration(timeouts.idle)),
+                ("tunnel", duration(timeouts.tunnel)),
+            ]),
+        ),
+        (
+            "limits",
+            object([
+                ("head", size(limits.head_bytes)),
+                ("fields", json!(limits.fields)),
+                ("uri", size(limits.uri_bytes)),
+                ("body", limits.body_bytes.map(write_size).into()),
+                ("connections", json!(listener.max_connections.unwrap_or(0))),
+                ("streams", has_http2.then_some(listener.max_streams).into()),
+            ]),
+        ),
+        (
+            "trusted_proxies",
+            listener
+                .trusted_proxies
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        ),
+        ("forwarded", json!(listener.forwarded.name())),
+        (
+            "tls",
+            listener.tls.as_ref().map_or(Value::Null, |tls| {
+                let certificates = tls
+                    .certificates
+                    .iter()
+                    .map(|files| json!({ "cert": path(&files.cert), "key": path(&files.key) }));
+                json!({ "certificates": certificates.collect::<Value>() })
+            }),
+        ),
+    ])
+}
+
+fn upstream(upstream: &UpstreamConfig) -> Value {
+    json!({
+        "endpoints": upstream.endpoints,
+        "balance": upstream.balance.name(),
+        "timeouts": {
+            "connect": duration(upstream.timeouts.connect),
+            "response": duration(upstream.timeouts.response),
+            "body": duration(upstream.timeouts.body),
+            "idle": duration(upstream.timeouts.idle),
+        },
+        "pool": { "idle": upstream.pool_idle },
+    })
+}
+
+fn route(route: &RouteConfig) -> Value {
+    let matched = matched(&route.match_spec);
+    if !route.has_split {
+        return object([
+            ("match", matched),
+            ("upstream", json!(route.upstreams.first())),
+        ]);
+    }
+    let spec = &route.split_spec;
+    let variants = spec.variants.iter().zip(&route.upstreams);
+    let variants: Map<String, Value> = variants
+        .map(|(variant, upstream)| {
+            let state = match variant.state {
+                State::On => "on",
+                State::Off => "off",
+            };
+            let value = json!({ "upstream": upstream, "weight": variant.weight, "state": state });
+            (variant.name.clone(), value)
+        })
+        .collect();
+    let force = spec.force.as_ref().map_or(Value::Null, |force| {
+        object([
+            ("header", json!(force.header)),
+            ("cookie", json!(force.cookie)),
+            ("query", json!(force.query)),
+        ])
+    });
+    object([
+        ("match", matched),
+        ("sticky", spec.sticky.as_ref().map_or(Value::Null, sticky)),
+        ("force", force),
+        ("salt", json!(spec.salt)),
+        ("on_unavailable", json!(route.on_unavailable.name())),
+        ("split", Value::Object(variants)),
+    ])
+}
+
+fn sticky(sticky: &Sticky) -> Value {
+    let keys = sticky.keys.iter().map(ToString::to_string);
+    let cookie = sticky.cookie.as_ref().map_or(json!(false), |cookie| {
+        object([
+            ("name", json!(cookie.name)),
+            ("max_age", cookie.max_age.map(write_duration).into()),
+        ])
+    });
+    json!({ "keys": keys.collect::<Value>(), "cookie": cookie })
+}
+
+/// What a route catches; null when that is everything.
+fn matched(spec: &MatchSpec) -> Value {
+    let list = |texts: &[String]| match texts {
+        [] => Value::Null,
+        texts => json!(texts),
+    };
+    let (mut prefix, mut exact, mut regex) = (Value::Null, Value::Null, Value::Null);
+    match &spec.path {
+        Some(PathSpec::Prefix(text)) => prefix = json!(text),
+        Some(PathSpec::Exact(text)) => exact = json!(text),
+        Some(PathSpec::Regex(text)) => regex = json!(text),
+        None => {}
+    }
+    let result = object([
+        ("hosts", list(&spec.hosts)),
+        ("path", prefix),
+        ("path_exact", exact),
+        ("path_regex", regex),
+        ("methods", list(&spec.methods)),
+        ("headers", fields(&spec.headers)),
+        ("query", fields(&spec.query)),
+    ]);
+    match &result {
+        Value::Object(entries) if entries.is_empty() => Value::Null,
+        _ => result,
+    }
+}
+
+fn fields(specs: &[FieldSpec]) -> Value {
+    if specs.is_empty() {
+        return Value::Null;
+    }
+    let entries = specs.iter().map(|field| {
+        let value = match &field.value {
+            ValueSpec::Exact(text) => json!(text),
+            ValueSpec::Present => json!(true),
+            ValueSpec::Absent => json!(false),
+            ValueSpec::Regex(text) => json!({ "regex": text }),
+        };
+        (field.name.clone(), value)
+    });
+    Value::Object(entries.collect())
+}
+
+fn admin(admin: &AdminConfig) -> Value {
+    let file = admin.token_file.as_deref();
+    let token = (admin.token.is_some() && file.is_none()).then_some(REDACTED);
+    object([
+        ("address", json!(admin.address)),
+        ("token", token.into()),
+        ("token_file", file.map_or(Value::Null, path)),
+    ])
+}

@@ -1,0 +1,232 @@
+//! Reads `[listener.NAME]`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::reader::{Table, Value};
+use crate::config::settings::{
+    CertificateFiles, Forwarded, ListenerConfig, ListenerTimeouts, Protocol, TlsConfig,
+};
+use crate::message::Limits;
+
+/// What a wait may be: zero would fail everything, and past 400 days nobody waits.
+pub(crate) const WAIT: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(400 * 86_400);
+
+/// What belongs where an address is listened on.
+pub(crate) const ADDRESS: &str =
+    "an IP address with a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"";
+
+/// Connections of a listener unless told otherwise: far more than a core serves well, and few
+/// enough that their buffers cannot take all memory.
+const MAX_CONNECTIONS: usize = 65_536;
+/// HTTP/2 streams of a connection unless told otherwise: twice what RFC 9113, section 6.5.2 asks
+/// for at least.
+const MAX_STREAMS: u32 = 200;
+
+/// A file that the configuration names, with the place where it is named.
+pub(crate) struct NamedFile<'d> {
+    /// The place, for problems with the file.
+    pub(crate) value: Value<'d>,
+    /// The path, resolved.
+    pub(crate) path: PathBuf,
+}
+
+/// Reads one listener; `None` when a problem was recorded. Adds the files that it names.
+pub(crate) fn read<'d>(
+    value: &Value<'d>,
+    files: &mut Vec<NamedFile<'d>>,
+) -> Option<ListenerConfig> {
+    value.table(|table| listener(table, files)).flatten()
+}
+
+fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<ListenerConfig> {
+    let address = table
+        .required("address", ADDRESS)
+        .and_then(|value| address(&value));
+    let protocols = table.optional("protocols");
+    let tls = table.optional("tls");
+    let is_tls = tls.is_some();
+
+    let protocols = match protocols {
+        Some(value) => protocols_of(&value, is_tls),
+        None if is_tls => Some(vec![Protocol::Http2, Protocol::Http1]),
+        None => Some(vec![Protocol::Http1]),
+    };
+    let has_http2 = protocols
+        .as_ref()
+        .is_none_or(|protocols| protocols.contains(&Protocol::Http2));
+
+    let mut timeouts = ListenerTimeouts::default();
+    table.section("timeouts", |table| {
+        table.set("first_byte", &mut timeouts.first_byte, |value| {
+            value.duration(&WAIT)
+        });
+        table.set("tls", &mut timeouts.tls, |value| value.duration(&WAIT));
+        table.set("header", &mut timeouts.header, |value| {
+            value.duration(&WAIT)
+        });
+        table.set("body", &mut timeouts.body, |value| value.duration(&WAIT));
+        table.set("idle", &mut timeouts.idle, |value| value.duration(&WAIT));
+        table.set("tunnel", &mut timeouts.tunnel, |value| {
+            value.duration(&WAIT)
+        });
+        if !is_tls {
+            table.refuse_key("tls", "has no effect on a listener without tls");
+        }
+    });
+
+    let mut limits = Limits::default();
+    let mut max_connections = Some(MAX_CONNECTIONS);
+    let mut max_streams = MAX_STREAMS;
+    table.section("limits", |table| {
+        table.set("head", &mut limits.head_bytes, |value| {
+            size(value, 1 << 10..=1 << 20)
+        });
+        table.set("fields", &mut limits.fields, |value| {
+            count(value, 1..=10_000)
+        });
+        table.set("uri", &mut limits.uri_bytes, |value| {
+            size(value, 64..=1 << 20)
+        });
+        table.set("body", &mut limits.body_bytes, |value| {
+            Some(Some(value.size(0..=1 << 60)?))
+        });
+        table.set("connections", &mut max_connections, |value| {
+            let number = count(value, 0..=100_000_000)?;
+            Some((number != 0).then_some(number))
+        });
+        table.set("streams", &mut max_streams, |value| {
+            value
+                .whole(1..=100_000)
+                .and_then(|number| u32::try_from(number).ok())
+        });
+        if !has_http2 {
+            table.refuse_key("streams", "has no effect on a listener without h2");
+        }
+    });
+
+    let mut trusted_proxies = Vec::new();
+    table.set("trusted_proxies", &mut trusted_proxies, |value| {
+        value.list("a list of networks, such as [\"10.0.0.0/8\"]", network)
+    });
+    let mut forwarded = Forwarded::default();
+    table.set("forwarded", &mut forwarded, |value| {
+        value.choice(&[Forwarded::XForwarded, Forwarded::Rfc7239].map(|kind| (kind.name(), kind)))
+    });
+    let tls = match tls {
+        Some(value) => Some(value.table(|table| certificates(table, files)).flatten()?),
+        None => None,
+    };
+
+    Some(ListenerConfig {
+        address: address?,
+        protocols: protocols?,
+        timeouts,
+        limits,
+        max_connections,
+        max_streams,
+        trusted_proxies,
+        forwarded,
+        tls,
+    })
+}
+
+/// Reads an address to listen on.
+pub(crate) fn address(value: &Value<'_>) -> Option<SocketAddr> {
+    value.parsed(ADDRESS, |text| text.parse().ok())
+}
+
+/// Reads a whole number that counts things in memory.
+pub(crate) fn count(value: &Value<'_>, range: RangeInclusive<u64>) -> Option<usize> {
+    value
+        .whole(range)
+        .and_then(|number| usize::try_from(number).ok())
+}
+
+fn size(value: &Value<'_>, range: RangeInclusive<u64>) -> Option<usize> {
+    value
+        .size(range)
+        .and_then(|number| usize::try_from(number).ok())
+}
+
+fn protocols_of(value: &Value<'_>, is_tls: bool) -> Option<Vec<Protocol>> {
+    let words = [Protocol::Http2, Protocol::Http1].map(|protocol| (protocol.name(), protocol));
+    let mut seen = Vec::new();
+    let protocols = value.list("a list of \"h2\" and \"http/1.1\"", |value| {
+        let protocol = value.choice(&words)?;
+        if seen.contains(&protocol) {
+            value.refuse(format!("{} is named twice", value.shown()));
+            return None;
+        }
+        seen.push(protocol);
+        if protocol == Protocol::Http2 && !is_tls {
+            value.refuse("\"h2\" is not spoken without tls in this version");
+            return None;
+        }
+        Some(protocol)
+    })?;
+    if protocols.is_empty() {
+        value.refuse("empty; a listener speaks at least one protocol");
+        return None;
+    }
+    Some(protocols)
+}
+
+fn network(value: &Value<'_>) -> Option<IpNet> {
+    let what = "a network such as \"10.0.0.0/8\" or an IP address";
+    let network = value.parsed(what, |text| {
+        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        text.parse::<IpNet>().ok().or_else(address)
+    })?;
+    if network != network.trunc() {
+        let meant = network.trunc();
+        value.refuse(format!(
+            "{} has bits set beyond its prefix, did you mean \"{meant}\"?",
+            value.shown()
+        ));
+        return None;
+    }
+    Some(network)
+}
+
+fn certificates<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<TlsConfig> {
+    let what = "a list of { cert = \"…\", key = \"…\" }";
+    let value = table.required("certificates", what)?;
+    let certificates = value.list(what, |value| {
+        value
+            .table(|table| {
+                let cert = file(table, "cert", "the path of a certificate", files);
+                let key = file(table, "key", "the path of a private key", files);
+                Some(CertificateFiles {
+                    cert: cert?,
+                    key: key?,
+                })
+            })
+            .flatten()
+    })?;
+    if certificates.is_empty() {
+        value.refuse("empty; a listener with tls needs at least one certificate");
+        return None;
+    }
+    Some(TlsConfig { certificates })
+}
+
+fn file<'d>(
+    table: &mut Table<'d>,
+    key: &'static str,
+    what: &str,
+    files: &mut Vec<NamedFile<'d>>,
+) -> Option<PathBuf> {
+    let value = table.required(key, what)?;
+    let path = value.path()?;
+    files.push(NamedFile {
+        value,
+        path: path.clone(),
+    });
+    Some(path)
+}

@@ -1,0 +1,162 @@
+//! Reads what concerns the process as a whole: `[runtime]`, `[shutdown]`, `[access_log]`,
+//! `[admin]` and `[metrics]`.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::listener::{NamedFile, WAIT, address, count};
+use crate::config::reader::{Table, Value};
+use crate::config::secret::Secret;
+use crate::config::settings::{
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, MetricsConfig, RuntimeConfig,
+    ShutdownConfig,
+};
+use crate::config::unit::write_duration;
+
+/// What a part of the shutdown may last; nothing is a choice, too.
+const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=*WAIT.end();
+/// The most worker threads: more than any machine has cores for.
+const MAX_WORKERS: u64 = 1024;
+/// The most buckets: each costs a number for each variant, outcome and worker.
+const MAX_BUCKETS: usize = 100;
+
+/// Reads `[runtime]`.
+pub(crate) fn runtime(root: &mut Table<'_>) -> RuntimeConfig {
+    let mut runtime = RuntimeConfig::default();
+    root.section("runtime", |table| {
+        table.set("workers", &mut runtime.workers, |value| {
+            count(value, 0..=MAX_WORKERS)
+        });
+    });
+    runtime
+}
+
+/// Reads `[shutdown]`.
+pub(crate) fn shutdown(root: &mut Table<'_>) -> ShutdownConfig {
+    let mut shutdown = ShutdownConfig::default();
+    root.section("shutdown", |table| {
+        table.set("delay", &mut shutdown.delay, |value| value.duration(&PAUSE));
+        table.set("spread", &mut shutdown.spread, |value| {
+            value.duration(&PAUSE)
+        });
+        table.set("timeout", &mut shutdown.timeout, |value| {
+            value.duration(&WAIT)
+        });
+        let least = shutdown.delay + shutdown.spread;
+        if shutdown.timeout < least {
+            table.refuse(format!(
+                "the timeout ({}) is less than delay and spread together ({})",
+                write_duration(shutdown.timeout),
+                write_duration(least)
+            ));
+        }
+    });
+    shutdown
+}
+
+/// Reads `[access_log]`.
+pub(crate) fn access_log(root: &mut Table<'_>) -> AccessLogConfig {
+    let mut log = AccessLogConfig::default();
+    root.section("access_log", |table| {
+        let formats = [
+            AccessLogFormat::Json,
+            AccessLogFormat::Common,
+            AccessLogFormat::Combined,
+        ];
+        table.set("format", &mut log.format, |value| {
+            value.choice(&formats.map(|format| (format.name(), format)))
+        });
+        table.set("output", &mut log.output, |value| {
+            match value.parsed("\"stdout\", \"off\" or a path", Some)? {
+                "stdout" => Some(AccessLogOutput::Stdout),
+                "off" => Some(AccessLogOutput::Off),
+                _ => value.path().map(AccessLogOutput::File),
+            }
+        });
+    });
+    log
+}
+
+/// Reads `[admin]`; adds the file that it names.
+pub(crate) fn admin<'d>(root: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> AdminConfig {
+    let mut admin = AdminConfig::default();
+    root.section("admin", |table| {
+        table.set("address", &mut admin.address, address);
+        table.set("token", &mut admin.token, |value| Some(Some(token(value)?)));
+        let has_token = table.optional("token").is_some();
+        let file = table.optional("token_file");
+        if let Some(value) = &file {
+            admin.token_file = token_file(value, files);
+            if has_token {
+                value.refuse_key("there is a token already; one of the two is enough");
+            }
+        }
+        if !admin.address.ip().is_loopback() && !has_token && file.is_none() {
+            table.refuse(format!(
+                "{} is not a loopback address, so a token or a token_file is needed",
+                admin.address
+            ));
+        }
+    });
+    admin
+}
+
+/// Reads `[metrics]`.
+pub(crate) fn metrics(root: &mut Table<'_>) -> MetricsConfig {
+    let mut metrics = MetricsConfig::default();
+    root.section("metrics", |table| {
+        table.set("buckets", &mut metrics.buckets, buckets);
+    });
+    metrics
+}
+
+fn buckets(value: &Value<'_>) -> Option<Vec<f64>> {
+    let mut last = 0.0;
+    let buckets = value.list("a list of seconds", |value| {
+        let bound = value.positive()?;
+        if bound <= last {
+            value.refuse(format!(
+                "{} is not more than the one before it",
+                value.shown()
+            ));
+            return None;
+        }
+        last = bound;
+        Some(bound)
+    })?;
+    if !(1..=MAX_BUCKETS).contains(&buckets.len()) {
+        value.refuse(format!(
+            "{} buckets are not from 1 to {MAX_BUCKETS}",
+            buckets.len()
+        ));
+        return None;
+    }
+    Some(buckets)
+}
+
+fn token(value: &Value<'_>) -> Option<Secret> {
+    let text = value.secret()?;
+    if !is_token(text) {
+        value.refuse(NO_TOKEN);
+        return None;
+    }
+    Some(Secret::new(text.to_owned()))
+}
+
+/// What is said of a token that is none; the token itself is not repeated.
+pub(crate) const NO_TOKEN: &str = "the token is not 8 to 4096 visible ASCII characters";
+
+/// True for what can be sent as a bearer token and is not a mere placeholder.
+pub(crate) fn is_token(text: &str) -> bool {
+    (8..=4096).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn token_file<'d>(value: &Value<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<PathBuf> {
+    let path = value.path()?;
+    files.push(NamedFile {
+        value: value.clone(),
+        path: path.clone(),
+    });
+    Some(path)
+}

@@ -1,0 +1,247 @@
+//! Reading TOML by hand, with a small vocabulary that collects every problem and goes on.
+//!
+//! A [`Table`] is asked for its keys one by one; whatever is in it and was not asked for is an
+//! unknown key. A [`Value`] is asked to be something; when it is not, that is a problem at its
+//! place, and the answer is `None`. So code that reads a section tells the schema by reading it,
+//! and one pass finds all that is wrong.
+
+mod value;
+
+use std::cell::RefCell;
+#[cfg(test)]
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_spanned::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::config::near;
+use crate::config::problem::{Lines, Problem};
+
+pub(crate) use value::Value;
+
+/// The longest piece of a file that a message repeats, in characters.
+const MAX_SHOWN: usize = 60;
+
+/// A file that is being read, with what was found wrong so far.
+pub(crate) struct Document<'d> {
+    file: &'d Path,
+    text: &'d str,
+    lines: Lines<'d>,
+    problems: RefCell<Vec<Problem>>,
+    /// Every key that was asked for, with `*` for names: what the schema is.
+    #[cfg(test)]
+    asked: RefCell<BTreeSet<String>>,
+}
+
+impl<'d> Document<'d> {
+    /// Begins with a text that came from `file`.
+    pub(crate) fn new(file: &'d Path, text: &'d str) -> Self {
+        Self {
+            file,
+            text,
+            lines: Lines::new(text),
+            problems: RefCell::default(),
+            #[cfg(test)]
+            asked: RefCell::default(),
+        }
+    }
+
+    /// Records a problem at a byte of the text.
+    pub(crate) fn problem(&self, at: usize, key: &str, message: impl Into<String>) {
+        let (line, column) = self.lines.position(at);
+        self.problems.borrow_mut().push(Problem {
+            file: self.file.to_path_buf(),
+            line,
+            column,
+            key: key.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    /// Reads the whole file as a table, the root of all keys.
+    pub(crate) fn root<T>(
+        &'d self,
+        entries: &'d DeTable<'d>,
+        read: impl FnOnce(&mut Table<'d>) -> T,
+    ) -> T {
+        let mut table = Table::new(self, String::new(), 0, entries);
+        let result = read(&mut table);
+        table.refuse_unknown();
+        result
+    }
+
+    /// All problems so far, in the order in which they were found.
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+
+    /// Every key that was asked for.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> BTreeSet<String> {
+        self.asked.borrow().clone()
+    }
+
+    /// Resolves a path that the file names: relative to the file itself.
+    fn resolve(&self, path: &str) -> PathBuf {
+        match self.file.parent() {
+            Some(folder) => folder.join(path),
+            None => PathBuf::from(path),
+        }
+    }
+}
+
+/// A table that is being read.
+pub(crate) struct Table<'d> {
+    document: &'d Document<'d>,
+    path: String,
+    at: usize,
+    entries: &'d DeTable<'d>,
+    asked: Vec<&'static str>,
+}
+
+impl<'d> Table<'d> {
+    fn new(document: &'d Document<'d>, path: String, at: usize, entries: &'d DeTable<'d>) -> Self {
+        Self {
+            document,
+            path,
+            at,
+            entries,
+            asked: Vec::new(),
+        }
+    }
+
+    /// The value of a key, if it is there.
+    pub(crate) fn optional(&mut self, key: &'static str) -> Option<Value<'d>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+            #[cfg(test)]
+            self.document
+                .asked
+                .borrow_mut()
+                .insert(join(&without_names(&self.path), key));
+        }
+        let (name, value) = self.entries.get_key_value(key)?;
+        Some(self.value(name, value))
+    }
+
+    /// The value of a key that must be there; `what` says what belongs there.
+    pub(crate) fn required(&mut self, key: &'static str, what: &str) -> Option<Value<'d>> {
+        let value = self.optional(key);
+        if value.is_none() {
+            let path = join(&self.path, key);
+            let message = format!("missing; {what} belongs here");
+            self.document.problem(self.at, &path, message);
+        }
+        value
+    }
+
+    /// Sets `target` to what `read` makes of a key's value; without the key it stays as it is.
+    pub(crate) fn set<T>(
+        &mut self,
+        key: &'static str,
+        target: &mut T,
+        read: impl FnOnce(&Value<'d>) -> Option<T>,
+    ) {
+        if let Some(result) = self.optional(key).and_then(|value| read(&value)) {
+            *target = result;
+        }
+    }
+
+    /// Reads a key's value as a table, if it is there.
+    pub(crate) fn section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Table<'d>) -> T,
+    ) -> Option<T> {
+        self.optional(key)?.table(read)
+    }
+
+    /// Records a problem with the table as a whole.
+    pub(crate) fn refuse(&self, message: impl Into<String>) {
+        self.document.problem(self.at, &self.path, message);
+    }
+
+    /// Records that a key is set and may not be.
+    pub(crate) fn refuse_key(&mut self, key: &'static str, message: &str) {
+        if let Some(value) = self.optional(key) {
+            value.refuse_key(message);
+        }
+    }
+
+    /// Records every key that nobody asked for.
+    fn refuse_unknown(&self) {
+        for (name, value) in self.entries {
+            let name_text: &str = name.get_ref();
+            if self.asked.contains(&name_text) {
+                continue;
+            }
+            let value = self.value(name, value);
+            let hint = near::nearest(name_text, self.asked.iter().copied())
+                .map(|near| format!(", did you mean {near}?"))
+                .unwrap_or_default();
+            let message = format!("unknown key{hint} (known here: {})", self.asked.join(", "));
+            value.refuse_key(message);
+        }
+    }
+
+    fn value(
+        &self,
+        name: &'d Spanned<toml::de::DeString<'d>>,
+        value: &'d Spanned<DeValue<'d>>,
+    ) -> Value<'d> {
+        Value {
+            document: self.document,
+            path: join(&self.path, name.get_ref()),
+            key_at: name.span().start,
+            spanned: value,
+        }
+    }
+}
+
+/// Appends a key to a dotted path, with quotes where TOML wants them.
+fn join(path: &str, key: &str) -> String {
+    let bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let key = if bare {
+        key.to_owned()
+    } else {
+        shorten(&format!("{key:?}"))
+    };
+    if path.is_empty() {
+        key
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// The first line of a text, cut where it is long.
+fn shorten(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let cut = line.char_indices().nth(MAX_SHOWN).map(|(at, _)| at);
+    match cut {
+        Some(at) => format!("{}…", &line[..at]),
+        None if line.len() < text.len() => format!("{line}…"),
+        None => line.to_owned(),
+    }
+}
+
+/// A path with `*` in the place of each name and without indexes, as the schema has it.
+#[cfg(test)]
+pub(crate) fn without_names(path: &str) -> String {
+    let mut parts: Vec<&str> = path
+        .split('.')
+        .map(|part| part.split('[').next().unwrap_or_default())
+        .collect();
+    if let [section, name, rest @ ..] = parts.as_mut_slice()
+        && ["listener", "upstream", "route"].contains(section)
+    {
+        *name = "*";
+        if let ["split", name, ..] | ["match", "headers" | "query", name, ..] = rest {
+            *name = "*";
+        }
+    }
+    parts.join(".")
+}

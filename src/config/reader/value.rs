@@ -1,0 +1,261 @@
+//! A value asked to be something: a number in a range, a duration, one of a few words.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_spanned::Spanned;
+use toml::de::DeValue;
+
+use crate::config::reader::{Document, Table, shorten};
+use crate::config::unit;
+
+/// The longest name of a listener, an upstream, a route or a variant: it is a label in metrics.
+const MAX_NAME: usize = 64;
+
+/// A value that is being read.
+#[derive(Clone)]
+pub(crate) struct Value<'d> {
+    pub(in crate::config::reader) document: &'d Document<'d>,
+    pub(in crate::config::reader) path: String,
+    pub(in crate::config::reader) key_at: usize,
+    pub(in crate::config::reader) spanned: &'d Spanned<DeValue<'d>>,
+}
+
+impl<'d> Value<'d> {
+    /// Records a problem at the value.
+    pub(crate) fn refuse(&self, message: impl Into<String>) {
+        let at = self.spanned.span().start;
+        self.document.problem(at, &self.path, message);
+    }
+
+    /// Records a problem at the key.
+    pub(crate) fn refuse_key(&self, message: impl Into<String>) {
+        self.document.problem(self.key_at, &self.path, message);
+    }
+
+    /// Records that the value is not what belongs there.
+    pub(crate) fn is_not(&self, what: &str) {
+        self.refuse(format!("{} is not {what}", self.shown()));
+    }
+
+    /// Reads a table.
+    pub(crate) fn table<T>(&self, read: impl FnOnce(&mut Table<'d>) -> T) -> Option<T> {
+        let DeValue::Table(entries) = self.spanned.get_ref() else {
+            self.is_not("a table");
+            return None;
+        };
+        let mut table = Table::new(self.document, self.path.clone(), self.key_at, entries);
+        let result = read(&mut table);
+        table.refuse_unknown();
+        Some(result)
+    }
+
+    /// Reads a table whose keys are names, and each of its values by `read`; a key that is no name
+    /// is a problem, and what cannot be read is left out.
+    pub(crate) fn names<T>(
+        &self,
+        mut read: impl FnMut(&'d str, &Value<'d>) -> Option<T>,
+    ) -> Vec<(&'d str, T)> {
+        self.entries(|name, value| {
+            if !is_name(name) {
+                value.refuse_key(format!(
+                    "{} is not a name of 1 to {MAX_NAME} letters, digits, \"-\" and \"_\"",
+                    shorten(&format!("{name:?}"))
+                ));
+                return None;
+            }
+            Some((name, read(name, value)?))
+        })
+    }
+
+    /// Reads a table with any keys, each of its values by `read`; what cannot be read is left out.
+    pub(crate) fn entries<T>(
+        &self,
+        mut read: impl FnMut(&'d str, &Value<'d>) -> Option<T>,
+    ) -> Vec<T> {
+        let DeValue::Table(entries) = self.spanned.get_ref() else {
+            self.is_not("a table");
+            return Vec::new();
+        };
+        let table = Table::new(self.document, self.path.clone(), self.key_at, entries);
+        entries
+            .iter()
+            .filter_map(|(name, value)| read(name.get_ref(), &table.value(name, value)))
+            .collect()
+    }
+
+    /// True when the value is a table.
+    pub(crate) fn is_table(&self) -> bool {
+        self.spanned.get_ref().is_table()
+    }
+
+    /// Reads an array, each value of it by `read`; `None` when one of them could not be read.
+    pub(crate) fn list<T>(
+        &self,
+        what: &str,
+        mut read: impl FnMut(&Value<'d>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let DeValue::Array(values) = self.spanned.get_ref() else {
+            self.is_not(what);
+            return None;
+        };
+        let results: Vec<Option<T>> = values
+            .iter()
+            .enumerate()
+            .map(|(n, spanned)| {
+                read(&Value {
+                    document: self.document,
+                    path: format!("{}[{n}]", self.path),
+                    key_at: spanned.span().start,
+                    spanned,
+                })
+            })
+            .collect();
+        results.into_iter().collect()
+    }
+
+    /// Reads a string.
+    pub(crate) fn string(&self) -> Option<&'d str> {
+        self.string_that_is("a string")
+    }
+
+    /// Reads a string of a special kind: `parse` tells what it means, `what` says what it must be.
+    pub(crate) fn parsed<T>(
+        &self,
+        what: &str,
+        parse: impl FnOnce(&'d str) -> Option<T>,
+    ) -> Option<T> {
+        let result = parse(self.string_that_is(what)?);
+        if result.is_none() {
+            self.is_not(what);
+        }
+        result
+    }
+
+    /// Reads one of a few words.
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let words: Vec<String> = choices
+            .iter()
+            .map(|(word, _)| format!("\"{word}\""))
+            .collect();
+        self.parsed(&words.join(" or "), |text| {
+            choices
+                .iter()
+                .find(|(word, _)| *word == text)
+                .map(|&(_, choice)| choice)
+        })
+    }
+
+    /// The boolean that the value is, without a problem when it is none.
+    pub(crate) fn as_boolean(&self) -> Option<bool> {
+        self.spanned.get_ref().as_bool()
+    }
+
+    /// Reads a whole number within a range.
+    pub(crate) fn whole(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let number = self.spanned.get_ref().as_integer();
+        let result = number
+            .and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|number| range.contains(number));
+        if result.is_none() {
+            self.is_not(&format!(
+                "a whole number from {} to {}",
+                range.start(),
+                range.end()
+            ));
+        }
+        result
+    }
+
+    /// Reads a number greater than zero, whole or not.
+    pub(crate) fn positive(&self) -> Option<f64> {
+        let result = match self.spanned.get_ref() {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            // Up to 2^53 exactly, and nobody counts further in seconds.
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
+            DeValue::Integer(_)
+            | DeValue::String(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        };
+        let result = result.filter(|number: &f64| number.is_finite() && 0.0 < *number);
+        if result.is_none() {
+            self.is_not("a number greater than 0");
+        }
+        result
+    }
+
+    /// Reads a duration within a range.
+    pub(crate) fn duration(&self, range: &RangeInclusive<Duration>) -> Option<Duration> {
+        let what = format!(
+            "a duration from {} to {}, such as \"250ms\", \"2s\" or \"5m\"",
+            unit::write_duration(*range.start()),
+            unit::write_duration(*range.end())
+        );
+        self.parsed(&what, |text| {
+            unit::read_duration(text).filter(|duration| range.contains(duration))
+        })
+    }
+
+    /// Reads a size within a range, in bytes.
+    pub(crate) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let what = format!(
+            "a size from {} to {}, such as \"512B\", \"64KiB\" or \"1MiB\"",
+            unit::write_size(*range.start()),
+            unit::write_size(*range.end())
+        );
+        self.parsed(&what, |text| {
+            unit::read_size(text).filter(|size| range.contains(size))
+        })
+    }
+
+    /// Reads a path, relative to the file that names it.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.parsed("a path", |text| {
+            (!text.is_empty() && !text.contains('\0')).then(|| self.document.resolve(text))
+        })
+    }
+
+    /// Reads a string that no message may repeat.
+    pub(crate) fn secret(&self) -> Option<&'d str> {
+        let result = self.spanned.get_ref().as_str();
+        if result.is_none() {
+            self.refuse("the value is not a string");
+        }
+        result
+    }
+
+    /// The value as a message repeats it.
+    pub(crate) fn shown(&self) -> String {
+        match self.spanned.get_ref() {
+            DeValue::Array(_) => String::from("an array"),
+            DeValue::Table(_) => String::from("a table"),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {
+                shorten(self.document.text.get(self.spanned.span()).unwrap_or("it"))
+            }
+        }
+    }
+
+    fn string_that_is(&self, what: &str) -> Option<&'d str> {
+        let result = self.spanned.get_ref().as_str();
+        if result.is_none() {
+            self.is_not(what);
+        }
+        result
+    }
+}
+
+/// True for what may be the name of a listener, an upstream, a route or a variant.
+fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}

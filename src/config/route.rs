@@ -1,0 +1,246 @@
+//! Reads `[route.NAME]`.
+
+use std::collections::BTreeSet;
+
+use crate::config::matching;
+use crate::config::near;
+use crate::config::reader::{Table, Value};
+use crate::config::sticky;
+use crate::route::{Match, MatchSpec};
+use crate::split::{MAX_WEIGHT, Split, SplitSpec, State, VariantSpec};
+
+/// The name of the one variant of a route without a split.
+pub const ONLY_VARIANT: &str = "default";
+
+/// A rule that catches requests, and how it divides them.
+#[derive(Clone, Debug)]
+pub struct RouteConfig {
+    /// What it catches, as written.
+    pub match_spec: MatchSpec,
+    /// What it catches, checked.
+    pub matched: Match,
+    /// How it divides what it catches, as written; a route without a split has one variant,
+    /// [`ONLY_VARIANT`].
+    pub split_spec: SplitSpec,
+    /// How it divides what it catches, checked.
+    pub split: Split,
+    /// The upstream of each variant, in the order of the split's variants.
+    pub upstreams: Vec<String>,
+    /// What becomes of requests whose variant has no endpoint left.
+    pub on_unavailable: OnUnavailable,
+    /// True when the file gives the route a split, false when it gives it just an upstream.
+    pub has_split: bool,
+}
+
+/// What becomes of requests whose variant has no endpoint left.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnUnavailable {
+    /// The next variant by the same hash serves them.
+    #[default]
+    Failover,
+    /// They get 503.
+    Error,
+}
+
+impl OnUnavailable {
+    /// The word for it in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failover => "failover",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Reads one route; `None` when a problem was recorded.
+pub(crate) fn read(
+    name: &str,
+    value: &Value<'_>,
+    known_upstreams: &BTreeSet<&str>,
+) -> Option<RouteConfig> {
+    value
+        .table(|table| route(name, table, known_upstreams))
+        .flatten()
+}
+
+fn route(
+    name: &str,
+    table: &mut Table<'_>,
+    known_upstreams: &BTreeSet<&str>,
+) -> Option<RouteConfig> {
+    let matched = match table.optional("match") {
+        Some(value) => matching::read(&value),
+        None => matching::anything(),
+    };
+    let upstream = table.optional("upstream");
+    let split = table.optional("split");
+    match (upstream, split) {
+        (Some(upstream), None) => {
+            for key in ["sticky", "force", "salt", "on_unavailable"] {
+                table.refuse_key(key, "has no effect on a route without a split");
+            }
+            let upstream = upstream_name(&upstream, known_upstreams);
+            let split_spec = SplitSpec {
+                salt: name.to_owned(),
+                variants: vec![VariantSpec {
+                    name: ONLY_VARIANT.to_owned(),
+                    weight: 1,
+                    state: State::On,
+                }],
+                sticky: None,
+                force: None,
+            };
+            let (match_spec, matched) = matched?;
+            Some(RouteConfig {
+                match_spec,
+                matched,
+                split: self::split(table, &split_spec)?,
+                split_spec,
+                upstreams: vec![upstream?],
+                on_unavailable: OnUnavailable::default(),
+                has_split: false,
+            })
+        }
+        (None, Some(split)) => {
+            let variants = variants(&split, known_upstreams);
+            let mut salt = name.to_owned();
+            table.set("salt", &mut salt, |value| {
+                let text = value.parsed("a text", |text| (!text.is_empty()).then_some(text))?;
+                Some(text.to_owned())
+            });
+            let mut on_unavailable = OnUnavailable::default();
+            table.set("on_unavailable", &mut on_unavailable, |value| {
+                value.choice(
+                    &[OnUnavailable::Failover, OnUnavailable::Error]
+                        .map(|kind| (kind.name(), kind)),
+                )
+            });
+            let mut sticky = None;
+            table.set("sticky", &mut sticky, |value| {
+                Some(Some(sticky::read(value)?))
+            });
+            let mut force = None;
+            table.set("force", &mut force, |value| {
+                Some(Some(sticky::read_force(value)?))
+            });
+            let (variants, upstreams) = variants?;
+            let split_spec = SplitSpec {
+                salt,
+                variants,
+                sticky,
+                force,
+            };
+            let split = self::split(table, &split_spec);
+            let (match_spec, matched) = matched?;
+            Some(RouteConfig {
+                match_spec,
+                matched,
+                split: split?,
+                split_spec,
+                upstreams,
+                on_unavailable,
+                has_split: true,
+            })
+        }
+        (upstream, split) => {
+            // What is in both is read all the same, so that its own problems show.
+            if let Some(value) = &upstream {
+                upstream_name(value, known_upstreams);
+                value.refuse_key("there is a split already; one of the two leads on");
+            }
+            if let Some(value) = &split {
+                variants(value, known_upstreams);
+            } else {
+                table.refuse("leads nowhere; an upstream or a split belongs here");
+            }
+            for key in ["sticky", "force", "salt", "on_unavailable"] {
+                table.optional(key);
+            }
+            None
+        }
+    }
+}
+
+/// Makes the split itself. All that can be wrong with it was looked at where it is written, so this
+/// finds nothing that has no better place.
+fn split(table: &Table<'_>, spec: &SplitSpec) -> Option<Split> {
+    Split::new(spec.clone())
+        .map_err(|error| table.refuse(error.to_string()))
+        .ok()
+}
+
+fn upstream_name(value: &Value<'_>, known: &BTreeSet<&str>) -> Option<String> {
+    let name = value.parsed("the name of an upstream", Some)?;
+    if !known.contains(name) {
+        let hint = near::nearest(name, known.iter().copied())
+            .map(|near| format!(", did you mean \"{near}\"?"))
+            .unwrap_or_default();
+        value.refuse(format!("there is no upstream {}{hint}", value.shown()));
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+/// Reads the variants of a split and the upstream of each.
+fn variants(
+    split: &Value<'_>,
+    known_upstreams: &BTreeSet<&str>,
+) -> Option<(Vec<VariantSpec>, Vec<String>)> {
+    let mut is_whole = true;
+    let variants = split.names(|name, value| {
+        let variant = value
+            .table(|table| variant(name, table, known_upstreams))
+            .flatten();
+        is_whole &= variant.is_some();
+        variant
+    });
+    if !is_whole || !split.is_table() {
+        return None;
+    }
+    if variants.is_empty() {
+        split.refuse_key("empty; a split has at least one variant");
+        return None;
+    }
+    let (variants, upstreams): (Vec<VariantSpec>, Vec<String>) =
+        variants.into_iter().map(|(_, variant)| variant).unzip();
+    if variants.iter().all(|variant| variant.state == State::Off) {
+        split.refuse_key("all variants are off; at least one must be on");
+        return None;
+    }
+    if variants.iter().all(|variant| variant.weight == 0) {
+        split.refuse_key("all weights are 0; at least one must be more");
+        return None;
+    }
+    if variants
+        .iter()
+        .all(|variant| variant.weight == 0 || variant.state == State::Off)
+    {
+        split.refuse_key("all variants that are on have weight 0; at least one needs more");
+        return None;
+    }
+    Some((variants, upstreams))
+}
+
+fn variant(
+    name: &str,
+    table: &mut Table<'_>,
+    known_upstreams: &BTreeSet<&str>,
+) -> Option<(VariantSpec, String)> {
+    let upstream = table
+        .required("upstream", "the name of an upstream")
+        .and_then(|value| upstream_name(&value, known_upstreams));
+    let weight = table
+        .required("weight", "a whole number from 0 to 1000000")
+        .and_then(|value| value.whole(0..=u64::from(MAX_WEIGHT)))
+        .and_then(|weight| u32::try_from(weight).ok());
+    let mut state = State::default();
+    table.set("state", &mut state, |value| {
+        value.choice(&[("on", State::On), ("off", State::Off)])
+    });
+    let variant = VariantSpec {
+        name: name.to_owned(),
+        weight: weight?,
+        state,
+    };
+    Some((variant, upstream?))
+}

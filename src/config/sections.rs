@@ -1,0 +1,119 @@
+//! The file as a whole: its sections, and what concerns several of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config::listener::{self, NamedFile};
+use crate::config::process;
+use crate::config::reader;
+use crate::config::route::{self, RouteConfig};
+use crate::config::settings::{AdminConfig, Config, ListenerConfig};
+use crate::config::upstream;
+use crate::route::Table;
+
+/// Reads all sections; `None` when a problem was recorded that leaves nothing to go on with. `look`
+/// is given all files that are named.
+pub(crate) fn read<'d>(
+    root: &mut reader::Table<'d>,
+    look: impl FnOnce(Vec<NamedFile<'d>>, &mut AdminConfig),
+) -> Option<Config> {
+    let mut files = Vec::new();
+    let runtime = process::runtime(root);
+    let listeners = listeners(root, &mut files);
+    let mut known_upstreams = BTreeSet::new();
+    let mut upstreams = BTreeMap::new();
+    if let Some(value) = root.optional("upstream") {
+        // An upstream with problems is no unknown upstream.
+        value.entries(|name, _| known_upstreams.insert(name).then_some(()));
+        upstreams = value
+            .names(|_, value| upstream::read(value))
+            .into_iter()
+            .map(|(name, upstream)| (name.to_owned(), upstream))
+            .collect();
+    }
+    let (routes, table) = routes(root, &known_upstreams);
+    let shutdown = process::shutdown(root);
+    let access_log = process::access_log(root);
+    let mut admin = process::admin(root, &mut files);
+    let metrics = process::metrics(root);
+    look(files, &mut admin);
+    Some(Config {
+        runtime,
+        listeners,
+        upstreams,
+        routes,
+        table: Arc::new(table?),
+        shutdown,
+        access_log,
+        admin,
+        metrics,
+    })
+}
+
+/// Reads the routes and makes their table; `None` stands for a table that cannot be made.
+fn routes(
+    root: &mut reader::Table<'_>,
+    known_upstreams: &BTreeSet<&str>,
+) -> (BTreeMap<String, RouteConfig>, Option<Table<usize>>) {
+    let mut places = BTreeMap::new();
+    let mut routes = BTreeMap::new();
+    if let Some(value) = root.optional("route") {
+        value.names(|name, value| {
+            let route = route::read(name, value, known_upstreams)?;
+            places.insert(name, value.clone());
+            routes.insert(name.to_owned(), route);
+            Some(())
+        });
+    }
+    let rules = routes
+        .iter()
+        .enumerate()
+        .map(|(n, (name, route))| (name.clone(), route.matched.clone(), n));
+    match Table::build(rules.collect()) {
+        Ok(table) => (routes, Some(table)),
+        Err(ties) => {
+            for tie in ties {
+                if let Some(value) = places.get(tie.second.as_str()) {
+                    value.refuse_key(format!(
+                        "ties with route {}: both catch {} and {}, and neither is more specific",
+                        tie.first, tie.host, tie.path
+                    ));
+                }
+            }
+            (routes, None)
+        }
+    }
+}
+
+fn listeners<'d>(
+    root: &mut reader::Table<'d>,
+    files: &mut Vec<NamedFile<'d>>,
+) -> BTreeMap<String, ListenerConfig> {
+    let Some(value) = root.required("listener", "at least one [listener.NAME]") else {
+        return BTreeMap::new();
+    };
+    let mut addresses: BTreeMap<SocketAddr, &str> = BTreeMap::new();
+    let mut n_listeners = 0;
+    let listeners: BTreeMap<String, ListenerConfig> = value
+        .names(|name, value| {
+            n_listeners += 1;
+            let listener = listener::read(value, files)?;
+            if listener.address.port() != 0
+                && let Some(other) = addresses.insert(listener.address, name)
+            {
+                value.refuse_key(format!(
+                    "{} is the address of listener {other} already",
+                    listener.address
+                ));
+            }
+            Some(listener)
+        })
+        .into_iter()
+        .map(|(name, listener)| (name.to_owned(), listener))
+        .collect();
+    if value.is_table() && n_listeners == 0 {
+        value.refuse_key("empty; at least one [listener.NAME] belongs here");
+    }
+    listeners
+}

@@ -1,0 +1,318 @@
+//! The configuration as it is meant: checked, complete, with every default filled in.
+//!
+//! Whoever holds these values need not check them again: ranges were checked, names refer to what
+//! exists, paths are resolved. The `Default` of each part is the default of its keys.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::route::RouteConfig;
+use crate::config::secret::Secret;
+use crate::message::Limits;
+use crate::route::Table;
+
+/// A whole configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// What the process itself does.
+    pub runtime: RuntimeConfig,
+    /// The bound sockets, at least one.
+    pub listeners: BTreeMap<String, ListenerConfig>,
+    /// The named sets of endpoints.
+    pub upstreams: BTreeMap<String, UpstreamConfig>,
+    /// The rules that catch requests.
+    pub routes: BTreeMap<String, RouteConfig>,
+    /// Which of the routes catches a request: its place in the order of `routes`.
+    pub table: Arc<Table<usize>>,
+    /// How the process ends.
+    pub shutdown: ShutdownConfig,
+    /// What is written about each request.
+    pub access_log: AccessLogConfig,
+    /// Where the control plane listens.
+    pub admin: AdminConfig,
+    /// What is measured, and how finely.
+    pub metrics: MetricsConfig,
+}
+
+/// What the process itself does.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RuntimeConfig {
+    /// How many worker threads; 0 is one for each core.
+    pub workers: usize,
+}
+
+/// A bound socket and what is asked of its clients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ListenerConfig {
+    /// Where it listens; port 0 lets the system choose one.
+    pub address: SocketAddr,
+    /// The protocols it speaks, the preferred one first; at least one.
+    pub protocols: Vec<Protocol>,
+    /// How long it waits for its clients.
+    pub timeouts: ListenerTimeouts,
+    /// What one message may have.
+    pub limits: Limits,
+    /// How many connections it keeps open, over all workers; `None` is any number.
+    pub max_connections: Option<usize>,
+    /// How many requests an HTTP/2 connection may have open at once.
+    pub max_streams: u32,
+    /// The peers whose word on the client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where the word of a trusted peer stands.
+    pub forwarded: Forwarded,
+    /// The certificates; `None` is a plain listener.
+    pub tls: Option<TlsConfig>,
+}
+
+/// A protocol between client and listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// HTTP/1.1, and with it HTTP/1.0.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Protocol {
+    /// The name that ALPN and the configuration know (RFC 7301, section 6).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "h2",
+        }
+    }
+}
+
+/// How long a listener waits for its clients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ListenerTimeouts {
+    /// From the connection (with TLS: the handshake) to the first byte.
+    pub first_byte: Duration,
+    /// For the whole TLS handshake.
+    pub tls: Duration,
+    /// From the first byte of a head to its last.
+    pub header: Duration,
+    /// Between two signs of progress of a body, in either direction.
+    pub body: Duration,
+    /// Between two requests of a connection.
+    pub idle: Duration,
+    /// Between two signs of life of a tunnel.
+    pub tunnel: Duration,
+}
+
+impl Default for ListenerTimeouts {
+    /// The idle time is longer than the 60 s of common load balancers, so that they close first.
+    fn default() -> Self {
+        Self {
+            first_byte: Duration::from_secs(10),
+            tls: Duration::from_secs(10),
+            header: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            tunnel: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Which fields a trusted proxy's word is taken from: one kind, never both.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Forwarded {
+    /// `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`; only these are written, too.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239); it is written besides the `X-Forwarded-*` fields.
+    Rfc7239,
+}
+
+impl Forwarded {
+    /// The word for it in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::XForwarded => "x-forwarded",
+            Self::Rfc7239 => "rfc7239",
+        }
+    }
+}
+
+/// The certificates of a listener.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsConfig {
+    /// At least one; the first is for clients that name no server, or one that no other is for.
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// Where a certificate and its key lie.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateFiles {
+    /// The chain in PEM, the server's own certificate first.
+    pub cert: PathBuf,
+    /// The private key in PEM.
+    pub key: PathBuf,
+}
+
+/// A named set of endpoints, and how they are used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UpstreamConfig {
+    /// Where it serves; at least one, none twice.
+    pub endpoints: Vec<SocketAddr>,
+    /// How one of them is chosen.
+    pub balance: Balance,
+    /// How long it may take.
+    pub timeouts: UpstreamTimeouts,
+    /// How many idle connections each worker keeps to each endpoint.
+    pub pool_idle: usize,
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Balance {
+    /// Of two at random, the one with fewer requests in flight.
+    #[default]
+    LeastRequest,
+    /// One after the other.
+    RoundRobin,
+}
+
+impl Balance {
+    /// The word for it in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LeastRequest => "least_request",
+            Self::RoundRobin => "round_robin",
+        }
+    }
+}
+
+/// How long an upstream may take.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UpstreamTimeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// From the request to the head of the response.
+    pub response: Duration,
+    /// Between two signs of progress of a body, in either direction.
+    pub body: Duration,
+    /// How long an idle connection is kept for another request.
+    pub idle: Duration,
+}
+
+impl Default for UpstreamTimeouts {
+    /// The idle time is under the 5 s after which common servers close, so that we close first.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            response: Duration::from_secs(30),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(4),
+        }
+    }
+}
+
+/// How the process ends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShutdownConfig {
+    /// How long it still accepts while it says that it is not ready.
+    pub delay: Duration,
+    /// Over how long the closing of connections is spread.
+    pub spread: Duration,
+    /// When, from the start, whatever is left is cut; not less than the other two together.
+    pub timeout: Duration,
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_secs(5),
+            spread: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What is written about each request.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AccessLogConfig {
+    /// How a line looks.
+    pub format: AccessLogFormat,
+    /// Where it goes.
+    pub output: AccessLogOutput,
+}
+
+/// How a line of the access log looks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AccessLogFormat {
+    /// An object of JSON.
+    #[default]
+    Json,
+    /// The common log format.
+    Common,
+    /// The common log format with referrer and user agent.
+    Combined,
+}
+
+impl AccessLogFormat {
+    /// The word for it in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Common => "common",
+            Self::Combined => "combined",
+        }
+    }
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum AccessLogOutput {
+    /// The standard output.
+    #[default]
+    Stdout,
+    /// Nowhere.
+    Off,
+    /// A file that is appended to.
+    File(PathBuf),
+}
+
+/// Where the control plane listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AdminConfig {
+    /// The address; port 0 lets the system choose one.
+    pub address: SocketAddr,
+    /// The bearer token that every request must bring; there is one unless the address is loopback.
+    pub token: Option<Secret>,
+    /// The file that the token was read from, if it was.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9900)),
+            token: None,
+            token_file: None,
+        }
+    }
+}
+
+/// What is measured, and how finely.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricsConfig {
+    /// The upper bounds of the buckets of request durations, in seconds, ascending; at least one.
+    pub buckets: Vec<f64>,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self {
+            buckets: vec![
+                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+                60.0,
+            ],
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The files that a configuration names.
+
+use std::fs;
+use std::path::Path;
+
+use crate::config::{load, parse};
+
+const TEXT: &str = "[listener.https]\naddress = \"127.0.0.1:0\"\n[listener.https.tls]\n\
+                    certificates = [{ cert = \"certs/a.crt\", key = \"certs/a.key\" }]\n\
+                    [admin]\naddress = \"0.0.0.0:0\"\ntoken_file = \"token\"\n";
+
+fn arrange(folder: &Path) {
+    fs::create_dir(folder.join("certs")).unwrap();
+    for (name, content) in [
+        ("t.toml", TEXT),
+        ("certs/a.crt", "certificate"),
+        ("certs/a.key", "key"),
+        ("token", " a-long-secret\n"),
+    ] {
+        fs::write(folder.join(name), content).unwrap();
+    }
+}
+
+#[test]
+fn files_are_found_beside_the_file_that_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    arrange(folder.path());
+    let loaded = load(&folder.path().join("t.toml")).unwrap();
+    let files: Vec<_> = ["t.toml", "certs/a.crt", "certs/a.key", "token"]
+        .map(|name| folder.path().join(name))
+        .to_vec();
+    assert_eq!(loaded.files, files);
+    assert_eq!(loaded.text, TEXT);
+    let token = loaded.config.admin.token.unwrap();
+    assert_eq!(token.expose(), "a-long-secret");
+    let tls = loaded.config.listeners["https"].tls.as_ref().unwrap();
+    assert_eq!(tls.certificates[0].key, files[2]);
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told_where_they_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    arrange(folder.path());
+    let root = folder.path().display();
+    fs::remove_file(folder.path().join("certs/a.key")).unwrap();
+    fs::write(folder.path().join("token"), "short\n").unwrap();
+    let problems = load(&folder.path().join("t.toml")).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        format!(
+            "{root}/t.toml:4:47 listener.https.tls.certificates[0].key: {root}/certs/a.key cannot be \
+             read: No such file or directory (os error 2)\n\
+             {root}/t.toml:7:14 admin.token_file: in {root}/token, the token is not 8 to 4096 visible \
+             ASCII characters"
+        )
+    );
+}
+
+#[test]
+fn the_hash_over_all_files_changes_with_each_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    arrange(folder.path());
+    let path = folder.path().join("t.toml");
+    let first = load(&path).unwrap();
+    let again = parse(TEXT.to_owned(), &path).unwrap();
+    assert_eq!(first.sha256, again.sha256);
+    assert_eq!(first.files_sha256, again.files_sha256);
+    fs::write(folder.path().join("certs/a.crt"), "other").unwrap();
+    let other = load(&path).unwrap();
+    assert_eq!(first.sha256, other.sha256);
+    assert_ne!(first.files_sha256, other.files_sha256);
+}

@@ -1,0 +1,40 @@
+//! What is read and what is refused, to the letter.
+
+mod defaults;
+mod examples;
+mod files;
+mod messages;
+mod routes;
+mod syntax;
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::config::load::check;
+
+/// A listener and an upstream, so that a test need only write what it is about.
+const BASE: &str = "\n[listener.base]\naddress = \"127.0.0.1:80\"\n\
+                    [upstream.base]\nendpoints = [\"127.0.0.1:9000\"]\n";
+
+/// Reads a text without looking for the files that it names.
+fn read(text: &str) -> Result<Config, String> {
+    check(text, Path::new("/etc/tidegate/t.toml"), |_, _| {})
+        .map_err(|problems| problems.to_string())
+}
+
+/// The configuration that a text and [`BASE`] make.
+#[track_caller]
+fn config(text: &str) -> Config {
+    read(&format!("{text}{BASE}")).unwrap()
+}
+
+/// Checks what is said of a text with [`BASE`] behind it: a line for each problem, without the file.
+#[track_caller]
+fn refused(text: &str, expected: &[&str]) {
+    let problems = read(&format!("{text}{BASE}")).unwrap_err();
+    let said: Vec<&str> = problems
+        .lines()
+        .map(|line| line.strip_prefix("/etc/tidegate/t.toml:").unwrap())
+        .collect();
+    assert_eq!(said, expected, "{text}");
+}

@@ -1,1 +1,0 @@
-//! The one writer: from configuration to what the data plane obeys.

@@ -1,0 +1,372 @@
+//! Building: from a configuration and the snapshot before it to the next snapshot.
+//!
+//! What has not changed is kept as it is: upstreams with what is known of their endpoints, draws
+//! that go on where they were, numbers, the access log.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{self, Config, ListenerConfig, RouteConfig};
+use crate::control::{Live, Rejected, refused};
+use crate::listener::{
+    CertificatePair, ForwardedSource, Settings, Tickets, Timeouts, TlsSettings, TrustedProxies,
+    load_tls,
+};
+use crate::proxy::{Route, Snapshot, Variant};
+use crate::split::{Draw, Split, State};
+use crate::telemetry::access_log::{self, AccessLog};
+use crate::telemetry::stats::{Selection, VariantLabels};
+use crate::telemetry::{self, Telemetry, VariantLive, VariantState};
+use crate::upstream::{self, Balance, Endpoint, Upstream};
+
+/// What building needs besides the configuration.
+pub(crate) struct Builder {
+    telemetry: Arc<Telemetry>,
+    n_workers: usize,
+    tickets: Tickets,
+    generation: u64,
+    /// The access log that is open, and what it was opened with.
+    access_log: Option<(access_log::Settings, Arc<AccessLog>)>,
+}
+
+impl Builder {
+    /// Makes a builder.
+    ///
+    /// # Errors
+    /// When there is no key for session tickets.
+    pub(crate) fn new(
+        telemetry: Arc<Telemetry>,
+        n_workers: usize,
+        _config: &Config,
+    ) -> Result<Self, String> {
+        let tickets = Tickets::new().map_err(|error| error.to_string())?;
+        Ok(Self {
+            telemetry,
+            n_workers,
+            tickets,
+            generation: 0,
+            access_log: None,
+        })
+    }
+
+    /// Builds the next snapshot.
+    ///
+    /// # Errors
+    /// When certificates cannot be used, or the access log cannot be opened.
+    pub(crate) fn build(
+        &mut self,
+        config: &Config,
+        previous: Option<&Snapshot>,
+        path: &Path,
+    ) -> Result<Snapshot, Rejected> {
+        let mut problems = Vec::new();
+        let mut listeners = BTreeMap::new();
+        for (name, listener) in &config.listeners {
+            match self.listener(name, listener) {
+                Ok(settings) => {
+                    listeners.insert(Arc::clone(&settings.name), Arc::new(settings));
+                }
+                Err(message) => {
+                    let key = format!("listener.{name}.tls.certificates");
+                    problems.extend(refused(path, &key, message).problems);
+                }
+            }
+        }
+        let access_log = match self.access_log(&config.access_log) {
+            Ok(access_log) => access_log,
+            Err(message) => {
+                problems.extend(refused(path, "access_log.output", message).problems);
+                None
+            }
+        };
+        if !problems.is_empty() {
+            return Err(Rejected { problems });
+        }
+        let (upstreams, places) = self.upstreams(config, previous);
+        let before: HashMap<&str, &Route> = previous
+            .into_iter()
+            .flat_map(|previous| &previous.routes)
+            .map(|route| (&*route.name, route))
+            .collect();
+        let mut routes = Vec::with_capacity(config.routes.len());
+        for (name, route) in &config.routes {
+            let draw = before.get(name.as_str()).map(|before| &before.draw);
+            let built = self
+                .route(name, route, draw, &places)
+                .map_err(|message| refused(path, &format!("route.{name}"), message))?;
+            routes.push(built);
+        }
+        self.generation += 1;
+        Ok(Snapshot {
+            generation: self.generation,
+            listeners,
+            table: Arc::clone(&config.table),
+            routes,
+            upstreams,
+            access_log: access_log.filter(|log| log.is_on()),
+        })
+    }
+
+    fn listener(&self, name: &str, listener: &ListenerConfig) -> Result<Settings, String> {
+        let tls = match &listener.tls {
+            None => None,
+            Some(tls) => {
+                let speaks = |protocol| listener.protocols.contains(&protocol);
+                let settings = TlsSettings {
+                    certificates: tls
+                        .certificates
+                        .iter()
+                        .map(|files| CertificatePair {
+                            cert: files.cert.clone(),
+                            key: files.key.clone(),
+                        })
+                        .collect(),
+                    h2: speaks(config::Protocol::Http2),
+                    http1: speaks(config::Protocol::Http1),
+                };
+                Some(load_tls(&settings, &self.tickets).map_err(|error| with_causes(&error))?)
+            }
+        };
+        let timeouts = &listener.timeouts;
+        let name: Arc<str> = name.into();
+        Ok(Settings {
+            stats: self.telemetry.registry().listener(&name),
+            name,
+            limits: listener.limits.clone(),
+            timeouts: Timeouts {
+                tls: timeouts.tls,
+                first_byte: timeouts.first_byte,
+                header: timeouts.header,
+                body: timeouts.body,
+                idle: timeouts.idle,
+                tunnel: timeouts.tunnel,
+            },
+            connections: listener.max_connections.unwrap_or(usize::MAX),
+            streams: listener.max_streams,
+            trusted: TrustedProxies::new(listener.trusted_proxies.clone()),
+            forwarded: match listener.forwarded {
+                config::Forwarded::XForwarded => ForwardedSource::XForwardedFor,
+                config::Forwarded::Rfc7239 => ForwardedSource::Forwarded,
+            },
+            tls,
+        })
+    }
+
+    /// The access log as configured: the open one, if it is the same.
+    fn access_log(
+        &mut self,
+        config: &config::AccessLogConfig,
+    ) -> Result<Option<Arc<AccessLog>>, String> {
+        let settings = access_log::Settings {
+            format: match config.format {
+                config::AccessLogFormat::Json => access_log::Format::Json,
+                config::AccessLogFormat::Common => access_log::Format::Common,
+                config::AccessLogFormat::Combined => access_log::Format::Combined,
+            },
+            output: match &config.output {
+                config::AccessLogOutput::Stdout => access_log::Output::Stdout,
+                config::AccessLogOutput::Off => access_log::Output::Off,
+                config::AccessLogOutput::File(path) => access_log::Output::Path(path.clone()),
+            },
+        };
+        if let Some((open, log)) = &self.access_log
+            && *open == settings
+        {
+            return Ok(Some(Arc::clone(log)));
+        }
+        let dropped = self.telemetry.recorder().access_log_dropped();
+        let log = AccessLog::open(&settings, dropped).map_err(|error| with_causes(&error))?;
+        let log = Arc::new(log);
+        self.access_log = Some((settings, Arc::clone(&log)));
+        Ok(Some(log))
+    }
+
+    /// The upstreams in the order of their names, and where each is.
+    fn upstreams<'c>(
+        &self,
+        config: &'c Config,
+        previous: Option<&Snapshot>,
+    ) -> (Vec<Arc<Upstream>>, HashMap<&'c str, usize>) {
+        let before: HashMap<&str, &Arc<Upstream>> = previous
+            .into_iter()
+            .flat_map(|previous| &previous.upstreams)
+            .map(|upstream| (&**upstream.name(), upstream))
+            .collect();
+        let mut upstreams = Vec::with_capacity(config.upstreams.len());
+        let mut places = HashMap::with_capacity(config.upstreams.len());
+        for (name, upstream) in &config.upstreams {
+            places.insert(name.as_str(), upstreams.len());
+            let settings = upstream::Settings {
+                balance: match upstream.balance {
+                    config::Balance::LeastRequest => Balance::LeastRequest,
+                    config::Balance::RoundRobin => Balance::RoundRobin,
+                },
+                connect: upstream.timeouts.connect,
+                response: upstream.timeouts.response,
+                body: upstream.timeouts.body,
+                idle: upstream.timeouts.idle,
+                pool: upstream.pool_idle,
+            };
+            let before = before.get(name.as_str()).copied();
+            upstreams.push(self.upstream(name, settings, &upstream.endpoints, before));
+        }
+        (upstreams, places)
+    }
+
+    fn upstream(
+        &self,
+        name: &str,
+        settings: upstream::Settings,
+        addresses: &[SocketAddr],
+        before: Option<&Arc<Upstream>>,
+    ) -> Arc<Upstream> {
+        let known = before.map_or(&[][..], |before| before.endpoints());
+        if let Some(before) = before
+            && *before.settings() == settings
+            && known
+                .iter()
+                .map(|endpoint| endpoint.address())
+                .eq(addresses.iter().copied())
+        {
+            return Arc::clone(before);
+        }
+        let endpoints = addresses
+            .iter()
+            .map(|&address| {
+                known
+                    .iter()
+                    .find(|endpoint| endpoint.address() == address)
+                    .map_or_else(|| Arc::new(Endpoint::new(address)), Arc::clone)
+            })
+            .collect();
+        let name: Arc<str> = name.into();
+        let stats = self.telemetry.registry().upstream(&name);
+        Arc::new(Upstream::new(name, settings, endpoints, stats))
+    }
+
+    fn route(
+        &self,
+        name: &str,
+        route: &RouteConfig,
+        draw: Option<&Arc<Draw>>,
+        places: &HashMap<&str, usize>,
+    ) -> Result<Route, String> {
+        let split = Split::new(route.split_spec.clone()).map_err(|error| error.to_string())?;
+        let name: Arc<str> = name.into();
+        let selections = possible(route);
+        let mut variants = Vec::with_capacity(split.variants().len());
+        for (spec, upstream) in split.variants().iter().zip(&route.upstreams) {
+            let labels = VariantLabels {
+                route: Arc::clone(&name),
+                variant: spec.name.as_str().into(),
+                upstream: upstream.as_str().into(),
+            };
+            let &upstream = places
+                .get(upstream.as_str())
+                .ok_or_else(|| format!("there is no upstream {upstream}"))?;
+            variants.push(Variant {
+                name: Arc::clone(&labels.variant),
+                upstream,
+                stats: self.telemetry.registry().variant(&labels, &selections),
+            });
+        }
+        Ok(Route {
+            split,
+            draw: draw.map_or_else(|| Arc::new(Draw::new(self.n_workers, random())), Arc::clone),
+            variants,
+            stats: self.telemetry.registry().route(&name),
+            failover: route.on_unavailable == config::OnUnavailable::Failover,
+            name,
+        })
+    }
+}
+
+/// The ways in which a route's requests can get their variant.
+fn possible(route: &RouteConfig) -> Vec<Selection> {
+    let spec = &route.split_spec;
+    let mut selections = Vec::new();
+    let sticky = spec.sticky.as_ref();
+    if sticky.is_some() {
+        selections.push(Selection::Hash);
+    }
+    if sticky.is_none_or(|sticky| sticky.cookie.is_none()) {
+        selections.push(Selection::Draw);
+    }
+    if spec.force.is_some() {
+        selections.push(Selection::Forced);
+    }
+    if spec.variants.len() > 1 && route.on_unavailable == config::OnUnavailable::Failover {
+        selections.push(Selection::Failover);
+    }
+    selections
+}
+
+/// Where a draw starts: anywhere, so that instances do not move in step.
+fn random() -> u64 {
+    let mut bits = [0; 8];
+    // Without the system's generator it starts at 0, which is as exact.
+    let _worked = getrandom::fill(&mut bits);
+    u64::from_ne_bytes(bits)
+}
+
+/// An error with its causes, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// What the metrics show of what is live.
+pub(crate) fn shown(live: &Live) -> telemetry::Live {
+    let snapshot = &live.snapshot;
+    let mut variants = Vec::new();
+    for route in &snapshot.routes {
+        let up: Vec<_> = route
+            .variants
+            .iter()
+            .map(|variant| snapshot.upstreams[variant.upstream].n_available())
+            .collect();
+        let share = |n: usize| route.split.share(n);
+        // The runner-up takes the share of who is unavailable, as far as there is one.
+        let serving: f64 = (0..up.len()).filter(|&n| up[n] > 0).map(share).sum();
+        for (n, (variant, spec)) in route
+            .variants
+            .iter()
+            .zip(route.split.variants())
+            .enumerate()
+        {
+            let upstream = &snapshot.upstreams[variant.upstream];
+            variants.push(VariantLive {
+                labels: variant.stats.labels().clone(),
+                weight: spec.weight,
+                share: match (up[n] > 0, route.failover) {
+                    (true, true) if serving > 0.0 => share(n) / serving,
+                    (true, _) => share(n),
+                    (false, _) => 0.0,
+                },
+                state: match spec.state {
+                    State::On => VariantState::On,
+                    State::Off => VariantState::Off,
+                },
+                healthy_endpoints: up[n],
+                unhealthy_endpoints: upstream.endpoints().len() - up[n],
+            });
+        }
+    }
+    telemetry::Live {
+        variants,
+        upstreams: snapshot
+            .upstreams
+            .iter()
+            .map(|upstream| Arc::clone(upstream.name()))
+            .collect(),
+        listeners: snapshot.listeners.keys().cloned().collect(),
+    }
+}

@@ -1,0 +1,479 @@
+//! The one writer: from configuration to what the data plane obeys.
+//!
+//! A reload loads and checks the file, *prepares* (builds the snapshot, binds sockets, reads
+//! certificates: anything may fail, and nothing has changed) and then *commits* (stores the pointer,
+//! tells the workers: nothing can fail). One task does it, so two reloads never meet. Everybody else
+//! holds a [`Control`]: it asks, waits, and reads what is live.
+
+mod build;
+mod sockets;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::interval;
+use tracing::{error, info};
+
+use crate::config::watch::{Change, Watcher};
+use crate::config::{self, Config, Loaded, Problem, Problems};
+use crate::control::build::Builder;
+use crate::control::sockets::Sockets;
+use crate::listener::Worker;
+use crate::proxy::Snapshot;
+use crate::telemetry::Telemetry;
+
+pub use sockets::ListenerStatus;
+
+/// How often availability is looked at for the gauges of the variants.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often the histograms off the hot path are emptied into their buckets.
+const UPKEEP_LOOKS: u32 = 5;
+
+/// How many reloads may be asked for while one is under way; more wait to ask.
+const REQUESTS: usize = 16;
+
+/// What is live: the configuration and the snapshot that was made of it.
+#[derive(Debug)]
+pub struct Live {
+    /// The snapshot's number.
+    pub generation: u64,
+    /// The SHA-256 of the configuration file, in hexadecimal digits.
+    pub config_sha256: String,
+    /// When it became live.
+    pub applied_at: SystemTime,
+    /// What the data plane obeys.
+    pub snapshot: Arc<Snapshot>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The hash over the file and all that it names.
+    files_sha256: [u8; 32],
+}
+
+/// What a reload did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It made another configuration live.
+    Applied,
+    /// The same bytes were live already.
+    Unchanged,
+}
+
+/// A reload that was carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied {
+    /// The generation that is live.
+    pub generation: u64,
+    /// What was done.
+    pub outcome: Outcome,
+    /// From the start of reading to being live.
+    pub took: Duration,
+}
+
+/// A reload that was refused; what was live is live.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    /// All that is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.problems.iter().enumerate() {
+            if n > 0 {
+                writeln!(formatter)?;
+            }
+            write!(formatter, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Problems> for Rejected {
+    fn from(problems: Problems) -> Self {
+        Self {
+            problems: problems.into_vec(),
+        }
+    }
+}
+
+type Reply = oneshot::Sender<Result<Applied, Rejected>>;
+
+/// The handle that everybody else has.
+#[derive(Clone)]
+pub struct Control {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Reply>,
+}
+
+struct Shared {
+    live: ArcSwap<Live>,
+    draining: AtomicBool,
+    listeners: Mutex<Vec<ListenerStatus>>,
+}
+
+impl Control {
+    /// What is live now.
+    pub fn live(&self) -> Arc<Live> {
+        self.shared.live.load_full()
+    }
+
+    /// Reloads the configuration; answers when it is live, or refused.
+    ///
+    /// # Errors
+    /// All that is wrong with it; what was live goes on.
+    pub async fn reload(&self) -> Result<Applied, Rejected> {
+        let (reply, answer) = oneshot::channel();
+        let ended = || Rejected {
+            problems: vec![Problem {
+                file: PathBuf::new(),
+                line: 0,
+                column: 0,
+                key: String::new(),
+                message: "tidegate is shutting down".into(),
+            }],
+        };
+        if self.requests.send(reply).await.is_err() {
+            return Err(ended());
+        }
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// The checks of readiness, by name; ready is when none fails.
+    pub fn readiness(&self) -> Vec<(&'static str, Result<(), String>)> {
+        let draining = self.shared.draining.load(Ordering::SeqCst);
+        vec![
+            ("config", Ok(())),
+            (
+                "listeners",
+                if self.listeners().is_empty() {
+                    Err("no listener".into())
+                } else {
+                    Ok(())
+                },
+            ),
+            (
+                "draining",
+                if draining {
+                    Err("shutting down".into())
+                } else {
+                    Ok(())
+                },
+            ),
+        ]
+    }
+
+    /// Says from now on that this instance is not ready.
+    pub fn start_draining(&self) {
+        self.shared.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// The listeners, and how many connections each has.
+    pub fn listeners(&self) -> Vec<ListenerStatus> {
+        self.shared
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(ListenerStatus::now)
+            .collect()
+    }
+
+    /// The address that a listener is bound to.
+    pub fn listener_addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.listeners()
+            .into_iter()
+            .map(|listener| (listener.name, listener.address))
+            .collect()
+    }
+}
+
+/// The task that writes.
+pub struct Controller {
+    path: PathBuf,
+    shared: Arc<Shared>,
+    /// What the workers read.
+    pointer: Arc<ArcSwap<Snapshot>>,
+    builder: Builder,
+    sockets: Sockets,
+    telemetry: Arc<Telemetry>,
+    watcher: Watcher,
+    changes: mpsc::Receiver<Change>,
+    requests: mpsc::Receiver<Reply>,
+}
+
+/// What is needed to begin.
+pub struct Start {
+    /// The configuration file.
+    pub path: PathBuf,
+    /// It, loaded.
+    pub loaded: Loaded,
+    /// Everything that is counted.
+    pub telemetry: Arc<Telemetry>,
+    /// How many workers there will be.
+    pub n_workers: usize,
+    /// The watcher, which was started before the file was loaded.
+    pub watcher: (Watcher, mpsc::Receiver<Change>),
+}
+
+/// A controller that has prepared the first configuration; its workers do not exist yet.
+pub struct Prepared {
+    controller: Controller,
+    control: Control,
+    sockets: sockets::Plan,
+}
+
+impl Prepared {
+    /// Prepares the first configuration: everything that can fail.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn new(start: Start) -> Result<Self, Rejected> {
+        let began = Instant::now();
+        let Start {
+            path,
+            loaded,
+            telemetry,
+            n_workers,
+            watcher: (watcher, changes),
+        } = start;
+        let mut builder = Builder::new(Arc::clone(&telemetry), n_workers, &loaded.config)
+            .map_err(|message| refused(&path, "", message))?;
+        let snapshot = builder.build(&loaded.config, None, &path)?;
+        let sockets = Sockets::new(n_workers, Arc::clone(&telemetry));
+        let plan = sockets.plan(&loaded.config, &path)?;
+        let config_sha256 = hex(&loaded.sha256);
+        watcher.set_files(loaded.files);
+        let live = Live {
+            generation: snapshot.generation,
+            applied_at: SystemTime::now(),
+            snapshot: Arc::new(snapshot),
+            config: Arc::new(loaded.config),
+            files_sha256: loaded.files_sha256,
+            config_sha256,
+        };
+        telemetry.recorder().config_applied(
+            live.generation,
+            &live.config_sha256,
+            began.elapsed(),
+            live.applied_at,
+        );
+        let pointer = Arc::new(ArcSwap::new(Arc::clone(&live.snapshot)));
+        let shared = Arc::new(Shared {
+            live: ArcSwap::from_pointee(live),
+            draining: AtomicBool::new(false),
+            listeners: Mutex::default(),
+        });
+        let (requests, received) = mpsc::channel(REQUESTS);
+        let control = Control {
+            shared: Arc::clone(&shared),
+            requests,
+        };
+        Ok(Self {
+            controller: Controller {
+                path,
+                shared,
+                pointer,
+                builder,
+                sockets,
+                telemetry,
+                watcher,
+                changes,
+                requests: received,
+            },
+            control,
+            sockets: plan,
+        })
+    }
+
+    /// What the workers are to obey.
+    pub fn pointer(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.controller.pointer)
+    }
+
+    /// Commits: the workers begin to accept.
+    pub fn commit(self, workers: Arc<Vec<Worker>>) -> (Control, Controller) {
+        let Self {
+            mut controller,
+            control,
+            sockets,
+        } = self;
+        controller.sockets.set_workers(workers);
+        controller.commit_sockets(sockets, None);
+        controller.show();
+        (control, controller)
+    }
+}
+
+impl Controller {
+    /// Obeys the watcher and whoever asks, until nobody can ask any more.
+    pub async fn run(mut self) {
+        let mut looks = interval(LOOK);
+        let mut n_looks = 0_u32;
+        let mut available = self.availability();
+        loop {
+            tokio::select! {
+                change = self.changes.recv() => {
+                    let Some(change) = change else { return };
+                    info!(kind = ?change.kind, "configuration changed on disk");
+                    // What is wrong was logged; the next change is a new chance.
+                    let _refused = self.reload().await;
+                }
+                reply = self.requests.recv() => {
+                    let Some(reply) = reply else { return };
+                    let outcome = self.reload().await;
+                    // Who asked may have gone; the reload is done all the same.
+                    let _heard = reply.send(outcome);
+                }
+                _ = looks.tick() => {
+                    n_looks = n_looks.wrapping_add(1);
+                    if n_looks.is_multiple_of(UPKEEP_LOOKS) {
+                        self.telemetry.upkeep();
+                    }
+                    let now = self.availability();
+                    if now != available {
+                        available = now;
+                        self.show();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Loads, prepares and commits.
+    async fn reload(&mut self) -> Result<Applied, Rejected> {
+        let began = Instant::now();
+        let outcome = self.try_reload(began).await;
+        if let Err(rejected) = &outcome {
+            self.telemetry.recorder().config_rejected();
+            for problem in &rejected.problems {
+                error!(%problem, "configuration refused");
+            }
+        }
+        outcome
+    }
+
+    async fn try_reload(&mut self, began: Instant) -> Result<Applied, Rejected> {
+        let path = self.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path))
+            .await
+            .map_err(|_| refused(&self.path, "", "loading it panicked".into()))??;
+        let live = self.shared.live.load_full();
+        if loaded.files_sha256 == live.files_sha256 {
+            self.telemetry
+                .recorder()
+                .config_unchanged(SystemTime::now());
+            return Ok(Applied {
+                generation: live.generation,
+                outcome: Outcome::Unchanged,
+                took: began.elapsed(),
+            });
+        }
+        self.refuse_restarts(&live.config, &loaded.config)?;
+        let snapshot = self
+            .builder
+            .build(&loaded.config, Some(&live.snapshot), &self.path)?;
+        let plan = self.sockets.plan(&loaded.config, &self.path)?;
+        // From here on nothing can fail.
+        self.watcher.set_files(loaded.files);
+        let next = Arc::new(Live {
+            generation: snapshot.generation,
+            config_sha256: hex(&loaded.sha256),
+            applied_at: SystemTime::now(),
+            snapshot: Arc::new(snapshot),
+            config: Arc::new(loaded.config),
+            files_sha256: loaded.files_sha256,
+        });
+        self.pointer.store(Arc::clone(&next.snapshot));
+        self.shared.live.store(Arc::clone(&next));
+        self.commit_sockets(plan, Some(&live.config));
+        let took = began.elapsed();
+        self.telemetry.recorder().config_applied(
+            next.generation,
+            &next.config_sha256,
+            took,
+            next.applied_at,
+        );
+        self.show();
+        info!(generation = next.generation, ?took, "configuration applied");
+        Ok(Applied {
+            generation: next.generation,
+            outcome: Outcome::Applied,
+            took,
+        })
+    }
+
+    /// Refuses what only a restart can change, rather than obey a part of a file.
+    fn refuse_restarts(&self, old: &Config, new: &Config) -> Result<(), Rejected> {
+        let changed = [
+            ("runtime.workers", old.runtime != new.runtime),
+            ("metrics.buckets", old.metrics != new.metrics),
+            ("admin.address", old.admin.address != new.admin.address),
+        ];
+        let problems: Vec<_> = changed
+            .into_iter()
+            .filter(|(_, changed)| *changed)
+            .flat_map(|(key, _)| {
+                let message = "a change of this needs a restart; nothing was applied".into();
+                refused(&self.path, key, message).problems
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Rejected { problems })
+        }
+    }
+
+    fn commit_sockets(&mut self, plan: sockets::Plan, old: Option<&Config>) {
+        let live = self.shared.live.load_full();
+        let shutdown = old.map_or(&live.config.shutdown, |old| &old.shutdown);
+        let statuses = self.sockets.commit(plan, shutdown);
+        *self
+            .shared
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = statuses;
+    }
+
+    /// Which endpoints are available, as one number to compare.
+    fn availability(&self) -> Vec<usize> {
+        let live = self.shared.live.load();
+        live.snapshot
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.n_available())
+            .collect()
+    }
+
+    /// Tells the metrics what is live.
+    fn show(&self) {
+        let live = self.shared.live.load_full();
+        self.telemetry
+            .registry()
+            .set_live(build::shown(&live), tokio::time::Instant::now());
+    }
+}
+
+/// A refusal with one problem that has no place in the file.
+fn refused(path: &std::path::Path, key: &str, message: String) -> Rejected {
+    Rejected {
+        problems: vec![Problem {
+            file: path.to_path_buf(),
+            line: 0,
+            column: 0,
+            key: key.into(),
+            message,
+        }],
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

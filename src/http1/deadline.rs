@@ -1,0 +1,103 @@
+//! A deadline that moves with every step of an exchange and costs a timer almost never.
+//!
+//! Arming a timer for each wait of each request would be most of what a small request costs. A
+//! deadline that moves back leaves the timer armed at the earlier instant; when that comes, it is
+//! armed again for what is due then. Only a deadline that moves forward touches the timer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A deadline of one task, over one timer.
+#[derive(Debug)]
+pub struct Deadline {
+    timer: Pin<Box<Sleep>>,
+    due: Option<Instant>,
+}
+
+impl Default for Deadline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deadline {
+    /// Makes one that is not set. Needs a tokio runtime with time.
+    pub fn new() -> Self {
+        Self {
+            timer: Box::pin(sleep_until(Instant::now())),
+            due: None,
+        }
+    }
+
+    /// Sets it to `timeout` from now.
+    pub fn set(&mut self, timeout: Duration) {
+        self.due = Instant::now().checked_add(timeout);
+    }
+
+    /// Unsets it: it does not pass until it is set again.
+    pub fn clear(&mut self) {
+        self.due = None;
+    }
+
+    /// Ready when the deadline has passed.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = self.due else {
+            return Poll::Pending;
+        };
+        if self.timer.deadline() > due {
+            self.timer.as_mut().reset(due);
+        }
+        while self.timer.as_mut().poll(context).is_ready() {
+            if self.timer.deadline() >= due {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::time::{Instant, advance};
+
+    use crate::http1::Deadline;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_passes_when_it_is_due_and_not_when_its_timer_was_armed() {
+        let start = Instant::now();
+        let mut deadline = Deadline::new();
+        deadline.set(Duration::from_secs(1));
+        poll_fn(|context| {
+            let _armed = deadline.poll(context);
+            std::task::Poll::Ready(())
+        })
+        .await;
+        deadline.set(Duration::from_secs(5));
+        poll_fn(|context| deadline.poll(context)).await;
+        assert_eq!(start.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_moves_forward_passes_at_the_earlier_instant() {
+        let start = Instant::now();
+        let mut deadline = Deadline::new();
+        deadline.set(Duration::from_secs(75));
+        poll_fn(|context| {
+            let _armed = deadline.poll(context);
+            std::task::Poll::Ready(())
+        })
+        .await;
+        advance(Duration::from_secs(1)).await;
+        deadline.set(Duration::from_secs(2));
+        poll_fn(|context| deadline.poll(context)).await;
+        assert_eq!(start.elapsed().as_secs(), 3);
+    }
+}

@@ -1,0 +1,429 @@
+//! A body on its way from one socket to the other.
+//!
+//! It is read as its framing says and framed anew for the other side, so nothing that one side
+//! might read differently is passed on. Bytes go from the thread's read buffer straight into the
+//! other socket; only what that socket does not take is kept, and nothing more is read until it is
+//! gone: the slower side sets the pace and one read's worth of memory bounds it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::http1::buffer::{READ_BYTES, give_buffer, poll_read, take_buffer, with_encode};
+use crate::http1::codec::{
+    ChunkError, ChunkStep, ChunkedReader, write_chunk_head, write_last_chunk,
+};
+use crate::http1::connection::{Connection, poll_write_rest};
+use crate::message::{Framing, Limits};
+
+/// The first reads of a body, and all reads for a slow reader, are at most this large, so that
+/// what a slow reader leaves behind is, too.
+const SMALL_READ_BYTES: usize = 64 * 1024;
+
+/// Bytes that become one frame for a receiver that is no stream: two frames of HTTP/2's default
+/// size, so that many streams share a connection fairly.
+const DECODE_BYTES: usize = 32 * 1024;
+
+/// How a body comes.
+#[derive(Debug)]
+pub enum Incoming {
+    /// So many bytes are still to come.
+    Length(u64),
+    /// Chunks.
+    Chunked(Box<ChunkedReader>),
+    /// Until the connection ends.
+    UntilClose,
+}
+
+impl Incoming {
+    /// How a body with this framing is read.
+    pub fn new(framing: Framing, limits: &Limits) -> Self {
+        match framing {
+            Framing::None => Self::Length(0),
+            Framing::Length(n) => Self::Length(n),
+            Framing::Chunked => Self::Chunked(Box::new(ChunkedReader::new(limits))),
+            Framing::UntilClose => Self::UntilClose,
+        }
+    }
+}
+
+/// How a body goes out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outgoing {
+    /// As it is: its length was told, or it ends with the connection.
+    Raw,
+    /// In chunks.
+    Chunked,
+}
+
+/// Why a body did not arrive whole.
+#[derive(Debug, Error)]
+pub enum PumpError {
+    /// The side that sends it failed.
+    #[error("the sender failed")]
+    Read(#[source] io::Error),
+    /// The side that sends it closed before its end.
+    #[error("the sender closed before the end of the body")]
+    Cut,
+    /// The side that sends it sent no chunks.
+    #[error("malformed chunk")]
+    Chunk(#[from] ChunkError),
+    /// It is larger than the limit.
+    #[error("larger than the limit")]
+    TooLarge,
+    /// The side that receives it failed.
+    #[error("the receiver failed")]
+    Write(#[source] io::Error),
+}
+
+/// Carries one body from a connection to a stream.
+#[derive(Debug)]
+pub struct Pump {
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// Bytes of body that may still come; past them it is too large.
+    allowed: u64,
+    /// Bytes that the receiver did not take yet, from `spilled` on.
+    spill: Vec<u8>,
+    spilled: usize,
+    /// How much to read at once.
+    window: usize,
+    /// Bytes of body read so far, without framing.
+    body_bytes: u64,
+    /// Bytes written so far, framing included; who waits for progress watches it.
+    written: u64,
+    ended: bool,
+    flushed: bool,
+}
+
+impl Pump {
+    /// Makes one for a body that is read and written so; at most `limit` bytes of it.
+    pub fn new(incoming: Incoming, outgoing: Outgoing, limit: Option<u64>) -> Self {
+        let ended = matches!(incoming, Incoming::Length(0));
+        Self {
+            incoming,
+            outgoing,
+            allowed: limit.unwrap_or(u64::MAX),
+            spill: Vec::new(),
+            spilled: 0,
+            window: SMALL_READ_BYTES,
+            body_bytes: 0,
+            written: 0,
+            ended,
+            flushed: true,
+        }
+    }
+
+    /// Bytes of body so far, without framing.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    /// A number that grows with each step forward.
+    pub fn progress(&self) -> u64 {
+        self.written + self.body_bytes
+    }
+
+    /// Bytes written so far, framing and head included.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// True when the whole body was read.
+    pub fn is_read(&self) -> bool {
+        self.ended
+    }
+
+    /// True when the receiver is what it waits for.
+    pub fn is_waiting_to_write(&self) -> bool {
+        !self.spill.is_empty() || !self.flushed
+    }
+
+    /// True when the whole body was read and written.
+    pub fn is_done(&self) -> bool {
+        self.ended && self.flushed && self.spill.is_empty()
+    }
+
+    /// Uses bytes that were read behind a head: writes `head` and as much of the body as is there
+    /// in one go, and keeps what the receiver does not take. Tells how many of `bytes` it used.
+    ///
+    /// # Errors
+    /// When the bytes are no such body, or when the receiver fails.
+    pub fn start<W: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        head: &[u8],
+        bytes: &[u8],
+        to: &mut W,
+    ) -> Result<usize, PumpError> {
+        if self.outgoing == Outgoing::Raw && !matches!(self.incoming, Incoming::Chunked(_)) {
+            let n = self.take_raw(bytes)?;
+            self.write_or_spill(context, head, &bytes[..n], to)?;
+            return Ok(n);
+        }
+        with_encode(|out| {
+            out.extend_from_slice(head);
+            let used = self.encode(bytes, out)?;
+            self.write_or_spill(context, out, &[], to)?;
+            Ok(used)
+        })
+    }
+
+    /// Moves bytes until the body is through or a side has to be waited for.
+    ///
+    /// # Errors
+    /// When either side fails; what was written until then was written.
+    pub fn poll<R, W>(
+        &mut self,
+        context: &mut Context<'_>,
+        from: &mut Connection<R>,
+        to: &mut W,
+    ) -> Poll<Result<(), PumpError>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        loop {
+            ready!(self.poll_spill(context, to))?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            if !from.inbox().is_empty() {
+                let used = self.start(context, &[], from.inbox(), to)?;
+                from.consume(used);
+                continue;
+            }
+            let window = match self.incoming {
+                Incoming::Length(left) => {
+                    usize::try_from(left).map_or(self.window, |left| left.min(self.window))
+                }
+                _ => self.window,
+            };
+            let read = ready!(poll_read(
+                &mut from.stream,
+                context,
+                window,
+                |context, bytes| {
+                    if bytes.is_empty() {
+                        return Ok((0, Vec::new()));
+                    }
+                    let used = self.start(context, &[], bytes, to)?;
+                    Ok::<_, PumpError>((bytes.len(), bytes[used..].to_vec()))
+                }
+            ))
+            .map_err(PumpError::Read)?;
+            let (n, rest) = read?;
+            from.keep(&rest);
+            if n == 0 {
+                self.end_of_stream()?;
+            }
+            // A reader that keeps up is read for in larger pieces; a slow one is not.
+            self.window = if !self.spill.is_empty() {
+                SMALL_READ_BYTES
+            } else if n == window {
+                (self.window * 2).min(READ_BYTES)
+            } else {
+                self.window
+            };
+        }
+    }
+
+    /// Moves bytes of a body into `out`, without framing, until there are some or the body ended;
+    /// for a receiver that is no stream. It has to be made for [`Outgoing::Raw`].
+    ///
+    /// # Errors
+    /// When the sender fails.
+    pub fn poll_decode<R: AsyncRead + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        from: &mut Connection<R>,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<(), PumpError>> {
+        while !self.ended && out.is_empty() {
+            if !from.inbox().is_empty() {
+                let used = self.encode(from.inbox(), out)?;
+                from.consume(used);
+                continue;
+            }
+            let read = ready!(poll_read(
+                &mut from.stream,
+                context,
+                DECODE_BYTES,
+                |_, bytes| {
+                    if bytes.is_empty() {
+                        return self.end_of_stream().map(|()| Vec::new());
+                    }
+                    let used = self.encode(bytes, out)?;
+                    Ok(bytes[used..].to_vec())
+                }
+            ))
+            .map_err(PumpError::Read)?;
+            from.keep(&read?);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Decodes bytes that are at hand into `out`; tells how many belong to the body.
+    ///
+    /// # Errors
+    /// When they are no such body.
+    pub fn decode(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, PumpError> {
+        self.encode(bytes, out)
+    }
+
+    /// The trailers of a body that came in chunks and was read: raw field lines.
+    pub fn trailers(&self) -> &[u8] {
+        match &self.incoming {
+            Incoming::Chunked(reader) if self.ended => reader.trailers(),
+            _ => &[],
+        }
+    }
+
+    /// The sender's stream has ended: that is the body's end, or it was cut.
+    fn end_of_stream(&mut self) -> Result<(), PumpError> {
+        match self.incoming {
+            Incoming::UntilClose => {
+                self.ended = true;
+                if self.outgoing == Outgoing::Chunked {
+                    write_last_chunk(&mut self.spill, &[]);
+                }
+                Ok(())
+            }
+            Incoming::Length(_) | Incoming::Chunked(_) => Err(PumpError::Cut),
+        }
+    }
+
+    /// Counts bytes of an unchunked body; tells how many of these belong to it.
+    fn take_raw(&mut self, bytes: &[u8]) -> Result<usize, PumpError> {
+        let n = match &mut self.incoming {
+            Incoming::Length(left) => {
+                let n = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                *left -= n as u64;
+                self.ended = *left == 0;
+                n
+            }
+            Incoming::UntilClose | Incoming::Chunked(_) => bytes.len(),
+        };
+        self.count(n)?;
+        Ok(n)
+    }
+
+    fn count(&mut self, n: usize) -> Result<(), PumpError> {
+        self.body_bytes += n as u64;
+        self.allowed = self
+            .allowed
+            .checked_sub(n as u64)
+            .ok_or(PumpError::TooLarge)?;
+        Ok(())
+    }
+
+    /// Reads a body's bytes from `bytes` and writes them to `out` as they go out. Tells how many
+    /// it used: all, unless the body ended within them.
+    fn encode(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, PumpError> {
+        if !matches!(self.incoming, Incoming::Chunked(_)) {
+            let n = self.take_raw(bytes)?;
+            if n > 0 {
+                self.write_data(&bytes[..n], out);
+            }
+            if self.ended {
+                write_last_chunk(out, &[]);
+            }
+            return Ok(n);
+        }
+        let mut used = 0;
+        while used < bytes.len() && !self.ended {
+            let Incoming::Chunked(reader) = &mut self.incoming else {
+                break;
+            };
+            let (n, step) = reader.step(&bytes[used..])?;
+            match step {
+                ChunkStep::More => {}
+                ChunkStep::Data(range) => {
+                    self.count(range.len())?;
+                    self.write_data(&bytes[used + range.start..used + range.end], out);
+                }
+                ChunkStep::End => {
+                    if self.outgoing == Outgoing::Chunked {
+                        write_last_chunk(out, reader.trailers());
+                    }
+                    self.ended = true;
+                }
+            }
+            used += n;
+        }
+        Ok(used)
+    }
+
+    fn write_data(&self, data: &[u8], out: &mut Vec<u8>) {
+        match self.outgoing {
+            Outgoing::Raw => out.extend_from_slice(data),
+            Outgoing::Chunked => {
+                write_chunk_head(out, data.len());
+                out.extend_from_slice(data);
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// Writes once; what the receiver does not take is kept.
+    fn write_or_spill<W: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        first: &[u8],
+        second: &[u8],
+        to: &mut W,
+    ) -> Result<(), PumpError> {
+        let mut written = 0;
+        if self.spill.is_empty() && first.len() + second.len() > 0 {
+            written = match poll_write_rest(to, context, first, second, 0) {
+                Poll::Ready(result) => result.map_err(PumpError::Write)?,
+                Poll::Pending => 0,
+            };
+            self.written += written as u64;
+            self.flushed = false;
+        }
+        if written < first.len() + second.len() {
+            if self.spill.capacity() == 0 {
+                self.spill = take_buffer();
+            }
+            let from_first = first.get(written..).unwrap_or_default();
+            let from_second = &second[written.saturating_sub(first.len()).min(second.len())..];
+            self.spill.extend_from_slice(from_first);
+            self.spill.extend_from_slice(from_second);
+        }
+        Ok(())
+    }
+
+    /// Writes what was kept, and flushes what the stream below keeps.
+    fn poll_spill<W: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<Result<(), PumpError>> {
+        while self.spilled < self.spill.len() {
+            let n = ready!(poll_write_rest(to, context, &self.spill, &[], self.spilled))
+                .map_err(PumpError::Write)?;
+            self.spilled += n;
+            self.written += n as u64;
+            self.flushed = false;
+        }
+        if !self.spill.is_empty() {
+            give_buffer(std::mem::take(&mut self.spill));
+            self.spilled = 0;
+        }
+        if !self.flushed {
+            ready!(Pin::new(to).poll_flush(context)).map_err(PumpError::Write)?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        give_buffer(std::mem::take(&mut self.spill));
+    }
+}

@@ -1,0 +1,279 @@
+//! Accepting: from a listening socket to connections, no more of them than are allowed.
+//!
+//! A listener that has all the connections it may have stops accepting until one closes, and so
+//! does one that runs out of descriptors or memory. Nobody is turned away: new clients wait in the
+//! kernel's backlog, as they do with HAProxy's `maxconn`. Each worker that waits for its turn holds
+//! one connection that is accepted already and has no permit yet; only so can no worker keep a
+//! place free for a client that the kernel gives to another worker. Every closing connection wakes
+//! all that wait, so a free place never goes unseen.
+
+#[cfg(test)]
+mod tests;
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// How many connections are accepted before other tasks of the worker get their turn: a flood of
+/// new connections must not starve the open ones.
+const N_IN_A_ROW: u32 = 64;
+
+/// How long accepting rests after the first failure for want of descriptors or memory; each further
+/// failure doubles it. A connection that closes ends the rest at once.
+const FIRST_REST: Duration = Duration::from_millis(10);
+
+/// The longest rest: what is wanting may be given back by another process, which wakes nobody.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// How often, at most, a worker says that it cannot accept.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many connections that wait in the backlog are still taken when accepting stops: as many as
+/// may wait there.
+const LAST_CALL: usize = 4096;
+
+/// How many connections a listener has and may have, over all workers.
+///
+/// A worker touches it when a connection opens and closes, never for a request.
+#[derive(Debug)]
+pub struct Gate {
+    /// The listener's name, for the log.
+    listener: Arc<str>,
+    limit: AtomicUsize,
+    n_open: AtomicUsize,
+    n_limit_pauses: AtomicU64,
+    n_resource_pauses: AtomicU64,
+    freed: Notify,
+}
+
+/// How often accepting has paused since the listener began.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Pauses {
+    /// Because the listener had all the connections it may have.
+    pub limit: u64,
+    /// Because the process or the system had no descriptors or memory left.
+    pub resources: u64,
+}
+
+/// A connection's place among those of its listener; dropping it frees the place.
+///
+/// Drop it after the connection's socket: whoever waits for the place may want the descriptor.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+}
+
+impl Gate {
+    /// Makes the gate of a listener of this name, for so many connections at a time.
+    pub fn new(listener: Arc<str>, limit: usize) -> Self {
+        Self {
+            listener,
+            limit: AtomicUsize::new(limit),
+            n_open: AtomicUsize::new(0),
+            n_limit_pauses: AtomicU64::new(0),
+            n_resource_pauses: AtomicU64::new(0),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Changes the limit. Connections over a lower one stay; they only let nobody follow.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::SeqCst);
+        self.freed.notify_waiters();
+    }
+
+    /// How many connections there are now.
+    pub fn n_open(&self) -> usize {
+        self.n_open.load(Ordering::SeqCst)
+    }
+
+    /// How often accepting has paused.
+    pub fn pauses(&self) -> Pauses {
+        Pauses {
+            limit: self.n_limit_pauses.load(Ordering::Relaxed),
+            resources: self.n_resource_pauses.load(Ordering::Relaxed),
+        }
+    }
+
+    fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+        let limit = self.limit.load(Ordering::SeqCst);
+        self.n_open
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n_open| {
+                (n_open < limit).then_some(n_open + 1)
+            })
+            .ok()
+            .map(|_| Permit {
+                gate: Arc::clone(self),
+            })
+    }
+
+    /// Enters as soon as there is a place.
+    async fn enter(self: &Arc<Self>) -> Permit {
+        loop {
+            // It listens from here on, so a place that is freed after the look is not missed.
+            let mut freed = pin!(self.freed.notified());
+            freed.as_mut().enable();
+            if let Some(permit) = self.try_enter() {
+                return permit;
+            }
+            freed.await;
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.gate.n_open.fetch_sub(1, Ordering::SeqCst);
+        self.gate.freed.notify_waiters();
+    }
+}
+
+/// Accepts connections and hands each on, with its peer's address and its permit, until `stop`.
+///
+/// The address of an IPv4 client is an IPv4 address, whatever the socket. When it stops, what waits
+/// in the backlog is handed on as far as the gate lets it in, so that a client which has connected
+/// is not reset; then the socket is closed.
+pub async fn accept(
+    listener: TcpListener,
+    gate: Arc<Gate>,
+    stop: CancellationToken,
+    mut on_connection: impl FnMut(TcpStream, SocketAddr, Permit),
+) {
+    let poll_accept = |context: &mut Context<'_>| listener.poll_accept(context);
+    serve(poll_accept, &gate, &stop, &mut on_connection).await;
+    empty_backlog(listener, &gate, &mut on_connection);
+}
+
+/// The loop of [`accept`], over anything that accepts.
+async fn serve<S>(
+    mut poll_accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<(S, SocketAddr)>>,
+    gate: &Arc<Gate>,
+    stop: &CancellationToken,
+    on_connection: &mut impl FnMut(S, SocketAddr, Permit),
+) {
+    let mut stopped = pin!(stop.cancelled());
+    let mut rest = FIRST_REST;
+    let mut logged_at: Option<Instant> = None;
+    let mut n_in_a_row = 0;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stopped.as_mut() => return,
+            accepted = poll_fn(&mut poll_accept) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                rest = FIRST_REST;
+                let Some(permit) = permit(gate, stopped.as_mut()).await else {
+                    return;
+                };
+                on_connection(stream, canonical(peer), permit);
+            }
+            Err(error) if concerns_one_client(&error) => {}
+            Err(error) => {
+                gate.n_resource_pauses.fetch_add(1, Ordering::Relaxed);
+                let now = Instant::now();
+                if logged_at.is_none_or(|at| LOG_INTERVAL <= now - at) {
+                    logged_at = Some(now);
+                    warn!(listener = %gate.listener, %error, n_open = gate.n_open(), "accepting pauses");
+                }
+                tokio::select! {
+                    () = stopped.as_mut() => return,
+                    () = gate.freed.notified() => {}
+                    () = tokio::time::sleep(rest) => {}
+                }
+                rest = LONGEST_REST.min(rest * 2);
+            }
+        }
+        n_in_a_row += 1;
+        if n_in_a_row == N_IN_A_ROW {
+            n_in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Gets a permit, at once or when there is a place; `None` when accepting stops before.
+async fn permit(gate: &Arc<Gate>, stopped: Pin<&mut impl Future<Output = ()>>) -> Option<Permit> {
+    if let Some(permit) = gate.try_enter() {
+        return Some(permit);
+    }
+    gate.n_limit_pauses.fetch_add(1, Ordering::Relaxed);
+    tokio::select! {
+        biased;
+        () = stopped => gate.try_enter(),
+        permit = gate.enter() => Some(permit),
+    }
+}
+
+/// Hands on what the kernel has accepted for a listener that stops.
+fn empty_backlog(
+    listener: TcpListener,
+    gate: &Arc<Gate>,
+    on_connection: &mut impl FnMut(TcpStream, SocketAddr, Permit),
+) {
+    // Asks the kernel itself: the runtime may not know yet that somebody waits.
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    for _ in 0..LAST_CALL {
+        let Some(permit) = gate.try_enter() else {
+            return;
+        };
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                let stream = stream
+                    .set_nonblocking(true)
+                    .and_then(|()| TcpStream::from_std(stream));
+                if let Ok(stream) = stream {
+                    on_connection(stream, canonical(peer), permit);
+                }
+            }
+            Err(error) if concerns_one_client(&error) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// An IPv4 client of an IPv6 socket comes as `::ffff:a.b.c.d`; everybody else knows it by its IPv4
+/// address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// True when accepting failed for one client and may go on with the next. Linux passes errors of
+/// the new connection's network on as errors of accepting (accept(2), "Error handling"). Any other
+/// error is the listener's, so the loop must rest, or it would spin.
+fn concerns_one_client(error: &io::Error) -> bool {
+    Errno::from_io_error(error).is_some_and(|errno| {
+        [
+            Errno::CONNABORTED,
+            Errno::CONNRESET,
+            Errno::HOSTDOWN,
+            Errno::HOSTUNREACH,
+            Errno::INTR,
+            Errno::NETDOWN,
+            Errno::NETUNREACH,
+            Errno::NONET,
+            Errno::NOPROTOOPT,
+            Errno::OPNOTSUPP,
+            // A firewall's doing.
+            Errno::PERM,
+            Errno::PROTO,
+            Errno::TIMEDOUT,
+        ]
+        .contains(&errno)
+    })
+}

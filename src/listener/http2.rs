@@ -1,0 +1,113 @@
+//! One client's HTTP/2 connection. hyper speaks the protocol; here are its limits, its timeouts
+//! and its end.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::task::JoinSet;
+
+use crate::http1::Deadline;
+use crate::listener::drain::Handle;
+use crate::listener::{Peer, Service, Settings, Stream};
+
+/// Bytes that a client may send on a stream, and on all streams together, before it has to wait
+/// for the upstream: enough for a long fat line, little enough that many streams stay bounded.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes of response that a stream buffers for a client that reads slowly.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Streams that a client may reset before they were accepted, and resets that its errors may make
+/// us send, before the connection is closed (CVE-2023-44487, CVE-2025-8671).
+const RESETS: usize = 32;
+
+/// How often a client that says nothing is asked whether it is there, and how long it may take.
+const PING: Duration = Duration::from_secs(20);
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve<V: Service>(
+    stream: Stream,
+    from: &Rc<Peer>,
+    service: &V,
+    settings: Arc<Settings>,
+    handle: &Rc<Handle>,
+) {
+    let tasks = Local::default();
+    let answer = service_fn(|request| {
+        let (service, from) = (service.clone(), Rc::clone(from));
+        let settings = service
+            .settings(&settings.name)
+            .unwrap_or_else(|| Arc::clone(&settings));
+        async move { Ok::<_, Infallible>(service.http2(request, &from, &settings).await) }
+    });
+    let connection = http2::Builder::new(tasks.clone())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_concurrent_streams(settings.streams)
+        .max_header_list_size(u32::try_from(settings.limits.head_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING)
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = pin!(connection);
+    let mut deadline = Deadline::new();
+    deadline.set(settings.timeouts.idle);
+    let mut ending = false;
+    poll_fn(|context| {
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        // Polled means that something happened; what happens on streams ends in a frame here.
+        let mut idle = false;
+        while deadline.poll(context).is_ready() {
+            idle = tasks.n_running() == 0;
+            deadline.set(settings.timeouts.idle);
+        }
+        if !ending && (idle || handle.is_closing()) {
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+            // GOAWAY still has to be written.
+            context.waker().wake_by_ref();
+        } else {
+            deadline.set(settings.timeouts.idle);
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Runs the streams of one connection on its worker; they end with the connection at the latest.
+#[derive(Clone, Default)]
+struct Local {
+    tasks: Rc<RefCell<JoinSet<()>>>,
+}
+
+impl Local {
+    /// How many streams are being answered; forgets those that ended.
+    fn n_running(&self) -> usize {
+        let mut tasks = self.tasks.borrow_mut();
+        while tasks.try_join_next().is_some() {}
+        tasks.len()
+    }
+}
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
+    fn execute(&self, stream: F) {
+        self.n_running();
+        self.tasks.borrow_mut().spawn_local(stream);
+    }
+}

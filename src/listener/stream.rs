@@ -1,0 +1,224 @@
+//! A client's connection as a stream of bytes, with or without TLS.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// Why a client's TLS handshake came to nothing.
+#[derive(Debug, Error)]
+pub enum HandshakeError {
+    /// The client was too slow.
+    #[error("tls handshake not finished in time")]
+    TooSlow,
+    /// The client went away, or what it sent was not what TLS asks for.
+    #[error("tls handshake failed")]
+    Failed(#[source] io::Error),
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub enum Stream {
+    /// As it is.
+    Plain(TcpStream),
+    /// With TLS; in a box because it is a kilobyte, and plain connections should not pay for it.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Does the server's side of a TLS handshake, `within` a time.
+    ///
+    /// # Errors
+    /// When the handshake fails or takes longer; the connection is closed then.
+    pub async fn handshake(
+        tcp: TcpStream,
+        config: Arc<ServerConfig>,
+        within: Duration,
+    ) -> Result<Self, HandshakeError> {
+        let accepting = TlsAcceptor::from(config).accept(tcp);
+        match tokio::time::timeout(within, accepting).await {
+            Ok(Ok(stream)) => Ok(Self::Tls(Box::new(stream))),
+            Ok(Err(error)) => Err(HandshakeError::Failed(error)),
+            Err(_) => Err(HandshakeError::TooSlow),
+        }
+    }
+
+    /// The protocol that the handshake agreed on by ALPN (RFC 7301), such as `h2`, if it did.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+        }
+    }
+
+    /// The socket beneath.
+    pub fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Closes the connection by a reset, so that a client which takes the end of the connection
+    /// for the end of the body (RFC 9112, section 6.3) does not take a cut body for a whole one.
+    /// What was written and has not left yet is lost.
+    pub fn abort(self) {
+        // It fails only where there is no connection any more.
+        let _ = self.socket().set_zero_linger();
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustls::pki_types::ServerName;
+    use rustls::version::TLS13;
+    use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::TlsConnector;
+
+    use crate::listener::stream::{HandshakeError, Stream};
+    use crate::listener::tls::fixture::{Files, client, server};
+
+    const WITHIN: Duration = Duration::from_secs(10);
+
+    /// Two ends of a connection: the client's, and the one that was accepted.
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        (client.unwrap(), accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn bytes_pass_both_ways_through_tls() {
+        let files = Files::new();
+        let server = server(vec![files.pair("a", &["a.test"])]);
+        let (near, far) = connection().await;
+        let connector = TlsConnector::from(Arc::new(client(&[&TLS13], &["h2"])));
+        let name = ServerName::try_from("a.test").unwrap();
+        let (client, stream) = tokio::join!(
+            connector.connect(name, near),
+            Stream::handshake(far, server, WITHIN)
+        );
+        let (mut client, mut stream) = (client.unwrap(), stream.unwrap());
+        assert_eq!(stream.alpn(), Some(&b"h2"[..]));
+        assert!(stream.is_write_vectored());
+
+        client.write_all(b"ping").await.unwrap();
+        client.flush().await.unwrap();
+        let mut bytes = [0; 4];
+        stream.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"ping");
+
+        stream.write_all(b"pong").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut bytes = Vec::new();
+        // It ends well only after a close_notify (RFC 8446, section 6.1).
+        client.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(bytes, b"pong");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_speaks_no_tls_is_refused() {
+        let files = Files::new();
+        let server = server(vec![files.pair("a", &["a.test"])]);
+        let (mut near, far) = connection().await;
+        near.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let error = Stream::handshake(far, server, WITHIN).await.unwrap_err();
+        assert!(matches!(error, HandshakeError::Failed(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_not_waited_for() {
+        let files = Files::new();
+        let server = server(vec![files.pair("a", &["a.test"])]);
+        let (mut near, far) = connection().await;
+        let error = Stream::handshake(far, server, WITHIN).await.unwrap_err();
+        assert!(matches!(error, HandshakeError::TooSlow));
+        assert_eq!(near.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_aborted_connection_does_not_look_finished() {
+        let (mut near, far) = connection().await;
+        let mut stream = Stream::Plain(far);
+        assert_eq!(stream.alpn(), None);
+        stream.write_all(b"half").await.unwrap();
+        let mut bytes = [0; 4];
+        near.read_exact(&mut bytes).await.unwrap();
+        stream.abort();
+        let error = near.read(&mut bytes).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+}

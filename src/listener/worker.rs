@@ -1,0 +1,352 @@
+//! A worker: one thread with its own runtime, its own sockets and its own connections.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinSet, LocalSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::listener::drain::{Connections, Drain, Guard};
+use crate::listener::{
+    Gate, HandshakeError, Peer, Permit, Service, Settings, Stream, accept, connection, http2,
+};
+use crate::message::Scheme;
+use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum Command {
+    /// Accept on this socket, for the listener of this name.
+    Listen {
+        /// The listener's name.
+        name: Arc<str>,
+        /// This worker's socket.
+        socket: TcpListener,
+        /// The listener's limit on connections, over all workers.
+        gate: Arc<Gate>,
+        /// The listener's numbers.
+        stats: Arc<ListenerStats>,
+    },
+    /// Stop accepting for this listener.
+    Close {
+        /// The listener's name.
+        name: Arc<str>,
+        /// How its connections end; `None` keeps them.
+        drain: Option<Drain>,
+    },
+    /// Stop accepting altogether, drain all connections and end.
+    Drain {
+        /// How the connections end.
+        drain: Drain,
+        /// Is told how many connections had to be cut.
+        done: oneshot::Sender<usize>,
+    },
+    /// Cut all connections; a drain under way then ends at once.
+    Cut,
+}
+
+/// One worker, as those who command it see it.
+#[derive(Debug)]
+pub struct Worker {
+    commands: mpsc::UnboundedSender<Command>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts a worker. `service` makes, on the worker's thread, what answers its requests, and
+    /// what has to be done there besides.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start<V, B>(
+        index: usize,
+        service: impl FnOnce() -> (V, B) + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        V: Service,
+        B: Future<Output = ()> + 'static,
+    {
+        let (commands, received) = mpsc::unbounded_channel();
+        let thread = thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || run(index, service, received))?;
+        Ok(Self { commands, thread })
+    }
+
+    /// Tells the worker something. One that has ended hears nothing.
+    pub fn tell(&self, command: Command) {
+        if self.commands.send(command).is_err() {
+            debug!("a worker that ended was told something");
+        }
+    }
+
+    /// Waits until the worker has ended.
+    pub fn join(self) {
+        drop(self.commands);
+        if self.thread.join().is_err() {
+            warn!("a worker panicked");
+        }
+    }
+}
+
+fn run<V: Service, B: Future<Output = ()> + 'static>(
+    index: usize,
+    service: impl FnOnce() -> (V, B),
+    commands: mpsc::UnboundedReceiver<Command>,
+) {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime needs only memory and an epoll descriptor");
+    let local = LocalSet::new();
+    local.block_on(&runtime, async move {
+        let (service, background) = service();
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(background);
+        Inner {
+            index,
+            service,
+            connections: Rc::default(),
+            accepting: HashMap::new(),
+            n_listenings: 0,
+            tasks,
+        }
+        .obey(commands)
+        .await;
+    });
+}
+
+/// One listening: a socket from when it is opened to when it is given up.
+struct Accepting {
+    id: u64,
+    stop: CancellationToken,
+}
+
+/// What a worker keeps.
+struct Inner<V> {
+    index: usize,
+    service: V,
+    connections: Rc<Connections>,
+    accepting: HashMap<Arc<str>, Accepting>,
+    n_listenings: u64,
+    /// Everything that runs on this worker; it ends with it.
+    tasks: JoinSet<()>,
+}
+
+impl<V: Service> Inner<V> {
+    async fn obey(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        loop {
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                Some(_) = self.tasks.join_next() => continue,
+            };
+            match command {
+                Some(Command::Listen {
+                    name,
+                    socket,
+                    gate,
+                    stats,
+                }) => self.listen(name, socket, gate, stats),
+                Some(Command::Close { name, drain }) => self.close(&name, drain),
+                Some(Command::Drain { drain, done }) => {
+                    self.drain(drain, &mut commands, done).await;
+                    return;
+                }
+                Some(Command::Cut) => self.connections.cut(),
+                None => return,
+            }
+        }
+    }
+
+    fn listen(
+        &mut self,
+        name: Arc<str>,
+        socket: TcpListener,
+        gate: Arc<Gate>,
+        stats: Arc<ListenerStats>,
+    ) {
+        let socket = match tokio::net::TcpListener::from_std(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                warn!(listener = %name, %error, "cannot accept");
+                return;
+            }
+        };
+        let stop = CancellationToken::new();
+        self.n_listenings += 1;
+        let id = self.n_listenings;
+        let acceptor = Acceptor {
+            index: self.index,
+            listening: id,
+            settings: RefCell::new(self.service.settings(&name)),
+            name: Arc::clone(&name),
+            service: self.service.clone(),
+            connections: Rc::clone(&self.connections),
+            stats,
+        };
+        let accepting = accept(
+            socket,
+            gate,
+            stop.clone(),
+            move |stream, address, permit| {
+                acceptor.accepted(stream, address, permit);
+            },
+        );
+        self.tasks.spawn_local(accepting);
+        if let Some(former) = self.accepting.insert(name, Accepting { id, stop }) {
+            former.stop.cancel();
+        }
+    }
+
+    fn close(&mut self, name: &Arc<str>, drain: Option<Drain>) {
+        let Some(former) = self.accepting.remove(name) else {
+            return;
+        };
+        former.stop.cancel();
+        if let Some(drain) = drain {
+            let (connections, name) = (Rc::clone(&self.connections), Arc::clone(name));
+            self.tasks.spawn_local(async move {
+                let cut = connections.drain(Some(former.id), drain).await;
+                info!(listener = %name, cut, "listener drained");
+            });
+        }
+    }
+
+    async fn drain(
+        &mut self,
+        drain: Drain,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+        done: oneshot::Sender<usize>,
+    ) {
+        for accepting in self.accepting.values() {
+            accepting.stop.cancel();
+        }
+        let connections = Rc::clone(&self.connections);
+        let drained = connections.drain(None, drain);
+        tokio::pin!(drained);
+        let cut = loop {
+            tokio::select! {
+                cut = &mut drained => break cut,
+                command = commands.recv() => match command {
+                    Some(Command::Cut) => connections.cut(),
+                    Some(_) => {}
+                    None => break drained.await,
+                },
+            }
+        };
+        // Who asked may have gone; the drain is done all the same.
+        let _heard = done.send(cut);
+    }
+}
+
+/// What an accepted connection needs.
+struct Acceptor<V> {
+    index: usize,
+    listening: u64,
+    /// The last settings: a listener that is being given up has none any more.
+    settings: RefCell<Option<Arc<Settings>>>,
+    name: Arc<str>,
+    service: V,
+    connections: Rc<Connections>,
+    stats: Arc<ListenerStats>,
+}
+
+impl<V: Service> Acceptor<V> {
+    fn accepted(&self, stream: TcpStream, address: SocketAddr, permit: Permit) {
+        if let Some(settings) = self.service.settings(&self.name) {
+            *self.settings.borrow_mut() = Some(settings);
+        }
+        let Some(settings) = self.settings.borrow().clone() else {
+            return;
+        };
+        let local = stream.local_addr().unwrap_or(address);
+        let from = Rc::new(Peer {
+            address,
+            local,
+            scheme: if settings.tls.is_some() {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            },
+            listener: Arc::clone(&self.name),
+        });
+        let guard = self.connections.add(self.listening);
+        let service = self.service.clone();
+        let (stats, index) = (Arc::clone(&self.stats), self.index);
+        // The task ends with its connection; the guard lets a drain reach it.
+        tokio::task::spawn_local(async move {
+            let handle = Rc::clone(guard.handle());
+            let work = serve(stream, from, service, settings, &guard, &stats, index);
+            if handle.until_cut(work).await.is_none() {
+                debug!("connection cut");
+            }
+            drop(guard);
+            drop(permit);
+        });
+    }
+}
+
+async fn serve<V: Service>(
+    stream: TcpStream,
+    from: Rc<Peer>,
+    service: V,
+    settings: Arc<Settings>,
+    guard: &Guard,
+    stats: &ListenerStats,
+    index: usize,
+) {
+    let shard = stats.shard(index);
+    let stream = match &settings.tls {
+        None => Stream::Plain(stream),
+        Some(tls) => {
+            match Stream::handshake(stream, Arc::clone(tls), settings.timeouts.tls).await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    debug!(peer = %from.address, %error, "no TLS handshake");
+                    shard.connection_rejected(match error {
+                        HandshakeError::TooSlow => RejectReason::Timeout,
+                        HandshakeError::Failed(_) => RejectReason::Tls,
+                    });
+                    return;
+                }
+            }
+        }
+    };
+    let h2 = stream.alpn() == Some(b"h2");
+    let open = Open::new(shard, if h2 { Protocol::H2 } else { Protocol::H1 });
+    if h2 {
+        http2::serve(stream, &from, &service, settings, guard.handle()).await;
+    } else {
+        connection::serve(stream, &from, &service, settings, guard.handle()).await;
+    }
+    drop(open);
+}
+
+/// Counts a connection as open, also when it is cut.
+struct Open<'a> {
+    shard: &'a ListenerShard,
+    protocol: Protocol,
+}
+
+impl<'a> Open<'a> {
+    fn new(shard: &'a ListenerShard, protocol: Protocol) -> Self {
+        shard.connection_opened(protocol);
+        Self { shard, protocol }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.shard.connection_closed(self.protocol);
+    }
+}

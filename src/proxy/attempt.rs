@@ -1,0 +1,389 @@
+//! One attempt: a request on its way to one endpoint, and the response on its way back.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use crate::http1::{Incoming, Outgoing, Pump, PumpError, ReadError};
+use crate::listener::After;
+use crate::message::{Framing, Limits};
+use crate::proxy::Error;
+use crate::proxy::decide::Target;
+use crate::proxy::exchange::Exchange;
+use crate::proxy::forward::Client;
+use crate::proxy::reply::{Passed, Reply};
+use crate::proxy::trouble::Trouble;
+use crate::telemetry::stats::{CloseReason, RetryCause};
+use crate::upstream::Lease;
+
+/// Limits on what an upstream may send; the client's limits are about clients.
+pub(crate) const UPSTREAM_LIMITS: Limits = Limits {
+    head_bytes: 256 * 1024,
+    fields: 200,
+    uri_bytes: 0,
+    body_bytes: None,
+};
+
+/// Why an attempt brought no response.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The pooled connection had been closed, and the request may be sent again.
+    Stale(RetryCause),
+    /// That is it.
+    Final(Error),
+}
+
+/// One attempt, with both its bodies.
+pub(crate) struct Attempt<'e, 'c> {
+    exchange: &'e mut Exchange,
+    client: &'e mut Client<'c>,
+    target: &'e Target,
+    lease: Lease,
+    upload: Pump,
+    download: Pump,
+    /// Bytes of the client's inbox that were sent as body but are kept, so that they can be sent
+    /// again.
+    held: usize,
+    started: bool,
+    uploading: bool,
+    /// True while all of the request that was read could be sent again.
+    replayable: bool,
+    /// True when the client's connection closes after the response.
+    close: bool,
+    /// How much of the 1xx heads in `scratch.downstream` the client has taken.
+    interim_sent: usize,
+    seen: u64,
+}
+
+impl<'e, 'c> Attempt<'e, 'c> {
+    pub(crate) fn new(
+        exchange: &'e mut Exchange,
+        client: &'e mut Client<'c>,
+        target: &'e Target,
+        lease: Lease,
+    ) -> Self {
+        let framing = exchange.request().framing;
+        let limits = &client.settings.limits;
+        let outgoing = match framing {
+            Framing::Chunked => Outgoing::Chunked,
+            Framing::None | Framing::Length(_) | Framing::UntilClose => Outgoing::Raw,
+        };
+        let upload = Pump::new(Incoming::new(framing, limits), outgoing, limits.body_bytes);
+        Self {
+            exchange,
+            client,
+            target,
+            lease,
+            upload,
+            download: Pump::new(Incoming::Length(0), Outgoing::Raw, None),
+            held: 0,
+            started: false,
+            uploading: true,
+            replayable: true,
+            close: false,
+            interim_sent: 0,
+            seen: 0,
+        }
+    }
+
+    /// Sends the request, as far as it has come, until the response's head is there and has been
+    /// passed on with what came behind it.
+    pub(crate) async fn respond(&mut self) -> Result<(), Failure> {
+        self.client.deadline.set(if self.upload.is_done() {
+            self.target.settings.response
+        } else {
+            self.target.settings.body
+        });
+        poll_fn(|context| self.poll_respond(context)).await
+    }
+
+    fn poll_respond(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let sent = self.poll_upload(context);
+        if sent.is_err() {
+            self.uploading = false;
+        }
+        // An endpoint may answer and close without having read everything: the answer counts.
+        match self.poll_head(context) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(self.classify(error))),
+            Poll::Pending => {}
+        }
+        if let Err(error) = sent
+            && error.is_the_clients()
+        {
+            return Poll::Ready(Err(Failure::Final(error.into_error())));
+        }
+        if !self.uploading && self.client.connection.poll_closed(context).is_ready() {
+            return Poll::Ready(Err(Failure::Final(Error::ClientClosed)));
+        }
+        if self.client.deadline.poll(context).is_ready() {
+            return Poll::Ready(Err(Failure::Final(if self.uploading {
+                self.stalled_upload()
+            } else {
+                Error::ResponseTimeout
+            })));
+        }
+        Poll::Pending
+    }
+
+    /// Whose fault it is that the request's body does not move.
+    fn stalled_upload(&self) -> Error {
+        if self.upload.is_waiting_to_write() {
+            Error::ResponseTimeout
+        } else {
+            Error::ClientTimeout
+        }
+    }
+
+    /// Sends what there is of the request.
+    fn poll_upload(&mut self, context: &mut Context<'_>) -> Result<(), Trouble> {
+        if !self.uploading {
+            return Ok(());
+        }
+        let upstream = &mut self.lease.connection().stream;
+        if !self.started {
+            self.started = true;
+            let scratch = self.exchange.scratch();
+            let inbox = self.client.connection.inbox();
+            self.held = self
+                .upload
+                .start(context, &scratch.upstream, inbox, upstream)
+                .map_err(Trouble::Upload)?;
+        }
+        if !self.upload.is_read() {
+            // More is to come than has been read: it can be sent only once.
+            self.client.connection.consume(self.held);
+            self.held = 0;
+        }
+        let result = self
+            .upload
+            .poll(context, self.client.connection, upstream)
+            .map_err(Trouble::Upload)?;
+        if self.held == 0 && self.upload.body_bytes() > 0 {
+            self.replayable = false;
+        }
+        match result {
+            Poll::Ready(()) => {
+                self.uploading = false;
+                self.client.deadline.set(self.target.settings.response);
+            }
+            Poll::Pending if self.upload.progress() != self.seen => {
+                self.seen = self.upload.progress();
+                self.client.deadline.set(self.target.settings.body);
+            }
+            Poll::Pending => {}
+        }
+        Ok(())
+    }
+
+    /// Reads the response's head and passes it on; 1xx on the way, too.
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        loop {
+            self.flush_interim(context)?;
+            let Self {
+                exchange,
+                client,
+                target,
+                lease,
+                upload,
+                interim_sent,
+                ..
+            } = self;
+            let identity = exchange.identity_cookie(target.identity);
+            let scratch = exchange.scratch();
+            let reply = Reply {
+                version: scratch.request.version,
+                // A request that is answered before it is through is not followed by another.
+                close: !scratch.request.keep_alive || !upload.is_read() || (client.last)(),
+                upgrade: target.upgrade,
+                identity: identity.as_deref(),
+                sent: *interim_sent,
+            };
+            let to = &mut client.connection.stream;
+            let read =
+                lease
+                    .connection()
+                    .poll_head(context, &UPSTREAM_LIMITS, |context, head, rest| {
+                        reply.pass_on(context, scratch, head, rest, to)
+                    });
+            match read {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Some(Passed::Interim))) => {}
+                Poll::Ready(Ok(Some(Passed::Unasked))) => {
+                    return Poll::Ready(Err(Trouble::Unasked));
+                }
+                Poll::Ready(Ok(Some(Passed::Final { pump, close, wrote }))) => {
+                    self.download = pump;
+                    self.close = close;
+                    self.exchange.responded();
+                    self.seen = 0;
+                    self.client.deadline.set(self.target.settings.body);
+                    return Poll::Ready(wrote.map_err(Trouble::Download));
+                }
+                Poll::Ready(Ok(None)) => return Poll::Ready(Err(Trouble::Closed)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Trouble::Read(error))),
+            }
+        }
+    }
+
+    /// Writes what the client has not taken of 1xx heads.
+    fn flush_interim(&mut self, context: &mut Context<'_>) -> Result<(), Trouble> {
+        let interim = &self.exchange.scratch().downstream;
+        if self.interim_sent == interim.len() {
+            return Ok(());
+        }
+        // Not taken yet is no trouble: it goes out before the final head at the latest.
+        match self
+            .client
+            .connection
+            .poll_write_both(context, interim, &[], &mut self.interim_sent)
+        {
+            Poll::Ready(Err(error)) => Err(Trouble::Download(PumpError::Write(error))),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    /// True when the response turned the connection into a tunnel.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.exchange.response().status == 101
+    }
+
+    /// Passes on the rest of the response, and of the request while the response lasts.
+    pub(crate) async fn finish(mut self) -> After {
+        let outcome = poll_fn(|context| self.poll_finish(context)).await;
+        self.note_bytes();
+        match outcome {
+            Ok(()) => self.succeed(),
+            Err(error) => {
+                let exchange = self.give_up(&error);
+                exchange.failed(error);
+                After::Close
+            }
+        }
+    }
+
+    /// Writes what is left of the head of an upgrade; the connections are the tunnel's then.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub(crate) async fn into_tunnel(
+        mut self,
+    ) -> Result<(&'e mut Exchange, &'e mut Client<'c>, Lease), After> {
+        if let Err(error) = poll_fn(|context| self.poll_finish(context)).await {
+            self.exchange.failed(error);
+            return Err(After::Close);
+        }
+        Ok((self.exchange, self.client, self.lease))
+    }
+
+    fn poll_finish(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Err(trouble) = self.poll_upload(context) {
+            // The response counts, whatever became of the request; nothing more of it is sent.
+            self.uploading = false;
+            self.close = true;
+            if trouble.is_the_clients() {
+                return Poll::Ready(Err(trouble.into_error()));
+            }
+        }
+        let upstream = self.lease.connection();
+        let done = self
+            .download
+            .poll(context, upstream, &mut self.client.connection.stream);
+        match done {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => {
+                return Poll::Ready(Err(Trouble::Download(error).into_error()));
+            }
+            Poll::Pending => {}
+        }
+        if !self.uploading && self.client.connection.poll_closed(context).is_ready() {
+            return Poll::Ready(Err(Error::ClientClosed));
+        }
+        let progress = self.download.progress() + self.upload.progress();
+        if progress != self.seen {
+            self.seen = progress;
+            self.client.deadline.set(self.target.settings.body);
+        }
+        if self.client.deadline.poll(context).is_ready() {
+            return Poll::Ready(Err(if self.download.is_waiting_to_write() {
+                Error::ClientTimeout
+            } else {
+                Error::Truncated(None)
+            }));
+        }
+        Poll::Pending
+    }
+
+    /// The response is through: both connections go on, if they can.
+    fn succeed(self) -> After {
+        self.exchange.completed();
+        self.client.connection.consume(self.held);
+        let sent = self.upload.is_done();
+        let response = self.exchange.response();
+        if sent && response.keep_alive && response.framing != Framing::UntilClose {
+            self.lease.give_back();
+        } else if sent {
+            self.lease.close(CloseReason::Upstream);
+        } else {
+            self.lease.close(CloseReason::Abandoned);
+        }
+        match (sent, self.close) {
+            (false, _) => After::Linger,
+            (true, true) => After::Close,
+            (true, false) => After::KeepAlive,
+        }
+    }
+
+    fn note_bytes(&mut self) {
+        self.exchange.request_bytes = self.upload.body_bytes();
+        self.exchange.response_bytes = self.download.body_bytes();
+    }
+
+    /// Ends an attempt that failed for good.
+    pub(crate) fn give_up(mut self, error: &Error) -> &'e mut Exchange {
+        self.note_bytes();
+        self.lease.close(match error {
+            Error::ClientClosed | Error::ClientTimeout | Error::BodyTooLarge => {
+                CloseReason::Abandoned
+            }
+            _ => CloseReason::Error,
+        });
+        self.exchange
+    }
+
+    /// Ends an attempt on a connection that turned out to be closed.
+    pub(crate) fn give_up_stale(self) {
+        self.lease.close(CloseReason::Upstream);
+    }
+
+    /// Tells whether the request may be sent again after a failure.
+    ///
+    /// On a connection that waited in the pool the endpoint may have closed just before; then not
+    /// a byte of an answer comes. What was never written can always be sent again; what was
+    /// written, only if doing it twice is doing it once (RFC 9110, section 9.2.2).
+    fn classify(&mut self, trouble: Trouble) -> Failure {
+        let silent = match &trouble {
+            Trouble::Closed | Trouble::Read(ReadError::Io(_)) => {
+                self.lease.connection().inbox().is_empty()
+            }
+            Trouble::Upload(PumpError::Write(_)) => true,
+            _ => false,
+        };
+        if silent && self.lease.was_reused() && self.replayable && self.interim_sent == 0 {
+            if self.upload.written() == 0 {
+                return Failure::Stale(RetryCause::Unsent);
+            }
+            if is_idempotent(self.exchange.request().method()) {
+                return Failure::Stale(RetryCause::Reset);
+            }
+        }
+        Failure::Final(trouble.into_error())
+    }
+}
+
+/// True for the methods that may be repeated (RFC 9110, section 9.2.2).
+pub(crate) fn is_idempotent(method: &[u8]) -> bool {
+    matches!(
+        method,
+        b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE"
+    )
+}

@@ -1,0 +1,334 @@
+//! The bodies of an exchange with an HTTP/2 client: hyper on one side, a socket on the other.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::io::AsyncWrite;
+
+use crate::http1::codec::{write_chunk_head, write_last_chunk};
+use crate::http1::{Deadline, Pump, PumpError, give_buffer, take_buffer};
+use crate::message::{BodyError, Framing};
+use crate::proxy::Error;
+use crate::proxy::exchange::Exchange;
+use crate::proxy::trouble::Trouble;
+use crate::telemetry::stats::CloseReason;
+use crate::upstream::{Lease, Settings};
+
+/// Bytes that are gathered before they are written.
+const GATHER_BYTES: usize = 32 * 1024;
+
+/// A request's body on its way from an HTTP/2 stream to an HTTP/1 upstream.
+pub(crate) struct Upload {
+    incoming: Option<Incoming>,
+    chunked: bool,
+    allowed: u64,
+    out: Vec<u8>,
+    sent: usize,
+    body_bytes: u64,
+    written: u64,
+}
+
+impl Upload {
+    /// Makes one that sends `head` and then the body.
+    pub(crate) fn new(
+        head: &[u8],
+        incoming: Option<Incoming>,
+        framing: Framing,
+        limit: Option<u64>,
+    ) -> Self {
+        let mut out = take_buffer();
+        out.extend_from_slice(head);
+        Self {
+            incoming: incoming.filter(|incoming| !incoming.is_end_stream()),
+            chunked: framing == Framing::Chunked,
+            allowed: limit.unwrap_or(u64::MAX),
+            out,
+            sent: 0,
+            body_bytes: 0,
+            written: 0,
+        }
+    }
+
+    /// True when everything was sent.
+    pub(crate) fn is_done(&self) -> bool {
+        self.incoming.is_none() && self.sent == self.out.len()
+    }
+
+    /// Bytes of body so far.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// True when the upstream is what it waits for.
+    pub(crate) fn is_waiting_to_write(&self) -> bool {
+        self.sent < self.out.len()
+    }
+
+    /// Gives back the body, if nothing of it was read yet.
+    pub(crate) fn into_unread(mut self) -> Option<Incoming> {
+        self.incoming.take()
+    }
+
+    /// Moves bytes until all are sent or a side has to be waited for.
+    pub(crate) fn poll<W: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<Result<(), Trouble>> {
+        loop {
+            let more = self.poll_gather(context)?;
+            while self.sent < self.out.len() {
+                let n = ready!(Pin::new(&mut *to).poll_write(context, &self.out[self.sent..]))
+                    .map_err(|error| Trouble::Upload(PumpError::Write(error)))?;
+                if n == 0 {
+                    let error = std::io::ErrorKind::WriteZero.into();
+                    return Poll::Ready(Err(Trouble::Upload(PumpError::Write(error))));
+                }
+                self.sent += n;
+                self.written += n as u64;
+            }
+            self.out.clear();
+            self.sent = 0;
+            if self.incoming.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            if more.is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Gathers what has come of the body; ready while more may be had at once.
+    fn poll_gather(&mut self, context: &mut Context<'_>) -> Result<Poll<()>, Trouble> {
+        while self.out.len() - self.sent < GATHER_BYTES {
+            let Some(incoming) = &mut self.incoming else {
+                return Ok(Poll::Ready(()));
+            };
+            let Poll::Ready(frame) = Pin::new(incoming).poll_frame(context) else {
+                return Ok(Poll::Pending);
+            };
+            match frame {
+                None => self.end(&[]),
+                Some(Err(error)) => {
+                    self.incoming = None;
+                    let error = std::io::Error::other(error);
+                    return Err(Trouble::Upload(PumpError::Read(error)));
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.data(&data)?,
+                    Err(frame) => {
+                        let trailers = frame.into_trailers().map(|map| write_trailers(&map));
+                        self.end(&trailers.unwrap_or_default());
+                    }
+                },
+            }
+        }
+        Ok(Poll::Ready(()))
+    }
+
+    fn data(&mut self, data: &[u8]) -> Result<(), Trouble> {
+        let n = data.len() as u64;
+        self.body_bytes += n;
+        self.allowed = self
+            .allowed
+            .checked_sub(n)
+            .ok_or(Trouble::Upload(PumpError::TooLarge))?;
+        if self.chunked && n > 0 {
+            write_chunk_head(&mut self.out, data.len());
+            self.out.extend_from_slice(data);
+            self.out.extend_from_slice(b"\r\n");
+        } else {
+            self.out.extend_from_slice(data);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, trailers: &[u8]) {
+        self.incoming = None;
+        if self.chunked {
+            write_last_chunk(&mut self.out, trailers);
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        give_buffer(std::mem::take(&mut self.out));
+    }
+}
+
+/// Trailers as field lines; HTTP/2 has checked them as it checks fields.
+fn write_trailers(trailers: &HeaderMap) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in trailers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}
+
+/// Field lines as trailers; what HTTP/2 could not say is left out.
+fn read_trailers(lines: &[u8]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for line in lines.split(|&byte| byte == b'\n') {
+        let Some(colon) = memchr::memchr(b':', line) else {
+            continue;
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+/// A response's body on its way from an HTTP/1 upstream to an HTTP/2 stream. It drives what is
+/// left of the request's body, too, and ends the exchange.
+pub(crate) struct Download {
+    exchange: Exchange,
+    lease: Option<Lease>,
+    upload: Upload,
+    pump: Pump,
+    length: Option<u64>,
+    settings: Settings,
+    deadline: Deadline,
+    seen: u64,
+    trailers_sent: bool,
+}
+
+impl Download {
+    pub(crate) fn new(
+        exchange: Exchange,
+        lease: Lease,
+        upload: Upload,
+        pump: Pump,
+        length: Option<u64>,
+        settings: Settings,
+        mut deadline: Deadline,
+    ) -> Self {
+        deadline.set(settings.body);
+        Self {
+            exchange,
+            lease: Some(lease),
+            upload,
+            pump,
+            length,
+            settings,
+            deadline,
+            seen: 0,
+            trailers_sent: false,
+        }
+    }
+
+    /// Ends the exchange as it should end.
+    fn finish(&mut self) {
+        self.exchange.request_bytes = self.upload.body_bytes();
+        self.exchange.response_bytes = self.pump.body_bytes();
+        self.exchange.completed();
+        if let Some(lease) = self.lease.take() {
+            release(lease, &mut self.exchange, &self.upload);
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> BodyError {
+        self.exchange.request_bytes = self.upload.body_bytes();
+        self.exchange.response_bytes = self.pump.body_bytes();
+        if let Some(lease) = self.lease.take() {
+            lease.close(CloseReason::Error);
+        }
+        let shown = BodyError(error.detail().into());
+        self.exchange.failed(error);
+        shown
+    }
+}
+
+/// Gives a connection back after a whole response, if it can be used again.
+pub(crate) fn release(lease: Lease, exchange: &mut Exchange, upload: &Upload) {
+    let response = exchange.response();
+    if !upload.is_done() {
+        lease.close(CloseReason::Abandoned);
+    } else if response.keep_alive && response.framing != Framing::UntilClose {
+        lease.give_back();
+    } else {
+        lease.close(CloseReason::Upstream);
+    }
+}
+
+impl http_body::Body for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let Some(lease) = &mut this.lease else {
+            return Poll::Ready(None);
+        };
+        let connection = lease.connection();
+        if !this.upload.is_done()
+            && let Poll::Ready(Err(trouble)) = this.upload.poll(context, &mut connection.stream)
+            && trouble.is_the_clients()
+        {
+            let error = this.fail(trouble.into_error());
+            return Poll::Ready(Some(Err(error)));
+        }
+        let mut out = Vec::new();
+        match this.pump.poll_decode(context, connection, &mut out) {
+            Poll::Ready(Err(error)) => {
+                let error = this.fail(Trouble::Download(error).into_error());
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Ready(Ok(())) if !out.is_empty() => {
+                this.deadline.set(this.settings.body);
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from(out)))))
+            }
+            Poll::Ready(Ok(())) => {
+                let trailers = read_trailers(this.pump.trailers());
+                if !trailers.is_empty() && !this.trailers_sent {
+                    this.trailers_sent = true;
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let progress = this.upload.written() + this.upload.body_bytes();
+                if progress != this.seen {
+                    this.seen = progress;
+                    this.deadline.set(this.settings.body);
+                }
+                if this.deadline.poll(context).is_ready() {
+                    let error = this.fail(Error::Truncated(None));
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lease.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.length {
+            Some(length) => SizeHint::with_exact(length.saturating_sub(self.pump.body_bytes())),
+            None => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Deciding: from a request's head to the upstream that it goes to, and what is done to it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::listener::Settings;
+use crate::message::Framing;
+use crate::proxy::Error;
+use crate::proxy::exchange::{Assigned, Exchange};
+use crate::proxy::headers::{self, RequestEdit};
+use crate::proxy::snapshot::{Local, Route};
+use crate::split::{self, Assignment, Identity, Reason};
+use crate::telemetry::stats::{ForcedRejection, Selection};
+use crate::upstream;
+
+/// What is done with a request.
+pub(crate) enum Decision {
+    /// It goes to an upstream; its head, as it goes there, is in `scratch.upstream`.
+    Forward(Target),
+    /// It asks the proxy itself what it can do.
+    Options,
+}
+
+/// Where a request goes, and how.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// What is set for the upstream.
+    pub(crate) settings: upstream::Settings,
+    /// True when the connection is to be upgraded to WebSocket.
+    pub(crate) upgrade: bool,
+    /// The identity that the client is given.
+    pub(crate) identity: Option<Identity>,
+    /// The bits that it was made of.
+    fresh: u128,
+    /// True when another variant may serve if the assigned one turns out to be unavailable.
+    pub(crate) failover: bool,
+}
+
+/// Decides where an exchange's request goes, and writes its head as it goes there.
+///
+/// # Errors
+/// When it goes nowhere.
+pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Decision, Error> {
+    let request = exchange.request();
+    match request.method() {
+        b"CONNECT" | b"TRACE" => return Err(Error::MethodNotAllowed),
+        b"OPTIONS" if request.path() == b"*" => return Ok(Decision::Options),
+        _ => {}
+    }
+    headers::check_request(request)?;
+    if let (Framing::Length(n), Some(limit)) = (request.framing, settings.limits.body_bytes)
+        && n > limit
+    {
+        return Err(Error::BodyTooLarge);
+    }
+    let upgrade = headers::asks_for_websocket(request);
+    let local = exchange.local();
+    let snapshot = &local.snapshot;
+    let &index = snapshot.table.find(request).ok_or(Error::NoRoute)?;
+    let route = &snapshot.routes[index];
+    let fresh = Cell::new(0);
+    let assignment = assign(exchange, &local, route, || {
+        fresh.set(fresh_identity());
+        fresh.get()
+    });
+    let served = assignment
+        .served
+        .filter(|_| route.failover || !assignment.failover);
+    exchange.assign(Assigned {
+        route: index,
+        variant: assignment.variant,
+        served: served.unwrap_or(assignment.variant),
+        selection: match assignment.reason {
+            Reason::Forced => Selection::Forced,
+            Reason::Hash if assignment.failover => Selection::Failover,
+            Reason::Hash => Selection::Hash,
+            Reason::Draw if assignment.failover => Selection::Failover,
+            Reason::Draw => Selection::Draw,
+        },
+    });
+    note(exchange, &assignment, served);
+    let served = served.ok_or(Error::Unavailable)?;
+    write_head(exchange, route, settings, upgrade);
+    Ok(Decision::Forward(Target {
+        settings: settings_of(&local, route, served),
+        upgrade,
+        identity: assignment.issue_identity,
+        fresh: fresh.get(),
+        failover: route.failover && assignment.reason != Reason::Forced,
+    }))
+}
+
+/// Looks for another variant after the one that served turned out to be unavailable. Tells whether
+/// there is one; the exchange goes there then.
+pub(crate) fn reassign(exchange: &mut Exchange, target: &mut Target) -> bool {
+    let Some(assigned) = exchange.assigned else {
+        return false;
+    };
+    let local = exchange.local();
+    let route = &local.snapshot.routes[assigned.route];
+    let assignment = assign(exchange, &local, route, || target.fresh);
+    let Some(served) = assignment.served.filter(|&to| to != assigned.served) else {
+        return false;
+    };
+    exchange.assigned = Some(Assigned { served, ..assigned });
+    exchange.failed_over(assigned.variant, served);
+    target.settings = settings_of(&local, route, served);
+    true
+}
+
+fn settings_of(local: &Local, route: &Route, variant: usize) -> upstream::Settings {
+    local.snapshot.upstreams[route.variants[variant].upstream]
+        .settings()
+        .clone()
+}
+
+/// Assigns the request to a variant, as things are now.
+fn assign(
+    exchange: &Exchange,
+    local: &Local,
+    route: &Route,
+    fresh: impl FnOnce() -> u128,
+) -> Assignment {
+    let worker = Rc::clone(&exchange.worker);
+    let client = exchange.client.address;
+    let request = exchange.request();
+    route.split.assign(
+        request,
+        client,
+        &route.draw,
+        worker.index,
+        fresh,
+        |variant| {
+            local
+                .upstream(
+                    route.variants[variant].upstream,
+                    &worker.pools,
+                    worker.index,
+                )
+                .is_available()
+        },
+    )
+}
+
+/// 128 bits that nobody can guess, for a new identity.
+fn fresh_identity() -> u128 {
+    let mut bits = [0; 16];
+    // The system's generator does not fail once it has worked; should it, the identity is not
+    // random, and its user is assigned all the same.
+    let _worked = getrandom::fill(&mut bits);
+    u128::from_ne_bytes(bits)
+}
+
+/// Counts what is to be counted of an assignment besides the assignment itself.
+fn note(exchange: &Exchange, assignment: &Assignment, served: Option<usize>) {
+    let Some(route) = exchange.route() else {
+        return;
+    };
+    let quiet = assignment.force_rejected.is_none()
+        && assignment.issue_identity.is_none()
+        && !assignment.failover;
+    if quiet {
+        return;
+    }
+    let shard = route.stats.shard(exchange.worker.index);
+    match assignment.force_rejected {
+        Some(split::ForceRejected::Unknown) => shard.forced_rejected(ForcedRejection::Unknown),
+        Some(split::ForceRejected::Off) => shard.forced_rejected(ForcedRejection::Off),
+        None => {}
+    }
+    if assignment.issue_identity.is_some() {
+        shard.identity_cookie_set();
+    }
+    if let Some(served) = served.filter(|_| assignment.failover) {
+        exchange.failed_over(assignment.variant, served);
+    }
+}
+
+/// Writes the request's head as it goes to the upstream.
+fn write_head(exchange: &mut Exchange, route: &Route, settings: &Settings, upgrade: bool) {
+    let from = Rc::clone(&exchange.from);
+    let trusted = exchange.client.trusted;
+    let scratch = exchange.scratch();
+    let cookie = route
+        .split
+        .identity_cookie()
+        .map(|cookie| cookie.name.as_bytes())
+        // Only a request that carries it has its cookies written anew.
+        .filter(|name| scratch.request.cookie(name).is_some());
+    headers::write_request(
+        &mut scratch.upstream,
+        &scratch.request,
+        &RequestEdit {
+            from: &from,
+            trusted,
+            source: settings.forwarded,
+            upgrade,
+            drop_cookie: cookie,
+        },
+    );
+}

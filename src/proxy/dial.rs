@@ -1,0 +1,101 @@
+//! Dialling: from a decision to a connection, also when the first endpoint does not answer.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::proxy::Error;
+use crate::proxy::decide::{self, Target};
+use crate::proxy::exchange::Exchange;
+use crate::telemetry::stats::{AttemptResult, RetryCause};
+use crate::upstream::{ConnectError, Lease, Pool};
+
+/// How often an exchange tries to connect. The first endpoint, another one, and the runner-up: past
+/// that a client waits longer than it should.
+const CONNECTS: usize = 3;
+
+/// Gets connections for the attempts of one exchange.
+pub(crate) struct Dial {
+    target: Target,
+    tried: Option<Rc<Pool>>,
+    /// True when connections that waited in the pool are not to be trusted.
+    fresh: bool,
+    n_connects: usize,
+}
+
+impl Dial {
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            tried: None,
+            fresh: false,
+            n_connects: 0,
+        }
+    }
+
+    /// Where the request goes, and how.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Notes that the connection of the last attempt had been closed while it waited; those that
+    /// wait beside it are as old.
+    pub(crate) fn was_stale(&mut self, exchange: &mut Exchange, cause: RetryCause) {
+        exchange.retry(cause, AttemptResult::Reset);
+        self.fresh = true;
+    }
+
+    /// Gets a connection for an attempt.
+    ///
+    /// Nothing of the request has been sent while a connection is looked for, so another endpoint
+    /// is always as good; and when a variant has none left, so is the runner-up, if it may serve.
+    ///
+    /// # Errors
+    /// When none can be had.
+    pub(crate) async fn connect(&mut self, exchange: &mut Exchange) -> Result<Lease, Error> {
+        loop {
+            let local = exchange.local();
+            let Some(upstream) = exchange.upstream(&local) else {
+                return Err(Error::Unavailable);
+            };
+            let Some(pool) = upstream.pick(self.tried.as_ref()) else {
+                if !self.fail_over(exchange) {
+                    return Err(Error::Unavailable);
+                }
+                continue;
+            };
+            if !self.fresh
+                && let Some(lease) = pool.checkout(Instant::now())
+            {
+                exchange.connected(pool.endpoint().address(), None);
+                return Ok(lease);
+            }
+            let error = match pool.connect(self.target.settings.connect).await {
+                Ok(lease) => {
+                    exchange.connected(pool.endpoint().address(), lease.connected_in());
+                    return Ok(lease);
+                }
+                Err(error) => error,
+            };
+            self.n_connects += 1;
+            let another = upstream
+                .pick(Some(&pool))
+                .is_some_and(|another| !Rc::ptr_eq(&another, &pool));
+            if self.n_connects >= CONNECTS || !(another || self.fail_over(exchange)) {
+                return Err(error.into());
+            }
+            exchange.retry(
+                RetryCause::Connect,
+                match error {
+                    ConnectError::Failed(_) => AttemptResult::ConnectFailure,
+                    ConnectError::Timeout => AttemptResult::ConnectTimeout,
+                },
+            );
+            self.tried = Some(pool);
+        }
+    }
+
+    /// Turns to the runner-up, if there is one that may serve.
+    fn fail_over(&mut self, exchange: &mut Exchange) -> bool {
+        self.target.failover && decide::reassign(exchange, &mut self.target)
+    }
+}

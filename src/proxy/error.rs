@@ -1,0 +1,197 @@
+//! What can go wrong with an exchange, and what follows from it: a status for the client, a reason
+//! for log and metrics, and a side to blame.
+
+use thiserror::Error;
+
+use crate::http1::codec::HeadError;
+use crate::http1::{PumpError, ReadError};
+use crate::telemetry::stats::ErrorReason;
+use crate::upstream::ConnectError;
+
+/// Whose fault it is. Only the upstream's counts against a variant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// The client's.
+    Client,
+    /// The upstream's.
+    Upstream,
+    /// Nobody's but the proxy's own word: no route, draining.
+    Proxy,
+}
+
+/// Why an exchange did not go as it should.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No route catches the request.
+    #[error("no route")]
+    NoRoute,
+    /// The method is never forwarded.
+    #[error("method not allowed")]
+    MethodNotAllowed,
+    /// The request came through this proxy before.
+    #[error("request loop")]
+    Loop,
+    /// The request says two things at once.
+    #[error("bad request: {0}")]
+    BadRequest(&'static str),
+    /// The request's head cannot be taken.
+    #[error("bad head")]
+    Head(#[from] HeadError),
+    /// The request expects what we do not know.
+    #[error("unknown expectation")]
+    Expectation,
+    /// The request's body is too large.
+    #[error("body too large")]
+    BodyTooLarge,
+    /// The request's body is malformed.
+    #[error("malformed body")]
+    BadBody(#[source] PumpError),
+    /// The request's head or body stopped coming.
+    #[error("client too slow")]
+    ClientTimeout,
+    /// The client closed, or its connection failed.
+    #[error("client went away")]
+    ClientClosed,
+    /// The exchange was under way when the drain's time was up.
+    #[error("cut by a drain")]
+    Drained,
+    /// The variant, and everyone who might stand in for it, has no endpoint to try.
+    #[error("no available endpoint")]
+    Unavailable,
+    /// No connection with an endpoint.
+    #[error("connect")]
+    Connect(#[from] ConnectError),
+    /// The endpoint closed or failed before its response's head.
+    #[error("upstream closed before its response")]
+    UpstreamReset(#[source] Option<ReadError>),
+    /// The endpoint's response cannot be read in one way only.
+    #[error("invalid response")]
+    UpstreamProtocol(#[source] Option<HeadError>),
+    /// No response's head in time.
+    #[error("no response in time")]
+    ResponseTimeout,
+    /// The response's body ended before its end, after its head had been passed on.
+    #[error("response cut short")]
+    Truncated(#[source] Option<PumpError>),
+}
+
+impl Error {
+    /// The status for the client.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::BadRequest(_) | Self::BadBody(_) => 400,
+            Self::NoRoute => 404,
+            Self::MethodNotAllowed => 405,
+            Self::ClientTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::Expectation => 417,
+            Self::Head(error) => error.status(),
+            Self::ClientClosed => 499,
+            Self::Connect(ConnectError::Failed(_))
+            | Self::UpstreamReset(_)
+            | Self::UpstreamProtocol(_)
+            | Self::Truncated(_) => 502,
+            Self::Unavailable | Self::Drained => 503,
+            Self::Connect(ConnectError::Timeout) | Self::ResponseTimeout => 504,
+            Self::Loop => 508,
+        }
+    }
+
+    /// The reason for log and metrics.
+    pub fn reason(&self) -> ErrorReason {
+        match self {
+            Self::NoRoute => ErrorReason::NoRoute,
+            Self::MethodNotAllowed
+            | Self::Loop
+            | Self::BadRequest(_)
+            | Self::Expectation
+            | Self::BadBody(_) => ErrorReason::ClientProtocolError,
+            Self::Head(HeadError::TooLarge) => ErrorReason::HeadTooLarge,
+            Self::Head(HeadError::UriTooLong) => ErrorReason::UriTooLarge,
+            Self::Head(_) => ErrorReason::ClientProtocolError,
+            Self::BodyTooLarge => ErrorReason::BodyTooLarge,
+            Self::ClientTimeout => ErrorReason::ClientTimeout,
+            Self::ClientClosed => ErrorReason::ClientClosed,
+            Self::Drained => ErrorReason::Draining,
+            Self::Unavailable => ErrorReason::NoHealthyUpstream,
+            Self::Connect(ConnectError::Failed(_)) => ErrorReason::ConnectFailure,
+            Self::Connect(ConnectError::Timeout) => ErrorReason::ConnectTimeout,
+            Self::UpstreamReset(_) => ErrorReason::UpstreamReset,
+            Self::UpstreamProtocol(_) => ErrorReason::UpstreamProtocolError,
+            Self::ResponseTimeout => ErrorReason::ResponseTimeout,
+            Self::Truncated(_) => ErrorReason::Truncated,
+        }
+    }
+
+    /// The side to blame.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::NoRoute | Self::Drained => Side::Proxy,
+            Self::MethodNotAllowed
+            | Self::Loop
+            | Self::BadRequest(_)
+            | Self::Head(_)
+            | Self::Expectation
+            | Self::BodyTooLarge
+            | Self::BadBody(_)
+            | Self::ClientTimeout
+            | Self::ClientClosed => Side::Client,
+            Self::Unavailable
+            | Self::Connect(_)
+            | Self::UpstreamReset(_)
+            | Self::UpstreamProtocol(_)
+            | Self::ResponseTimeout
+            | Self::Truncated(_) => Side::Upstream,
+        }
+    }
+
+    /// The error type for `Proxy-Status` (RFC 9209, section 2.3).
+    pub fn proxy_status(&self) -> &'static str {
+        match self {
+            Self::NoRoute => "destination_not_found",
+            Self::Unavailable | Self::Drained => "destination_unavailable",
+            Self::Connect(ConnectError::Failed(_)) => "connection_refused",
+            Self::Connect(ConnectError::Timeout) => "connection_timeout",
+            Self::UpstreamReset(_) => "connection_terminated",
+            Self::UpstreamProtocol(_) | Self::Truncated(_) => "http_protocol_error",
+            Self::ResponseTimeout => "http_response_timeout",
+            Self::Loop => "proxy_loop_detected",
+            Self::MethodNotAllowed
+            | Self::BadRequest(_)
+            | Self::Head(_)
+            | Self::Expectation
+            | Self::BodyTooLarge
+            | Self::BadBody(_)
+            | Self::ClientTimeout
+            | Self::ClientClosed => "http_request_error",
+        }
+    }
+
+    /// A short sentence for the client: what, and never where.
+    pub fn detail(&self) -> &'static str {
+        match self {
+            Self::NoRoute => "no route for this request",
+            Self::MethodNotAllowed => "this method is not forwarded",
+            Self::Loop => "the request has come through here before",
+            Self::BadRequest(why) => why,
+            Self::Head(HeadError::Malformed(why)) => why,
+            Self::Head(HeadError::UriTooLong) => "the request target is too long",
+            Self::Head(HeadError::TooLarge) => "the request head is too large",
+            Self::Head(HeadError::NotImplemented) => "the transfer coding is not known",
+            Self::Head(HeadError::Version) => "the HTTP version is not spoken here",
+            Self::Expectation => "the expectation is not known",
+            Self::BodyTooLarge => "the request body is too large",
+            Self::BadBody(_) => "the request body is malformed",
+            Self::ClientTimeout => "the request did not come in time",
+            Self::ClientClosed => "the client went away",
+            Self::Drained => "shutting down",
+            Self::Unavailable => "no upstream is available",
+            Self::Connect(ConnectError::Failed(_)) => "the upstream could not be reached",
+            Self::Connect(ConnectError::Timeout) => "the upstream could not be reached in time",
+            Self::UpstreamReset(_) => "the upstream closed before it answered",
+            Self::UpstreamProtocol(_) => "the upstream's answer is invalid",
+            Self::ResponseTimeout => "the upstream did not answer in time",
+            Self::Truncated(_) => "the upstream's answer was cut short",
+        }
+    }
+}

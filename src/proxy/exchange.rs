@@ -1,0 +1,410 @@
+//! One exchange: what is known of it, and its end, which is counted and logged exactly once.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::http1::Scratch;
+use crate::listener::{Client, Peer};
+use crate::message::{RequestHead, ResponseHead};
+use crate::proxy::Error;
+use crate::proxy::Inner;
+use crate::proxy::error::Side;
+use crate::proxy::snapshot::{Local, Route};
+use crate::split::Identity;
+use crate::telemetry::access_log::{AccessLog, Entry};
+use crate::telemetry::stats::{
+    AttemptResult, ErrorReason, Finished, Outcome, RetryCause, RetryResult, Selection, Shard,
+    Source, VariantStats,
+};
+use crate::upstream::LocalUpstream;
+
+/// Where a request was assigned to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Assigned {
+    /// The route's place in the snapshot.
+    pub(crate) route: usize,
+    /// The variant that was chosen, which everything is charged to.
+    pub(crate) variant: usize,
+    /// The variant that serves; another one when the chosen one is unavailable.
+    pub(crate) served: usize,
+    /// How it was chosen.
+    pub(crate) selection: Selection,
+}
+
+/// What a tunnel keeps of the snapshot.
+struct Tunnelled {
+    route: Arc<str>,
+    variant: Arc<str>,
+    served: Arc<str>,
+    stats: Arc<VariantStats>,
+    generation: u64,
+    access_log: Option<Arc<AccessLog>>,
+}
+
+/// One request with its response, from its head to the last byte.
+pub(crate) struct Exchange {
+    pub(crate) worker: Rc<Inner>,
+    /// `None` once it is a tunnel.
+    local: Option<Rc<Local>>,
+    tunnel: Option<Tunnelled>,
+    pub(crate) from: Rc<Peer>,
+    /// Both heads; `None` only while it ends.
+    scratch: Option<Box<Scratch>>,
+    pub(crate) client: Client,
+    pub(crate) assigned: Option<Assigned>,
+    started: Instant,
+    /// When the request began to be sent.
+    sent: Option<Instant>,
+    response_headers: Option<Duration>,
+    connected_in: Option<Duration>,
+    endpoint: Option<SocketAddr>,
+    n_attempts: u32,
+    retry: Option<RetryCause>,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    status: Option<u16>,
+    source: Source,
+    error: Option<Error>,
+    complete: bool,
+}
+
+impl Exchange {
+    /// Begins an exchange whose head has been read.
+    pub(crate) fn new(
+        worker: &Rc<Inner>,
+        local: Rc<Local>,
+        from: &Rc<Peer>,
+        scratch: Box<Scratch>,
+        client: Client,
+    ) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            local: Some(local),
+            tunnel: None,
+            from: Rc::clone(from),
+            scratch: Some(scratch),
+            client,
+            assigned: None,
+            started: Instant::now(),
+            sent: None,
+            response_headers: None,
+            connected_in: None,
+            endpoint: None,
+            n_attempts: 0,
+            retry: None,
+            request_bytes: 0,
+            response_bytes: 0,
+            status: None,
+            source: Source::Proxy,
+            error: None,
+            complete: false,
+        }
+    }
+
+    /// Both heads.
+    pub(crate) fn scratch(&mut self) -> &mut Scratch {
+        self.scratch
+            .as_mut()
+            .expect("an exchange has its heads until it ends")
+    }
+
+    /// The request's head as it came.
+    pub(crate) fn request(&self) -> &RequestHead {
+        &self.heads().request
+    }
+
+    /// The response's head as it came.
+    pub(crate) fn response(&self) -> &ResponseHead {
+        &self.heads().response
+    }
+
+    fn heads(&self) -> &Scratch {
+        self.scratch
+            .as_ref()
+            .expect("an exchange has its heads until it ends")
+    }
+
+    /// The snapshot that it obeys, as its worker sees it.
+    pub(crate) fn local(&self) -> Rc<Local> {
+        Rc::clone(
+            self.local
+                .as_ref()
+                .expect("an exchange has its snapshot until it is a tunnel"),
+        )
+    }
+
+    /// Notes where the request is assigned to; from now on it is in flight there.
+    pub(crate) fn assign(&mut self, assigned: Assigned) {
+        self.assigned = Some(assigned);
+        if let Some(shard) = self.shard() {
+            shard.begin(assigned.selection);
+        }
+    }
+
+    /// The route, once it is assigned.
+    pub(crate) fn route(&self) -> Option<&Route> {
+        Some(&self.local.as_ref()?.snapshot.routes[self.assigned?.route])
+    }
+
+    fn stats(&self) -> Option<&Arc<VariantStats>> {
+        if let Some(tunnel) = &self.tunnel {
+            return Some(&tunnel.stats);
+        }
+        Some(&self.route()?.variants[self.assigned?.variant].stats)
+    }
+
+    /// The upstream of the variant that serves.
+    pub(crate) fn upstream<'l>(&self, local: &'l Local) -> Option<&'l LocalUpstream> {
+        let assigned = self.assigned?;
+        let variant = &local.snapshot.routes[assigned.route].variants[assigned.served];
+        Some(local.upstream(variant.upstream, &self.worker.pools, self.worker.index))
+    }
+
+    /// Counts that another variant serves than the one that was chosen.
+    pub(crate) fn failed_over(&self, from: usize, to: usize) {
+        if let Some(route) = self.route() {
+            let (from, to) = (&route.variants[from].name, &route.variants[to].name);
+            route.stats.shard(self.worker.index).failover(from, to);
+        }
+    }
+
+    /// The Set-Cookie field's value that gives the client an identity.
+    pub(crate) fn identity_cookie(&self, identity: Option<Identity>) -> Option<Vec<u8>> {
+        let cookie = self.route()?.split.identity_cookie()?;
+        let mut value = Vec::new();
+        cookie.set_cookie(&identity?, self.from.scheme, &mut value);
+        Some(value)
+    }
+
+    /// Makes it a tunnel: from here on it keeps numbers only, and not the snapshot, which may be
+    /// replaced thousands of times while the tunnel lives.
+    pub(crate) fn become_tunnel(&mut self) -> Option<Arc<VariantStats>> {
+        let (local, assigned) = (self.local.as_ref()?, self.assigned?);
+        let route = &local.snapshot.routes[assigned.route];
+        let variant = |index: usize| &route.variants[index];
+        let stats = Arc::clone(&variant(assigned.variant).stats);
+        self.tunnel = Some(Tunnelled {
+            route: Arc::clone(&route.name),
+            variant: Arc::clone(&variant(assigned.variant).name),
+            served: Arc::clone(&variant(assigned.served).name),
+            stats: Arc::clone(&stats),
+            generation: local.snapshot.generation,
+            access_log: local.snapshot.access_log.clone(),
+        });
+        self.local = None;
+        Some(stats)
+    }
+
+    /// The numbers of the variant that is charged.
+    pub(crate) fn shard(&self) -> Option<&Shard> {
+        Some(self.stats()?.shard(self.worker.index))
+    }
+
+    /// Notes that a connection for the next attempt is there.
+    pub(crate) fn connected(&mut self, endpoint: SocketAddr, in_time: Option<Duration>) {
+        self.endpoint = Some(endpoint);
+        self.n_attempts += 1;
+        if let Some(took) = in_time {
+            self.connected_in = Some(took);
+            if let Some(shard) = self.shard() {
+                shard.connected(took);
+            }
+        }
+        self.sent = Some(Instant::now());
+    }
+
+    /// Notes that an attempt failed and another one follows.
+    pub(crate) fn retry(&mut self, cause: RetryCause, failed: AttemptResult) {
+        if let Some(shard) = self.shard() {
+            shard.attempt(failed);
+        }
+        self.retry = Some(cause);
+    }
+
+    /// Notes that the upstream's final head has come.
+    pub(crate) fn responded(&mut self) {
+        self.response_headers = self.sent.map(|sent| sent.elapsed());
+        self.status = Some(self.response().status);
+        self.source = Source::Upstream;
+        self.attempt_ended(AttemptResult::Success);
+    }
+
+    fn attempt_ended(&mut self, result: AttemptResult) {
+        let retry = self.retry.take();
+        if let Some(shard) = self.shard() {
+            shard.attempt(result);
+            if let Some(cause) = retry {
+                let result = match result {
+                    AttemptResult::Success => RetryResult::Success,
+                    _ => RetryResult::Failure,
+                };
+                shard.retried(cause, result);
+            }
+        }
+    }
+
+    /// True when a head was passed on to the client, so that it can be told nothing else.
+    pub(crate) fn has_responded(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// Notes an own answer.
+    pub(crate) fn answered(&mut self, status: u16) {
+        self.status = Some(status);
+        self.source = Source::Proxy;
+    }
+
+    /// Notes that the response was passed on to its end.
+    pub(crate) fn completed(&mut self) {
+        self.complete = true;
+    }
+
+    /// Notes what went wrong. The status is the one that was passed on, if one was; a client that
+    /// went away got none that it cared for.
+    pub(crate) fn failed(&mut self, error: Error) {
+        if !self.has_responded()
+            && let Some(result) = attempt_result(&error)
+        {
+            self.attempt_ended(result);
+        }
+        if self.status.is_none() || matches!(error, Error::ClientClosed) {
+            self.status = Some(error.status());
+            self.source = Source::Proxy;
+        }
+        self.error = Some(error);
+    }
+
+    fn outcome(&self, status: u16) -> Outcome {
+        match &self.error {
+            Some(error) if error.side() == Side::Client => match error {
+                Error::ClientClosed => Outcome::ClientClosed,
+                _ => Outcome::Success,
+            },
+            Some(_) => Outcome::Failure,
+            None if status >= 500 => Outcome::Failure,
+            None => Outcome::Success,
+        }
+    }
+}
+
+/// What an error says of the attempt that it ended.
+fn attempt_result(error: &Error) -> Option<AttemptResult> {
+    match error {
+        Error::Connect(crate::upstream::ConnectError::Failed(_)) => {
+            Some(AttemptResult::ConnectFailure)
+        }
+        Error::Connect(crate::upstream::ConnectError::Timeout) => {
+            Some(AttemptResult::ConnectTimeout)
+        }
+        Error::UpstreamReset(_) => Some(AttemptResult::Reset),
+        Error::UpstreamProtocol(_) => Some(AttemptResult::ProtocolError),
+        Error::ResponseTimeout => Some(AttemptResult::Timeout),
+        Error::ClientClosed | Error::Drained => Some(AttemptResult::Abandoned),
+        _ => None,
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Some(mut scratch) = self.scratch.take() else {
+            return;
+        };
+        if !self.complete && self.error.is_none() {
+            // Dropped halfway: the task was cut, or HTTP/2 gave the stream up with its client.
+            self.failed(Error::ClientClosed);
+        }
+        let status = self.status.unwrap_or(499);
+        let duration = self.started.elapsed();
+        let outcome = self.outcome(status);
+        let reason = self.error.as_ref().map(Error::reason);
+        match self.assigned {
+            Some(assigned) => {
+                if let Some(shard) = self.shard() {
+                    shard.finish(&Finished {
+                        code: status,
+                        source: self.source,
+                        selection: assigned.selection,
+                        outcome,
+                        duration,
+                        response_headers: self.response_headers,
+                        request_bytes: self.request_bytes,
+                        response_bytes: self.response_bytes,
+                        error: reason,
+                    });
+                }
+            }
+            None => self
+                .local()
+                .unrouted(&self.from.listener, self.worker.index, status),
+        }
+        self.log(status, duration, reason, &scratch.request);
+        scratch.response.clear();
+        scratch.give();
+    }
+}
+
+impl Exchange {
+    /// A hash of the key that the client is known by, so that its lines can be found together
+    /// without telling who it is.
+    fn key_hash(&self, request: &RequestHead) -> Option<u64> {
+        let key = self.route()?.split.key(request, self.client.address)?;
+        Some(xxh3_64(key.as_bytes()))
+    }
+
+    fn log(
+        &self,
+        status: u16,
+        duration: Duration,
+        reason: Option<ErrorReason>,
+        request: &RequestHead,
+    ) {
+        let (access_log, generation) = match (&self.tunnel, &self.local) {
+            (Some(tunnel), _) => (&tunnel.access_log, tunnel.generation),
+            (None, Some(local)) => (&local.snapshot.access_log, local.snapshot.generation),
+            (None, None) => return,
+        };
+        let Some(access_log) = access_log else {
+            return;
+        };
+        let names = match (&self.tunnel, self.route().zip(self.assigned)) {
+            (Some(tunnel), _) => Some((&tunnel.route, &tunnel.variant, &tunnel.served)),
+            (None, Some((route, assigned))) => Some((
+                &route.name,
+                &route.variants[assigned.variant].name,
+                &route.variants[assigned.served].name,
+            )),
+            (None, None) => None,
+        };
+        access_log.record(&Entry {
+            at: SystemTime::now(),
+            listener: &self.from.listener,
+            route: names.map(|(route, _, _)| &**route),
+            variant: names.map(|(_, variant, _)| &**variant),
+            served_variant: names.map(|(_, _, served)| &**served),
+            selection: self.assigned.map(|to| to.selection),
+            key_hash: self.key_hash(request),
+            method: request.method(),
+            host: request.authority(),
+            path: request.path(),
+            referer: request.field(b"referer"),
+            user_agent: request.field(b"user-agent"),
+            status,
+            source: self.source,
+            reason,
+            bytes_in: self.request_bytes,
+            bytes_out: self.response_bytes,
+            duration,
+            response_headers: self.response_headers,
+            upstream_connect: self.connected_in,
+            attempts: self.n_attempts,
+            endpoint: self.endpoint,
+            client_ip: self.client.address,
+            protocol: request.version,
+            generation,
+        });
+    }
+}

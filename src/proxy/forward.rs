@@ -1,0 +1,180 @@
+//! An exchange between two HTTP/1 sockets, in one task and without a channel.
+//!
+//! The request goes out as it comes in, and the response comes back as soon as it is there, also
+//! when the request is not through yet. Each poll looks at all that the exchange waits for: the
+//! request's body, the response, the client's leaving, the deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::http1::{Connection, Deadline, Tunnel, TunnelEnd};
+use crate::listener::{After, Settings, Stream};
+use crate::message::{Framing, Version};
+use crate::proxy::Error;
+use crate::proxy::answer::{self, Answer};
+use crate::proxy::attempt::{Attempt, Failure};
+use crate::proxy::decide::{self, Decision};
+use crate::proxy::dial::Dial;
+use crate::proxy::exchange::Exchange;
+use crate::telemetry::stats;
+use crate::upstream::Lease;
+
+/// How long an own answer may take to be written.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The client's side of an exchange.
+pub(crate) struct Client<'a> {
+    pub(crate) connection: &'a mut Connection<Stream>,
+    pub(crate) deadline: &'a mut Deadline,
+    pub(crate) settings: &'a Arc<Settings>,
+    /// True when the connection is to be closed after the exchange.
+    pub(crate) last: &'a dyn Fn() -> bool,
+}
+
+/// Carries out an exchange.
+///
+/// # Errors
+/// While nothing went to the client; what goes wrong later is noted with the exchange.
+pub(crate) async fn exchange(
+    exchange: &mut Exchange,
+    client: &mut Client<'_>,
+) -> Result<After, Error> {
+    let target = match decide::decide(exchange, client.settings)? {
+        Decision::Forward(target) => target,
+        Decision::Options => return Ok(options(exchange, client).await),
+    };
+    let mut dial = Dial::new(target);
+    loop {
+        let lease = dial.connect(exchange).await?;
+        let mut attempt = Attempt::new(exchange, client, dial.target(), lease);
+        match attempt.respond().await {
+            Ok(()) if attempt.is_tunnel() => return Ok(tunnel(attempt).await),
+            Ok(()) => return Ok(attempt.finish().await),
+            Err(Failure::Final(error)) => {
+                attempt.give_up(&error);
+                return Err(error);
+            }
+            Err(Failure::Stale(cause)) => {
+                attempt.give_up_stale();
+                dial.was_stale(exchange, cause);
+            }
+        }
+    }
+}
+
+/// Answers an exchange that failed before anything went to the client.
+pub(crate) async fn answer(
+    exchange: &mut Exchange,
+    client: &mut Client<'_>,
+    error: Error,
+) -> After {
+    if matches!(error, Error::ClientClosed) {
+        exchange.failed(error);
+        return After::Close;
+    }
+    let request = exchange.request();
+    let answer = Answer::new(&error, Some(request));
+    // A body that was not read stands between this request and the next: the connection ends.
+    let unread = !matches!(request.framing, Framing::None | Framing::Length(0));
+    let close =
+        unread || !request.keep_alive || request.version == Version::Http10 || (client.last)();
+    let head_only = request.method() == b"HEAD";
+    let mut out = Vec::new();
+    answer.write_http1(&mut out, head_only, close);
+    exchange.answered(answer.status());
+    exchange.failed(error);
+    let written = timeout(ANSWER, client.connection.write_all(&out)).await;
+    match written {
+        Ok(Ok(())) => {
+            exchange.completed();
+            if unread {
+                After::Linger
+            } else if close {
+                After::Close
+            } else {
+                After::KeepAlive
+            }
+        }
+        _ => After::Close,
+    }
+}
+
+/// Answers `OPTIONS *`, which asks the proxy itself.
+async fn options(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
+    let request = exchange.request();
+    let close = !request.keep_alive
+        || (client.last)()
+        || !matches!(request.framing, Framing::None | Framing::Length(0));
+    let mut out = Vec::new();
+    answer::write_options(&mut out, close);
+    exchange.answered(204);
+    match timeout(ANSWER, client.connection.write_all(&out)).await {
+        Ok(Ok(())) => {
+            exchange.completed();
+            if close {
+                After::Linger
+            } else {
+                After::KeepAlive
+            }
+        }
+        _ => After::Close,
+    }
+}
+
+/// Carries what comes after an upgrade, until either side ends it.
+async fn tunnel(attempt: Attempt<'_, '_>) -> After {
+    let (exchange, client, mut lease) = match attempt.into_tunnel().await {
+        Ok(parts) => parts,
+        Err(after) => return after,
+    };
+    let idle = client.settings.timeouts.tunnel;
+    let upstream = lease.lend();
+    // A tunnel lives for hours: it keeps its numbers and its connections, not the snapshot.
+    let Some(stats) = exchange.become_tunnel() else {
+        return After::Close;
+    };
+    let counted = Counted::new(stats, exchange.worker.index, lease);
+    let tunnel = Tunnel::new(client.connection, upstream);
+    let (end, up, down) = tunnel.run(idle).await;
+    exchange.request_bytes = up;
+    exchange.response_bytes = down;
+    exchange.completed();
+    counted.end(match end {
+        TunnelEnd::Client => stats::TunnelEnd::Client,
+        TunnelEnd::Upstream => stats::TunnelEnd::Upstream,
+        TunnelEnd::Idle => stats::TunnelEnd::Idle,
+    });
+    After::Close
+}
+
+/// Counts a tunnel while it is open; one that is dropped was cut by a drain.
+struct Counted {
+    stats: Arc<stats::VariantStats>,
+    worker: usize,
+    end: stats::TunnelEnd,
+    _lease: Lease,
+}
+
+impl Counted {
+    fn new(stats: Arc<stats::VariantStats>, worker: usize, lease: Lease) -> Self {
+        stats.shard(worker).tunnel_opened();
+        Self {
+            stats,
+            worker,
+            end: stats::TunnelEnd::Drained,
+            _lease: lease,
+        }
+    }
+
+    fn end(mut self, end: stats::TunnelEnd) {
+        self.end = end;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.stats.shard(self.worker).tunnel_closed(self.end);
+    }
+}

@@ -1,0 +1,93 @@
+//! The snapshot: everything that the data plane obeys, immutable, behind one pointer.
+//!
+//! `control` builds and stores it. A worker looks at the pointer once per request and keeps what it
+//! needs of its own, its pools and its view of the upstreams, in a [`Local`] that a request holds
+//! by a count nobody else touches: a request sees one configuration from beginning to end, and no
+//! memory is written that another worker reads.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::listener;
+use crate::route::Table;
+use crate::split::{Draw, Split};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::stats::{RouteStats, VariantStats};
+use crate::upstream::{LocalUpstream, Pools, Upstream};
+
+/// A branch of a route: where it leads and what is counted of it.
+#[derive(Debug)]
+pub struct Variant {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where in [`Snapshot::upstreams`] its upstream is.
+    pub upstream: usize,
+    /// Its numbers.
+    pub stats: Arc<VariantStats>,
+}
+
+/// A route with its split; one without a split has one variant.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How its requests are divided; its variants are those of `variants`, in the same order.
+    pub split: Split,
+    /// The draw for requests without a key; it outlives the snapshot.
+    pub draw: Arc<Draw>,
+    /// Its variants.
+    pub variants: Vec<Variant>,
+    /// Its numbers that belong to no variant.
+    pub stats: Arc<RouteStats>,
+    /// True when the runner-up serves for a variant that is unavailable.
+    pub failover: bool,
+}
+
+/// Everything that the data plane obeys.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Its number; each change has a greater one.
+    pub generation: u64,
+    /// The settings of each listener.
+    pub listeners: BTreeMap<Arc<str>, Arc<listener::Settings>>,
+    /// Which route catches a request, by its place in `routes`.
+    pub table: Arc<Table<usize>>,
+    /// The routes.
+    pub routes: Vec<Route>,
+    /// The upstreams.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Where finished exchanges are logged, if they are.
+    pub access_log: Option<Arc<AccessLog>>,
+}
+
+/// One worker's view of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) snapshot: Arc<Snapshot>,
+    upstreams: Vec<OnceCell<LocalUpstream>>,
+}
+
+impl Local {
+    /// Makes a view; what it holds of upstreams is made when it is first asked for, so that a
+    /// large configuration stops no request.
+    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
+        let upstreams = snapshot.upstreams.iter().map(|_| OnceCell::new()).collect();
+        Self {
+            snapshot,
+            upstreams,
+        }
+    }
+
+    /// The worker's view of an upstream.
+    pub(crate) fn upstream(&self, index: usize, pools: &Pools, worker: usize) -> &LocalUpstream {
+        self.upstreams[index].get_or_init(|| pools.local(&self.snapshot.upstreams[index], worker))
+    }
+
+    /// Counts a request that was answered before it had a route.
+    pub(crate) fn unrouted(&self, listener: &str, worker: usize, status: u16) {
+        if let Some(settings) = self.snapshot.listeners.get(listener) {
+            settings.stats.shard(worker).unrouted(status);
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! An exchange between an HTTP/2 client, whose protocol hyper speaks, and an HTTP/1 socket.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
+use hyper::body;
+
+use crate::http1::codec::{Asked, read_response};
+use crate::http1::{Deadline, Incoming, Outgoing, Pump, PumpError, ReadError};
+use crate::listener::Settings;
+use crate::message::{Body, Framing, Known, RequestHead, ResponseHead, Version};
+use crate::proxy::Error;
+use crate::proxy::answer::{self, Answer};
+use crate::proxy::attempt::{UPSTREAM_LIMITS, is_idempotent};
+use crate::proxy::body::{Download, Upload, release};
+use crate::proxy::decide::{self, Decision, Target};
+use crate::proxy::dial::Dial;
+use crate::proxy::exchange::Exchange;
+use crate::proxy::headers::{self, ResponseFilter};
+use crate::proxy::trouble::Trouble;
+use crate::telemetry::stats::{CloseReason, RetryCause};
+use crate::upstream::Lease;
+
+/// Fields that belong to an HTTP/1 connection and make an HTTP/2 request malformed (RFC 9113,
+/// section 8.2.2).
+const CONNECTION_FIELDS: [&str; 5] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Reads a request's head from HTTP/2.
+///
+/// # Errors
+/// When it says two things at once, or what an HTTP/1 upstream could take for something else.
+pub(crate) fn read_request(
+    parts: &Parts,
+    body: &body::Incoming,
+    head: &mut RequestHead,
+    settings: &Settings,
+) -> Result<(), Error> {
+    head.version = Version::Http2;
+    head.method = head.append(parts.method.as_str().as_bytes());
+    let uri = &parts.uri;
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    head.target = head.append(target.as_bytes());
+    head.path = head.append(uri.path().as_bytes());
+    head.query = uri.query().map(|query| head.append(query.as_bytes()));
+    if target.len() > settings.limits.uri_bytes {
+        return Err(Error::Head(crate::http1::codec::HeadError::UriTooLong));
+    }
+    if parts.headers.len() > settings.limits.fields {
+        return Err(Error::Head(crate::http1::codec::HeadError::TooLarge));
+    }
+    let host = parts.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let authority = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    match (authority, host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            return Err(Error::BadRequest(":authority and host differ"));
+        }
+        (None, None) => return Err(Error::BadRequest("no :authority")),
+        (authority, host) => {
+            let name = authority.or(host).unwrap_or_default();
+            if name.is_empty() || name.contains(&b'@') {
+                return Err(Error::BadRequest("no valid :authority"));
+            }
+            head.authority = head.append(name);
+        }
+    }
+    if parts.headers.get_all(header::HOST).iter().count() > 1 {
+        return Err(Error::BadRequest("more than one host"));
+    }
+    let mut length = None;
+    for (name, value) in &parts.headers {
+        if CONNECTION_FIELDS.contains(&name.as_str()) {
+            return Err(Error::BadRequest("a field of HTTP/1 connections in HTTP/2"));
+        }
+        if name == header::CONTENT_LENGTH {
+            let said = value
+                .to_str()
+                .ok()
+                .and_then(|said| said.parse::<u64>().ok());
+            if said.is_none() || length.is_some_and(|before| Some(before) != said) {
+                return Err(Error::BadRequest("malformed content-length"));
+            }
+            length = said;
+        }
+        head.append_field(name.as_str().as_bytes(), value.as_bytes().trim_ascii());
+    }
+    head.framing = match length {
+        Some(length) => Framing::Length(length),
+        None if body.is_end_stream() => Framing::None,
+        None => Framing::Chunked,
+    };
+    Ok(())
+}
+
+/// Carries out an exchange. The response's body, if any, drives the rest of it.
+///
+/// # Errors
+/// While nothing went to the client; the exchange comes back to be answered.
+pub(crate) async fn exchange(
+    mut exchange: Exchange,
+    body: body::Incoming,
+    settings: &Settings,
+) -> Result<Response<Body>, (Exchange, Error)> {
+    let target = match decide::decide(&mut exchange, settings) {
+        Ok(Decision::Forward(target)) => target,
+        Ok(Decision::Options) => {
+            exchange.answered(204);
+            exchange.completed();
+            return Ok(answer::options_http2());
+        }
+        Err(error) => return Err((exchange, error)),
+    };
+    let framing = exchange.request().framing;
+    let limit = settings.limits.body_bytes;
+    let mut body = Some(body);
+    let mut dial = Dial::new(target);
+    let mut deadline = Deadline::new();
+    loop {
+        let lease = match dial.connect(&mut exchange).await {
+            Ok(lease) => lease,
+            Err(error) => return Err((exchange, error)),
+        };
+        let upload = Upload::new(&exchange.scratch().upstream, body.take(), framing, limit);
+        let mut call = Call {
+            exchange,
+            lease,
+            upload,
+            deadline,
+            seen: 0,
+        };
+        match call.respond(dial.target()).await {
+            Ok(()) => return Ok(call.into_response(dial.target())),
+            Err(trouble) => {
+                let retry = call.may_retry(&trouble);
+                exchange = call.exchange;
+                deadline = call.deadline;
+                call.lease.close(match retry {
+                    Some(_) => CloseReason::Upstream,
+                    None => CloseReason::Error,
+                });
+                let Some(cause) = retry else {
+                    return Err((exchange, trouble.into_error()));
+                };
+                body = call.upload.into_unread();
+                dial.was_stale(&mut exchange, cause);
+            }
+        }
+    }
+}
+
+/// Makes the own answer to an exchange that failed.
+pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
+    let answer = Answer::new(&error, Some(exchange.request()));
+    let head_only = exchange.request().method() == b"HEAD";
+    exchange.answered(answer.status());
+    exchange.failed(error);
+    exchange.completed();
+    let mut response = answer.into_http2();
+    if head_only {
+        *response.body_mut() = Body::Empty;
+    }
+    response
+}
+
+/// One attempt.
+struct Call {
+    exchange: Exchange,
+    lease: Lease,
+    upload: Upload,
+    deadline: Deadline,
+    seen: u64,
+}
+
+impl Call {
+    /// Sends the request, as far as it has come, until the response's head is there.
+    async fn respond(&mut self, target: &Target) -> Result<(), Trouble> {
+        self.deadline.set(target.settings.response);
+        poll_fn(|context| self.poll_respond(context, target)).await
+    }
+
+    fn poll_respond(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+    ) -> Poll<Result<(), Trouble>> {
+        let connection = self.lease.connection();
+        let mut sent = Ok(());
+        if !self.upload.is_done() {
+            match self.upload.poll(context, &mut connection.stream) {
+                Poll::Ready(Ok(())) => self.deadline.set(target.settings.response),
+                Poll::Ready(Err(trouble)) => sent = Err(trouble),
+                Poll::Pending => {
+                    let progress = self.upload.written() + self.upload.body_bytes();
+                    if progress != self.seen {
+                        self.seen = progress;
+                        self.deadline.set(target.settings.body);
+                    }
+                }
+            }
+        }
+        loop {
+            let scratch = self.exchange.scratch();
+            let asked = Asked::by(scratch.request.method());
+            let read = connection.poll_head(context, &UPSTREAM_LIMITS, |_, head, _| {
+                read_response(head, &UPSTREAM_LIMITS, asked, &mut scratch.response)?;
+                Ok(((), 0))
+            });
+            match read {
+                Poll::Ready(Ok(Some(()))) => {}
+                Poll::Ready(Ok(None)) => return Poll::Ready(Err(Trouble::Closed)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Trouble::Read(error))),
+                Poll::Pending => break,
+            }
+            let response = &scratch.response;
+            if response.status == 101 {
+                return Poll::Ready(Err(Trouble::Unasked));
+            }
+            // hyper's server does not send 1xx over HTTP/2, so they end here.
+            if !response.is_interim() {
+                self.exchange.responded();
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if let Err(trouble) = sent
+            && (trouble.is_the_clients() || !self.lease.was_reused())
+        {
+            return Poll::Ready(Err(trouble));
+        }
+        if self.deadline.poll(context).is_ready() {
+            return Poll::Ready(Err(
+                if self.upload.is_done() || self.upload.is_waiting_to_write() {
+                    Trouble::Silent
+                } else {
+                    Trouble::SlowClient
+                },
+            ));
+        }
+        Poll::Pending
+    }
+
+    /// Why the request may be sent again, if it may.
+    fn may_retry(&mut self, trouble: &Trouble) -> Option<RetryCause> {
+        let silent = match trouble {
+            Trouble::Closed | Trouble::Read(ReadError::Io(_)) => {
+                self.lease.connection().inbox().is_empty()
+            }
+            Trouble::Upload(PumpError::Write(_)) => true,
+            _ => false,
+        };
+        if !silent || !self.lease.was_reused() || self.upload.body_bytes() > 0 {
+            return None;
+        }
+        if self.upload.written() == 0 {
+            return Some(RetryCause::Unsent);
+        }
+        is_idempotent(self.exchange.request().method()).then_some(RetryCause::Reset)
+    }
+
+    /// The response, once its head is there.
+    fn into_response(mut self, target: &Target) -> Response<Body> {
+        let cookie = self.exchange.identity_cookie(target.identity);
+        let head = self.exchange.response();
+        let mut response = Response::new(Body::Empty);
+        write_head(head, &mut response);
+        if let Some(cookie) = cookie.filter(|_| !headers::is_shared(head))
+            && let Ok(cookie) = HeaderValue::from_bytes(&cookie)
+        {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        let framing = head.framing;
+        let length = match framing {
+            Framing::Length(n) => Some(n),
+            Framing::None | Framing::Chunked | Framing::UntilClose => None,
+        };
+        let mut pump = Pump::new(
+            Incoming::new(framing, &UPSTREAM_LIMITS),
+            Outgoing::Raw,
+            None,
+        );
+        // A small body has come with its head: no stream is needed then.
+        let mut out = Vec::new();
+        let inbox = self.lease.connection().inbox();
+        let whole = matches!(pump.decode(inbox, &mut out), Ok(used) if used == inbox.len())
+            && pump.is_read()
+            && pump.trailers().is_empty()
+            && self.upload.is_done();
+        if whole {
+            let connection = self.lease.connection();
+            connection.consume(connection.inbox().len());
+            self.exchange.request_bytes = self.upload.body_bytes();
+            self.exchange.response_bytes = pump.body_bytes();
+            self.exchange.completed();
+            release(self.lease, &mut self.exchange, &self.upload);
+            if !out.is_empty() {
+                *response.body_mut() = Body::Full(Bytes::from(out));
+            }
+            return response;
+        }
+        let pump = Pump::new(
+            Incoming::new(framing, &UPSTREAM_LIMITS),
+            Outgoing::Raw,
+            None,
+        );
+        let download = Download::new(
+            self.exchange,
+            self.lease,
+            self.upload,
+            pump,
+            length,
+            target.settings.clone(),
+            self.deadline,
+        );
+        *response.body_mut() = Body::Stream(Box::pin(download));
+        response
+    }
+}
+
+/// Copies what goes on of a response's head.
+fn write_head(head: &ResponseHead, response: &mut Response<Body>) {
+    *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let headers = response.headers_mut();
+    let filter = ResponseFilter::new(head);
+    for field in head.fields() {
+        if !filter.keeps(&field) && field.known != Known::ContentLength {
+            continue;
+        }
+        if field.known == Known::ContentLength && matches!(head.status, 100..200 | 204) {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(field.name),
+            HeaderValue::from_bytes(field.value),
+        ) {
+            headers.append(name, value);
+        }
+    }
+}

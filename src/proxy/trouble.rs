@@ -1,0 +1,55 @@
+//! Trouble on a wire, before it is known what it means for the exchange.
+
+use crate::http1::{PumpError, ReadError};
+use crate::proxy::Error;
+
+/// What went wrong on one of the two connections.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// With the request's body.
+    Upload(PumpError),
+    /// With the response's body.
+    Download(PumpError),
+    /// The upstream closed before a response.
+    Closed,
+    /// The upstream's response has no head that can be read.
+    Read(ReadError),
+    /// The upstream switched protocols, and nobody had asked for it.
+    Unasked,
+    /// The upstream said nothing in time.
+    Silent,
+    /// The client's body did not come in time.
+    SlowClient,
+}
+
+impl Trouble {
+    /// True when the client is to blame, so that no answer of the upstream's is waited for.
+    pub(crate) fn is_the_clients(&self) -> bool {
+        match self {
+            Self::Upload(error) => !matches!(error, PumpError::Write(_)),
+            Self::Download(error) => matches!(error, PumpError::Write(_)),
+            Self::SlowClient => true,
+            Self::Closed | Self::Read(_) | Self::Unasked | Self::Silent => false,
+        }
+    }
+
+    /// What it means for the exchange.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Upload(PumpError::Read(_) | PumpError::Cut) => Error::ClientClosed,
+            Self::Upload(PumpError::TooLarge) => Error::BodyTooLarge,
+            Self::Upload(error @ PumpError::Chunk(_)) => Error::BadBody(error),
+            Self::Upload(PumpError::Write(error)) => {
+                Error::UpstreamReset(Some(ReadError::Io(error)))
+            }
+            Self::Download(PumpError::Write(_)) => Error::ClientClosed,
+            Self::Download(error) => Error::Truncated(Some(error)),
+            Self::Closed => Error::UpstreamReset(None),
+            Self::Read(ReadError::Head(error)) => Error::UpstreamProtocol(Some(error)),
+            Self::Read(error) => Error::UpstreamReset(Some(error)),
+            Self::Unasked => Error::UpstreamProtocol(None),
+            Self::Silent => Error::ResponseTimeout,
+            Self::SlowClient => Error::ClientTimeout,
+        }
+    }
+}

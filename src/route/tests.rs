@@ -1,0 +1,484 @@
+//! What routes promise, by example and against a naive table that tries every route.
+
+use std::cmp::Reverse;
+use std::sync::LazyLock;
+
+use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::sample::select;
+use proptest::test_runner::Config;
+use proptest::{collection, option};
+use regex::Regex;
+
+use crate::message::RequestHead;
+use crate::route::{FieldSpec, Match, MatchError, MatchSpec, PathSpec, Table, Tie, ValueSpec};
+
+fn request(method: &str, host: &str, target: &str, headers: &[(&str, &str)]) -> RequestHead {
+    let mut head = RequestHead::default();
+    head.method = head.append(method.as_bytes());
+    head.authority = head.append(host.as_bytes());
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    head.path = head.append(path.as_bytes());
+    head.query = query.map(|query| head.append(query.as_bytes()));
+    for (name, value) in headers {
+        head.append_field(name.as_bytes(), value.as_bytes());
+    }
+    head
+}
+
+fn field(name: &str, value: ValueSpec) -> FieldSpec {
+    FieldSpec {
+        name: name.to_owned(),
+        value,
+    }
+}
+
+fn exact(value: &str) -> ValueSpec {
+    ValueSpec::Exact(value.to_owned())
+}
+
+/// `host` may be empty for any; a path that begins with `=` is exact, with `~` a regular expression.
+fn spec(host: &str, path: &str) -> MatchSpec {
+    let path = match (path.strip_prefix('='), path.strip_prefix('~')) {
+        _ if path.is_empty() => None,
+        (Some(path), _) => Some(PathSpec::Exact(path.to_owned())),
+        (_, Some(path)) => Some(PathSpec::Regex(path.to_owned())),
+        _ => Some(PathSpec::Prefix(path.to_owned())),
+    };
+    MatchSpec {
+        hosts: host.split_whitespace().map(str::to_owned).collect(),
+        path,
+        ..MatchSpec::default()
+    }
+}
+
+fn build(specs: Vec<(&str, MatchSpec)>) -> Result<Table<String>, Vec<Tie>> {
+    let route = |(name, spec): (&str, MatchSpec)| {
+        let rule = Match::new(spec).unwrap();
+        (name.to_owned(), rule, name.to_owned())
+    };
+    Table::build(specs.into_iter().map(route).collect())
+}
+
+#[track_caller]
+fn check(table: &Table<String>, host: &str, target: &str, expected: &str) {
+    let found = table.find(&request("GET", host, target, &[]));
+    assert_eq!(found.map_or("", |name| name), expected, "{host} {target}");
+}
+
+#[test]
+fn the_more_specific_host_wins_wherever_it_stands() {
+    let mut routes = vec![
+        ("any", spec("", "/")),
+        ("below", spec("*.example.com", "/")),
+        ("deep", spec("*.b.example.com", "/")),
+        ("exact", spec("a.b.example.com", "/")),
+        ("address", spec("[::1]", "/")),
+    ];
+    for _ in 0..routes.len() {
+        routes.rotate_left(1);
+        let table = build(routes.clone()).unwrap();
+        check(&table, "A.b.example.com:8080", "/", "exact");
+        check(&table, "a.b.example.com.", "/", "exact");
+        check(&table, "x.b.example.com", "/", "deep");
+        check(&table, "x.y.b.example.com", "/", "deep");
+        check(&table, "b.example.com", "/", "below");
+        check(&table, "example.com", "/", "any");
+        check(&table, ".example.com", "/", "any");
+        check(&table, "xexample.com", "/", "any");
+        check(&table, "[0:0::1]:443", "/", "address");
+        check(&table, "", "/", "any");
+    }
+}
+
+#[test]
+fn an_exact_path_beats_a_prefix_beats_a_regular_expression_beats_any_path() {
+    let table = build(vec![
+        ("any", spec("", "/")),
+        ("assets", spec("", "/assets/")),
+        ("icons", spec("", "/assets/icons")),
+        ("logo", spec("", "=/assets/icons/logo")),
+        ("number", spec("", "~/[0-9]+")),
+        ("number-or-asset", spec("", "~/[0-9]+|/assets.*")),
+    ])
+    .unwrap();
+    check(&table, "", "/assets/icons/logo", "logo");
+    check(&table, "", "/assets/icons/logo/", "icons");
+    check(&table, "", "/assets/icons", "icons");
+    check(&table, "", "/assets/icons/", "icons");
+    check(&table, "", "/assets/iconsx", "assets");
+    check(&table, "", "/assets", "assets");
+    check(&table, "", "/assetsx", "number-or-asset");
+    check(&table, "", "/12", "number-or-asset");
+    check(&table, "", "/12/x", "any");
+    check(&table, "", "/", "any");
+    check(&table, "", "*", "any");
+}
+
+#[test]
+fn a_route_is_not_evaded_by_writing_its_path_in_another_way() {
+    let table = build(vec![("any", spec("", "/")), ("admin", spec("", "/admin"))]).unwrap();
+    for path in [
+        "/admin",
+        "/%61dmin/x",
+        "//admin",
+        "/./admin",
+        "/x/../admin",
+        "/x/%2e%2E//admin/",
+    ] {
+        check(&table, "", path, "admin");
+    }
+    for path in ["/admin%2Fx", "/adminx", "/Admin", "/admin/..", "/x?/admin"] {
+        check(&table, "", path, "any");
+    }
+}
+
+#[test]
+fn a_route_whose_conditions_fail_leaves_the_request_to_a_less_specific_one() {
+    let beta = MatchSpec {
+        headers: vec![field("X-Beta", exact("1"))],
+        ..spec("a.com", "=/x")
+    };
+    let table = build(vec![
+        ("beta", beta),
+        (
+            "prefix",
+            MatchSpec {
+                methods: vec!["GET".into()],
+                ..spec("a.com", "/x")
+            },
+        ),
+        ("below", spec("*.com", "/x/y")),
+        ("any", spec("", "/")),
+    ])
+    .unwrap();
+    let find = |method, target, headers: &[_]| {
+        table
+            .find(&request(method, "a.com", target, headers))
+            .unwrap()
+            .as_str()
+    };
+    assert_eq!(find("POST", "/x", &[("x-beta", "1")]), "beta");
+    assert_eq!(
+        find("GET", "/x", &[("x-beta", "2"), ("x-beta", "1")]),
+        "prefix"
+    );
+    assert_eq!(find("POST", "/x/y", &[]), "below");
+    assert_eq!(find("POST", "/x", &[]), "any");
+    assert_eq!(find("GET", "/z", &[]), "any");
+}
+
+#[test]
+fn a_condition_on_a_header_or_a_query_parameter_tells_present_from_absent_from_equal() {
+    for (value, with_none, with_1, with_12) in [
+        (exact("1"), false, true, false),
+        (ValueSpec::Present, false, true, true),
+        (ValueSpec::Absent, true, false, false),
+        (ValueSpec::Regex("1.?".into()), false, true, true),
+        (ValueSpec::Regex("1".into()), false, true, false),
+    ] {
+        let by_header = build(vec![(
+            "r",
+            MatchSpec {
+                headers: vec![field("X-A", value.clone())],
+                ..MatchSpec::default()
+            },
+        )])
+        .unwrap();
+        let by_query = build(vec![(
+            "r",
+            MatchSpec {
+                query: vec![field("a", value.clone())],
+                ..MatchSpec::default()
+            },
+        )])
+        .unwrap();
+        for (n, expected) in [("", with_none), ("1", with_1), ("12", with_12)] {
+            let (headers, target) = match n {
+                "" => (vec![], "/?b".to_owned()),
+                n => (vec![("x-a", n)], format!("/?xa&a={n}&a=3")),
+            };
+            let request = request("GET", "", &target, &headers);
+            assert_eq!(
+                by_header.find(&request).is_some(),
+                expected,
+                "{value:?} {n}"
+            );
+            assert_eq!(by_query.find(&request).is_some(), expected, "{value:?} {n}");
+        }
+    }
+}
+
+#[track_caller]
+fn check_tie(first: MatchSpec, second: MatchSpec, ties: bool) {
+    let table = build(vec![("a", first.clone()), ("b", second.clone())]);
+    assert_eq!(table.is_err(), ties, "{first:?} {second:?}");
+    let table = build(vec![("a", second), ("b", first)]);
+    assert_eq!(table.is_err(), ties);
+}
+
+#[test]
+fn two_routes_that_nothing_orders_are_refused() {
+    check_tie(spec("a.com", "/x"), spec("A.com.", "/x/"), true);
+    check_tie(spec("", "/"), spec("", ""), true);
+    check_tie(spec("*.a.com b.com", "/"), spec("c.com b.com", "/"), true);
+    check_tie(spec("", "~/x"), spec("", "~/x"), true);
+
+    check_tie(spec("a.com", "/x"), spec("*.com", "/x"), false);
+    check_tie(spec("", "/x"), spec("", "=/x"), false);
+    check_tie(spec("", "~/x"), spec("", "~/[x]"), false);
+    check_tie(spec("", "~/x"), spec("", "/x"), false);
+
+    let with = |field: FieldSpec| MatchSpec {
+        headers: vec![field],
+        ..spec("", "/")
+    };
+    let one = with(field("a", exact("1")));
+    check_tie(one.clone(), spec("", "/"), false);
+    check_tie(one.clone(), with(field("A", exact("2"))), false);
+    check_tie(one.clone(), with(field("a", ValueSpec::Absent)), false);
+    check_tie(
+        one.clone(),
+        with(field("a", ValueSpec::Regex("[2-9]".into()))),
+        false,
+    );
+    check_tie(
+        one.clone(),
+        with(field("a", ValueSpec::Regex("[0-9]".into()))),
+        true,
+    );
+    check_tie(one.clone(), with(field("a", ValueSpec::Present)), true);
+    check_tie(one.clone(), with(field("b", exact("1"))), true);
+    check_tie(
+        one.clone(),
+        MatchSpec {
+            query: vec![field("a", exact("1"))],
+            ..spec("", "/")
+        },
+        true,
+    );
+
+    let methods = |methods: &[&str]| MatchSpec {
+        methods: methods.iter().map(|&method| method.to_owned()).collect(),
+        ..spec("", "/")
+    };
+    check_tie(methods(&["GET"]), methods(&["POST", "PUT"]), false);
+    check_tie(methods(&["GET", "PUT"]), methods(&["POST", "PUT"]), true);
+    check_tie(methods(&["GET"]), one, true);
+}
+
+#[test]
+fn a_tie_names_both_routes_their_host_and_their_path() {
+    let ties = build(vec![
+        ("shop", spec("a.com *.b.com", "/x/")),
+        ("blog", spec("*.b.com", "/x")),
+        ("other", spec("", "/")),
+    ])
+    .unwrap_err();
+    assert_eq!(ties.len(), 1);
+    assert_eq!(
+        ties[0].to_string(),
+        "routes `blog` and `shop` could both catch one request (*.b.com, path /x/) and neither is more specific"
+    );
+}
+
+#[test]
+fn what_nothing_could_match_is_refused() {
+    let refuse = |spec: MatchSpec| Match::new(spec).unwrap_err();
+    let headers = |headers: Vec<FieldSpec>| MatchSpec {
+        headers,
+        ..MatchSpec::default()
+    };
+    let query = |query: Vec<FieldSpec>| MatchSpec {
+        query,
+        ..MatchSpec::default()
+    };
+    for (error, part) in [
+        (refuse(spec("a..b", "/")), "hosts"),
+        (refuse(spec("", "x")), "path"),
+        (refuse(spec("", "~(")), "path"),
+        (
+            refuse(MatchSpec {
+                methods: vec!["GE T".into()],
+                ..spec("", "/")
+            }),
+            "methods",
+        ),
+        (
+            refuse(headers(vec![field("x y", ValueSpec::Present)])),
+            "headers",
+        ),
+        (refuse(headers(vec![field("x", exact(" 1"))])), "headers"),
+        (
+            refuse(headers(vec![field("x", ValueSpec::Regex("(".into()))])),
+            "headers",
+        ),
+        (
+            refuse(query(vec![field("a=b", ValueSpec::Present)])),
+            "query",
+        ),
+        (refuse(query(vec![field("a", exact("x y"))])), "query"),
+    ] {
+        assert_eq!(error.part(), part, "{error}");
+    }
+    assert_eq!(
+        refuse(headers(vec![
+            field("X", exact("1")),
+            field("x", ValueSpec::Absent)
+        ])),
+        MatchError::HeaderRepeated { name: "x".into() }
+    );
+}
+
+const HOSTS: [&str; 6] = [
+    "a.com",
+    "b.a.com",
+    "c.b.a.com",
+    "*.a.com",
+    "*.b.a.com",
+    "*.com",
+];
+const ASKED: [&str; 6] = ["a.com", "b.a.com", "c.b.a.com", "d.c.b.a.com", "x.org", ""];
+const PATHS: [&str; 6] = ["/", "/a", "/a/b", "/a/b/a", "/b", "/ab"];
+const REGEXES: [&str; 4] = ["/a.*", "/[ab]+", "/.*b", ".*/a"];
+static COMPILED: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
+    let compile = |text| (text, Regex::new(&format!("^({text})$")).unwrap());
+    REGEXES.map(compile).into()
+});
+
+fn any_match() -> impl Strategy<Value = MatchSpec> {
+    let hosts = collection::vec(select(HOSTS.as_slice()).prop_map(str::to_owned), 0..3);
+    let path = prop_oneof![
+        select(PATHS.as_slice()).prop_map(|path| PathSpec::Exact(path.to_owned())),
+        select(PATHS.as_slice()).prop_map(|path| PathSpec::Prefix(path.to_owned())),
+        select(REGEXES.as_slice()).prop_map(|path| PathSpec::Regex(path.to_owned())),
+    ];
+    let value = prop_oneof![
+        Just(exact("1")),
+        Just(exact("2")),
+        Just(ValueSpec::Present),
+        Just(ValueSpec::Absent),
+    ];
+    let methods = prop_oneof![Just(vec![]), Just(vec!["GET".to_owned()])];
+    let header = option::of(value.clone().prop_map(|value| field("x-h", value)));
+    let query = option::of(value.prop_map(|value| field("q", value)));
+    (hosts, option::of(path), methods, header, query).prop_map(
+        |(hosts, path, methods, header, query)| MatchSpec {
+            hosts,
+            path,
+            methods,
+            headers: header.into_iter().collect(),
+            query: query.into_iter().collect(),
+        },
+    )
+}
+
+fn any_request() -> impl Strategy<Value = RequestHead> {
+    let method = select(["GET", "POST"].as_slice());
+    let host = select(ASKED.as_slice());
+    let path = "(/|/a|/b|/ab){1,4}";
+    let value = select(["", "1", "2", "3"].as_slice());
+    (method, host, path, value.clone(), value).prop_map(|(method, host, path, header, query)| {
+        let target = match query {
+            "" => path,
+            query => format!("{path}?q={query}"),
+        };
+        match header {
+            "" => request(method, host, &target, &[]),
+            header => request(method, host, &target, &[("X-H", header)]),
+        }
+    })
+}
+
+/// How specific a route's match is for a request; `None` when it does not match. Slow and plain.
+fn rank(spec: &MatchSpec, request: &RequestHead) -> Option<impl Ord + use<>> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (host, mut path) = (text(request.host()), text(request.path()));
+    while path.contains("//") {
+        path = path.replace("//", "/");
+    }
+    let value_holds = |value: Option<&[u8]>, test: &ValueSpec| match test {
+        ValueSpec::Exact(exact) => value == Some(exact.as_bytes()),
+        ValueSpec::Present => value.is_some(),
+        ValueSpec::Absent => value.is_none(),
+        ValueSpec::Regex(_) => unreachable!("not made by any_match"),
+    };
+    let by_host = match &spec.hosts[..] {
+        [] => Some((0, 0)),
+        hosts => hosts
+            .iter()
+            .filter_map(|pattern| match pattern.strip_prefix('*') {
+                None => (*pattern == host).then_some((2, 0)),
+                Some(suffix) => host.ends_with(suffix).then_some((1, suffix.len())),
+            })
+            .max(),
+    }?;
+    let (by_path, regex) = match &spec.path {
+        None => ((0, 0), None),
+        Some(PathSpec::Exact(exact)) => (*exact == path).then_some(((3, 0), None))?,
+        Some(PathSpec::Prefix(prefix)) if prefix == "/" => ((0, 0), None),
+        Some(PathSpec::Prefix(prefix)) => format!("{path}/")
+            .starts_with(&format!("{prefix}/"))
+            .then_some(((2, prefix.len()), None))?,
+        Some(PathSpec::Regex(pattern)) => COMPILED
+            .iter()
+            .any(|(text, regex)| text == pattern && regex.is_match(&path))
+            .then(|| ((1, 0), Some((pattern.len(), Reverse(pattern.clone())))))?,
+    };
+    let conditions_hold = (spec.methods.is_empty()
+        || spec.methods.contains(&text(request.method())))
+        && spec
+            .headers
+            .iter()
+            .all(|header| value_holds(request.field(b"x-h"), &header.value))
+        && spec
+            .query
+            .iter()
+            .all(|query| value_holds(request.query_value(b"q"), &query.value));
+    let n_conditions = spec.methods.len() + spec.headers.len() + spec.query.len();
+    conditions_hold.then_some((by_host, by_path, n_conditions, regex))
+}
+
+proptest! {
+    #![proptest_config(Config::with_cases(128))]
+
+    #[test]
+    fn a_table_finds_what_trying_every_route_finds(
+        specs in collection::vec(any_match(), 1..16),
+        requests in collection::vec(any_request(), 64),
+        reverse in any::<bool>(),
+    ) {
+        // Routes that tie with one before them are left out, as an operator would have to.
+        let mut kept: Vec<(MatchSpec, Match)> = Vec::new();
+        for spec in specs {
+            let rule = Match::new(spec.clone()).unwrap();
+            kept.push((spec, rule));
+            let routes = kept.iter().map(|(_, rule)| (String::new(), rule.clone(), ()));
+            if Table::build(routes.collect()).is_err() {
+                kept.pop();
+            }
+        }
+        if reverse {
+            kept.reverse();
+        }
+        let routes = kept.iter().enumerate().map(|(index, (_, rule))| {
+            (index.to_string(), rule.clone(), index)
+        });
+        let table = Table::build(routes.collect()).unwrap();
+        for request in requests {
+            let ranks: Vec<_> = kept
+                .iter()
+                .enumerate()
+                .filter_map(|(index, (spec, _))| rank(spec, &request).map(|rank| (rank, index)))
+                .collect();
+            let best = ranks.iter().map(|(rank, _)| rank).max();
+            let n_best = ranks.iter().filter(|(rank, _)| Some(rank) == best).count();
+            let expected = ranks.iter().find(|(rank, _)| Some(rank) == best).map(|(_, index)| *index);
+            prop_assert_eq!(table.find(&request).copied(), expected, "{:?}", request.target());
+            // No request may see two routes of one rank: that is what ties are refused for.
+            prop_assert!(n_best <= 1, "{} routes of one rank", n_best);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Forcing: a request that names its variant.
+
+use crate::message::RequestHead;
+use crate::split::spec::{Force, State, VariantSpec};
+
+/// The names by which the newer of two variants is known, so that `always` and `never` have a
+/// meaning.
+const NEWER: [&str; 3] = ["canary", "candidate", "green"];
+
+/// Why a value that was to force a variant did not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ForceRejected {
+    /// No variant has that name.
+    Unknown,
+    /// The variant is off.
+    Off,
+}
+
+impl ForceRejected {
+    /// The reason as a label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(in crate::split) struct Wish {
+    /// The variant that it forces.
+    pub(in crate::split) variant: Option<usize>,
+    /// Why the first value that forced nothing did not.
+    pub(in crate::split) rejected: Option<ForceRejected>,
+}
+
+impl Wish {
+    /// Reads a request. A value that forces nothing is as if it were not there, so the next place
+    /// counts.
+    pub(in crate::split) fn of(
+        request: &RequestHead,
+        force: &Force,
+        variants: &[VariantSpec],
+    ) -> Self {
+        let header = force.header.iter();
+        let cookie = force.cookie.iter();
+        let query = force.query.iter();
+        let values = header
+            .filter_map(|name| request.field(name.as_bytes()))
+            .chain(cookie.flat_map(|name| request.cookies(name.as_bytes())))
+            .chain(query.filter_map(|name| request.query_value(name.as_bytes())));
+        let mut wish = Self::default();
+        for value in values {
+            match named(value, variants) {
+                Ok(variant) => {
+                    wish.variant = Some(variant);
+                    return wish;
+                }
+                Err(rejected) => wish.rejected = wish.rejected.or(Some(rejected)),
+            }
+        }
+        wish
+    }
+}
+
+/// The variant that a value stands for: one of that name, or by `always` and `never` the newer and
+/// the older of two.
+fn named(value: &[u8], variants: &[VariantSpec]) -> Result<usize, ForceRejected> {
+    let by_name = variants
+        .iter()
+        .position(|variant| variant.name.as_bytes() == value);
+    let by_word = || match (value, newer(variants)?) {
+        (b"always", newer) => Some(newer),
+        (b"never", newer) => Some(1 - newer),
+        _ => None,
+    };
+    match by_name.or_else(by_word) {
+        None => Err(ForceRejected::Unknown),
+        Some(variant) => match variants[variant].state {
+            State::On => Ok(variant),
+            State::Off => Err(ForceRejected::Off),
+        },
+    }
+}
+
+/// Which of exactly two variants is the newer: the only one that is named as such.
+fn newer(variants: &[VariantSpec]) -> Option<usize> {
+    let is_newer = |variant: &VariantSpec| NEWER.contains(&variant.name.as_str());
+    match variants {
+        [first, second] => match (is_newer(first), is_newer(second)) {
+            (true, false) => Some(0),
+            (false, true) => Some(1),
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,183 @@
+//! Splits as written, and what is wrong with those that nobody can have meant.
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use crate::split::identity::IdentityCookie;
+use crate::split::key::{Key, KeyError, is_query_name, is_token};
+
+/// The largest weight: enough for one request in a million.
+pub const MAX_WEIGHT: u32 = 1_000_000;
+/// The longest name of a variant, so that hashing can lay it out on the stack.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// The division of a route's requests among its variants, as written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SplitSpec {
+    /// What tells this split's choice of users from that of others: by default the route's name.
+    /// Splits with one salt and one division move the same users.
+    pub salt: String,
+    /// The variants. Their order means nothing.
+    pub variants: Vec<VariantSpec>,
+    /// What keeps a user on one variant; without it every request is drawn.
+    pub sticky: Option<Sticky>,
+    /// How a request may name its variant.
+    pub force: Option<Force>,
+}
+
+/// A branch of a split.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VariantSpec {
+    /// Its name: letters, digits, `-`, `_` and `.`. Who has which variant depends on the names.
+    pub name: String,
+    /// Its relative weight, up to [`MAX_WEIGHT`]; 0 means no new assignments.
+    pub weight: u32,
+    /// Whether it may be used at all.
+    pub state: State,
+}
+
+/// Whether a variant may be used at all.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum State {
+    /// It serves what it is assigned.
+    #[default]
+    On,
+    /// It serves nobody, not even those who force it.
+    Off,
+}
+
+/// What keeps a user on one variant.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Sticky {
+    /// Where a key may be; the first that is there is hashed.
+    pub keys: Vec<Key>,
+    /// The cookie for clients that have none of the keys.
+    pub cookie: Option<IdentityCookie>,
+}
+
+/// How a request may name its variant: a header goes before a cookie, that before a query parameter.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Force {
+    /// The name of a header.
+    pub header: Option<String>,
+    /// The name of a cookie.
+    pub cookie: Option<String>,
+    /// The name of a query parameter.
+    pub query: Option<String>,
+}
+
+/// Why a split cannot be.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[expect(missing_docs, reason = "the fields are what the message says")]
+pub enum SplitError {
+    /// There is no variant.
+    #[error("a split has at least one variant")]
+    NoVariants,
+    /// A name that is no name.
+    #[error("`{name}` is not the name of a variant: 1 to 64 letters, digits, `-`, `_` or `.`")]
+    Name { name: String },
+    /// Two variants of one name.
+    #[error("two variants are named `{name}`")]
+    NameRepeated { name: String },
+    /// A weight that is too large.
+    #[error("weight {weight} of variant `{name}` is over 1000000")]
+    Weight { name: String, weight: u32 },
+    /// Nobody would get anything.
+    #[error("all weights are 0; to stop a route, set the state of its variants to \"off\"")]
+    AllZero,
+    /// A key that no request can have.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Stickiness that no request could ever have.
+    #[error("sticky needs keys, a cookie, or both")]
+    StickyEmpty,
+    /// A cookie that no client could keep.
+    #[error("`{name}` is not the name of a cookie")]
+    CookieName { name: String },
+    /// A cookie that a client drops at once.
+    #[error("the max_age of cookie `{name}` is under a second")]
+    CookieAge { name: String },
+    /// Nothing can force.
+    #[error("force needs a header, a cookie or a query parameter")]
+    ForceEmpty,
+    /// A place that no request can have.
+    #[error("`{name}` is not the name of a {place}")]
+    ForceName { place: &'static str, name: String },
+}
+
+impl SplitSpec {
+    /// Finds the first thing that is wrong.
+    pub(in crate::split) fn check(&self) -> Result<(), SplitError> {
+        if self.variants.is_empty() {
+            return Err(SplitError::NoVariants);
+        }
+        let mut names = BTreeSet::new();
+        for VariantSpec { name, weight, .. } in &self.variants {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(plain) {
+                return Err(SplitError::Name { name: name.clone() });
+            }
+            if !names.insert(name) {
+                return Err(SplitError::NameRepeated { name: name.clone() });
+            }
+            if *weight > MAX_WEIGHT {
+                return Err(SplitError::Weight {
+                    name: name.clone(),
+                    weight: *weight,
+                });
+            }
+        }
+        if self.variants.iter().all(|variant| variant.weight == 0) {
+            return Err(SplitError::AllZero);
+        }
+        self.sticky.as_ref().map_or(Ok(()), Sticky::check)?;
+        self.force.as_ref().map_or(Ok(()), Force::check)
+    }
+}
+
+impl Sticky {
+    fn check(&self) -> Result<(), SplitError> {
+        for key in &self.keys {
+            key.check()?;
+        }
+        let Some(IdentityCookie { name, max_age }) = &self.cookie else {
+            return if self.keys.is_empty() {
+                Err(SplitError::StickyEmpty)
+            } else {
+                Ok(())
+            };
+        };
+        if !is_token(name) {
+            return Err(SplitError::CookieName { name: name.clone() });
+        }
+        if max_age.is_some_and(|age| age.as_secs() == 0) {
+            return Err(SplitError::CookieAge { name: name.clone() });
+        }
+        Ok(())
+    }
+}
+
+impl Force {
+    fn check(&self) -> Result<(), SplitError> {
+        let places = [
+            ("header", &self.header, is_token as fn(&str) -> bool),
+            ("cookie", &self.cookie, is_token),
+            ("query parameter", &self.query, is_query_name),
+        ];
+        if places.iter().all(|(_, name, _)| name.is_none()) {
+            return Err(SplitError::ForceEmpty);
+        }
+        for (place, name, is_name) in places {
+            if let Some(name) = name
+                && !is_name(name)
+            {
+                return Err(SplitError::ForceName {
+                    place,
+                    name: name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}

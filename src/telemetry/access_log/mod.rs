@@ -1,0 +1,220 @@
+//! The access log: one line for each exchange.
+//!
+//! A worker formats the line and leaves it in a buffer in memory; a thread of its own writes the
+//! buffers out. When that thread cannot keep up, because a disk is slow or nobody reads the pipe,
+//! lines are dropped and counted: a log never makes a request wait. Lines of different workers
+//! stand up to a few milliseconds out of order.
+
+mod escape;
+mod format;
+mod sink;
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use metrics::Counter;
+use thiserror::Error;
+
+use crate::message::Version;
+use crate::telemetry::access_log::format::Formatter;
+use crate::telemetry::access_log::sink::Sink;
+use crate::telemetry::stats::{ErrorReason, Selection, Source};
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Format {
+    /// One JSON object, with everything that is known.
+    #[default]
+    Json,
+    /// Apache's common format.
+    Common,
+    /// Apache's combined format: common with referer and user agent.
+    Combined,
+}
+
+/// Where the lines go.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Output {
+    /// To standard output.
+    #[default]
+    Stdout,
+    /// Nowhere.
+    Off,
+    /// To the end of this file, which is made if it is not there.
+    Path(PathBuf),
+}
+
+/// What the access log is to be.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Settings {
+    /// How a line looks.
+    pub format: Format,
+    /// Where the lines go.
+    pub output: Output,
+}
+
+/// Why there is no access log.
+#[derive(Debug, Error)]
+pub enum AccessLogError {
+    /// The file cannot be opened.
+    #[error("cannot open access log {}", path.display())]
+    Open {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// Standard output is closed.
+    #[error("cannot write access log to standard output")]
+    Stdout(#[source] io::Error),
+    /// The thread that writes cannot be started.
+    #[error("cannot start the access log's thread")]
+    Thread(#[source] io::Error),
+}
+
+/// What there is to say of one exchange.
+///
+/// All bytes are as the client sent them; they are escaped when the line is made.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// When the request began.
+    pub at: SystemTime,
+    /// The listener it came by.
+    pub listener: &'a str,
+    /// The route that caught it.
+    pub route: Option<&'a str>,
+    /// The variant that was chosen.
+    pub variant: Option<&'a str>,
+    /// The variant that answered.
+    pub served_variant: Option<&'a str>,
+    /// How the variant was chosen.
+    pub selection: Option<Selection>,
+    /// The hash of the key that it was chosen by, so that one user's lines can be found without
+    /// the log telling who that is.
+    pub key_hash: Option<u64>,
+    /// The method; empty when there was no request that could be read.
+    pub method: &'a [u8],
+    /// The host; empty when there is none.
+    pub host: &'a [u8],
+    /// The path, without the query: queries hold secrets.
+    pub path: &'a [u8],
+    /// The status; 499 when the client went away before it got one.
+    pub status: u16,
+    /// Who made the response.
+    pub source: Source,
+    /// What went wrong.
+    pub reason: Option<ErrorReason>,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the response's body.
+    pub bytes_out: u64,
+    /// From the first byte of the request to the last of the response.
+    pub duration: Duration,
+    /// From the sending of the request to the upstream's head.
+    pub response_headers: Option<Duration>,
+    /// How long a new connection to the endpoint took, if one was made.
+    pub upstream_connect: Option<Duration>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The endpoint that was asked last.
+    pub endpoint: Option<SocketAddr>,
+    /// The client's address.
+    pub client_ip: IpAddr,
+    /// The protocol the request came by.
+    pub protocol: Version,
+    /// The generation of the configuration that the request obeyed.
+    pub generation: u64,
+    /// The Referer field; in the combined format only.
+    pub referer: Option<&'a [u8]>,
+    /// The User-Agent field; in the combined format only.
+    pub user_agent: Option<&'a [u8]>,
+}
+
+thread_local! {
+    /// What a thread formats its lines with.
+    static FORMATTER: RefCell<Formatter> = RefCell::default();
+}
+
+/// The access log.
+#[derive(Debug)]
+pub struct AccessLog {
+    format: Format,
+    /// None when the log is off.
+    sink: Option<Sink>,
+}
+
+impl AccessLog {
+    /// Opens the output and starts the thread that writes to it. `dropped` counts the lines that
+    /// are dropped.
+    ///
+    /// # Errors
+    /// When the output cannot be opened or the thread cannot be started.
+    pub fn open(settings: &Settings, dropped: Counter) -> Result<Self, AccessLogError> {
+        let output = match &settings.output {
+            Output::Off => {
+                return Ok(Self {
+                    format: settings.format,
+                    sink: None,
+                });
+            }
+            // Not `Stdout` itself: it has a buffer and a lock that whoever prints would wait for.
+            Output::Stdout => io::stdout()
+                .as_fd()
+                .try_clone_to_owned()
+                .map(File::from)
+                .map_err(AccessLogError::Stdout)?,
+            Output::Path(path) => File::options()
+                .append(true)
+                .create(true)
+                .open(path)
+                .map_err(|error| AccessLogError::Open {
+                    path: path.clone(),
+                    error,
+                })?,
+        };
+        Self::start(settings.format, output, dropped)
+    }
+
+    /// True when lines go somewhere: when not, an entry need not be made.
+    pub fn is_on(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// Formats a line and leaves it to be written, or drops and counts it when there is no room.
+    pub fn record(&self, entry: &Entry<'_>) {
+        let Some(sink) = &self.sink else { return };
+        FORMATTER.with_borrow_mut(|formatter| sink.append(formatter.line(self.format, entry)));
+    }
+
+    /// Writes what has been recorded, then ends the thread. It waits a second at most: nobody may
+    /// be reading. Entries that come later are dropped.
+    ///
+    /// Without it a dropped log is written out too, but nobody waits for that.
+    pub fn close(&self) {
+        if let Some(sink) = &self.sink {
+            sink.close();
+        }
+    }
+
+    /// Starts the thread that writes to this output.
+    fn start(
+        format: Format,
+        output: impl Write + Send + 'static,
+        dropped: Counter,
+    ) -> Result<Self, AccessLogError> {
+        let sink = Sink::start(output, dropped).map_err(AccessLogError::Thread)?;
+        Ok(Self {
+            format,
+            sink: Some(sink),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

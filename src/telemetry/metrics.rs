@@ -1,0 +1,226 @@
+//! The names of all metrics, with their types, labels and help: a metric is here or nowhere.
+//!
+//! Rendering takes its `# HELP` and `# TYPE` from here, and so does whoever lists them for people.
+
+/// What a family's values are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Numbers that only grow.
+    Counter,
+    /// Numbers that come and go.
+    Gauge,
+    /// Counts of values by size.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the text format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One family of metrics.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Family {
+    /// The name of its series.
+    pub name: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// What it tells.
+    pub help: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+}
+
+/// All families, in the order in which they are rendered.
+pub fn catalogue() -> &'static [&'static Family] {
+    ALL
+}
+
+/// Makes a constant for each family, and the list of all of them.
+macro_rules! families {
+    ($( $constant:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal; )+) => {
+        $(
+            pub(crate) static $constant: Family = Family {
+                name: $name,
+                kind: Kind::$kind,
+                help: $help,
+                labels: &[$($label),*],
+            };
+        )+
+
+        static ALL: &[&Family] = &[$( &$constant, )+];
+    };
+}
+
+families! {
+    REQUESTS = Counter "tidegate_requests_total"
+        ["route", "variant", "upstream", "code", "source", "selection"]
+        "Requests that have ended, by the variant that was chosen for them.";
+    REQUEST_DURATION = Histogram "tidegate_request_duration_seconds"
+        ["route", "variant", "upstream", "outcome"]
+        "Time from the first byte of the request to the last byte of the response.";
+    RESPONSE_HEADERS = Histogram "tidegate_response_headers_seconds"
+        ["route", "variant", "upstream", "outcome"]
+        "Time from sending the request to the head of the upstream's response.";
+    PROXY_OVERHEAD = Histogram "tidegate_proxy_overhead_seconds"
+        ["route"]
+        "Time spent in tidegate itself.";
+    REQUESTS_IN_FLIGHT = Gauge "tidegate_requests_in_flight"
+        ["route", "variant", "upstream"]
+        "Requests that have begun and not ended.";
+    REQUEST_BYTES = Counter "tidegate_request_bytes_total"
+        ["route", "variant", "upstream"]
+        "Bytes of the bodies of requests.";
+    RESPONSE_BYTES = Counter "tidegate_response_bytes_total"
+        ["route", "variant", "upstream"]
+        "Bytes of the bodies of responses.";
+    ERRORS = Counter "tidegate_errors_total"
+        ["route", "variant", "upstream", "reason"]
+        "Exchanges that did not go as they should, by what went wrong.";
+    UNROUTED_REQUESTS = Counter "tidegate_unrouted_requests_total"
+        ["listener", "code"]
+        "Requests that were answered without a route: no route matches, or the request is not valid.";
+
+    VARIANT_WEIGHT = Gauge "tidegate_variant_weight"
+        ["route", "variant", "upstream"]
+        "The weight of the variant as configured.";
+    VARIANT_SHARE = Gauge "tidegate_variant_share_ratio"
+        ["route", "variant", "upstream"]
+        "The share of new requests that the variant gets, from 0 to 1.";
+    VARIANT_STATE = Gauge "tidegate_variant_state"
+        ["route", "variant", "upstream", "state"]
+        "1 for the state that the variant is in.";
+    SELECTIONS = Counter "tidegate_selections_total"
+        ["route", "variant", "upstream", "selection"]
+        "Requests for which the variant was chosen, by how.";
+    FAILOVERS = Counter "tidegate_failovers_total"
+        ["route", "from", "to"]
+        "Requests that another variant answered because the chosen one was not available.";
+    RETRIES = Counter "tidegate_retries_total"
+        ["route", "variant", "upstream", "cause", "result"]
+        "Attempts after the first one, by why they were made and what came of them.";
+    STICKY_COOKIES_SET = Counter "tidegate_sticky_cookies_set_total"
+        ["route", "kind"]
+        "Cookies that were set so that a client stays on its variant.";
+    FORCED_REJECTED = Counter "tidegate_forced_rejected_total"
+        ["route", "reason"]
+        "Requests that named a variant and did not get it.";
+
+    UPSTREAM_ATTEMPTS = Counter "tidegate_upstream_attempts_total"
+        ["route", "variant", "upstream", "result"]
+        "Attempts to get an answer from an endpoint, retries among them.";
+    UPSTREAM_CONNECT_DURATION = Histogram "tidegate_upstream_connect_duration_seconds"
+        ["route", "variant", "upstream"]
+        "Time that new connections to endpoints took.";
+    UPSTREAM_CONNECTIONS = Gauge "tidegate_upstream_connections"
+        ["upstream", "state"]
+        "Open connections to endpoints: with an exchange on them, or idle.";
+    UPSTREAM_CONNECTIONS_OPENED = Counter "tidegate_upstream_connections_opened_total"
+        ["upstream"]
+        "Connections to endpoints that were opened.";
+    UPSTREAM_CONNECTIONS_CLOSED = Counter "tidegate_upstream_connections_closed_total"
+        ["upstream", "reason"]
+        "Connections to endpoints that were closed, by why.";
+    UPSTREAM_ENDPOINTS = Gauge "tidegate_upstream_endpoints"
+        ["route", "variant", "upstream", "state"]
+        "Endpoints of the variant, by whether they may be used.";
+    TUNNELS_OPEN = Gauge "tidegate_tunnels_open"
+        ["route", "variant", "upstream"]
+        "Tunnels, such as WebSockets, that are open.";
+    TUNNELS_OPENED = Counter "tidegate_tunnels_opened_total"
+        ["route", "variant", "upstream"]
+        "Tunnels that were opened.";
+    TUNNELS = Counter "tidegate_tunnels_total"
+        ["route", "variant", "upstream", "end"]
+        "Tunnels that have ended, by who ended them.";
+
+    DOWNSTREAM_CONNECTIONS = Gauge "tidegate_downstream_connections"
+        ["listener", "protocol"]
+        "Connections of clients that are open.";
+    DOWNSTREAM_CONNECTIONS_TOTAL = Counter "tidegate_downstream_connections_total"
+        ["listener", "protocol"]
+        "Connections of clients that were opened.";
+    DOWNSTREAM_CONNECTIONS_REJECTED = Counter "tidegate_downstream_connections_rejected_total"
+        ["listener", "reason"]
+        "Connections of clients that were refused, or ended before their first request.";
+
+    CONFIG_RELOADS = Counter "tidegate_config_reloads_total"
+        ["result"]
+        "Attempts to load the configuration anew.";
+    CONFIG_LAST_RELOAD_SUCCESSFUL = Gauge "tidegate_config_last_reload_successful"
+        []
+        "1 when the last attempt to load the configuration went well.";
+    CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP = Gauge
+        "tidegate_config_last_reload_success_timestamp_seconds"
+        []
+        "When a configuration was last loaded well, in seconds since 1970.";
+    CONFIG_GENERATION = Gauge "tidegate_config_generation"
+        []
+        "The number of the configuration that requests obey.";
+    CONFIG_RELOAD_DURATION = Histogram "tidegate_config_reload_duration_seconds"
+        []
+        "Time that loading a configuration took, until it was live.";
+    CONFIG_INFO = Gauge "tidegate_config_info"
+        ["sha256"]
+        "1 for the beginning of the hash of the configuration file that is live.";
+    DRAINING = Gauge "tidegate_draining"
+        []
+        "1 while tidegate is about to end.";
+    ACCESS_LOG_DROPPED = Counter "tidegate_access_log_dropped_total"
+        []
+        "Lines of the access log that were dropped because they could not be written fast enough.";
+    BUILD_INFO = Gauge "tidegate_build_info"
+        ["version", "revision"]
+        "1 for the version that is running.";
+
+    PROCESS_CPU = Counter "process_cpu_seconds_total"
+        []
+        "Processor time of the process, user and system.";
+    PROCESS_RESIDENT_MEMORY = Gauge "process_resident_memory_bytes"
+        []
+        "Memory of the process that is in RAM.";
+    PROCESS_VIRTUAL_MEMORY = Gauge "process_virtual_memory_bytes"
+        []
+        "Address space of the process.";
+    PROCESS_OPEN_FDS = Gauge "process_open_fds"
+        []
+        "Open file descriptors of the process.";
+    PROCESS_MAX_FDS = Gauge "process_max_fds"
+        []
+        "File descriptors that the process may have open.";
+    PROCESS_START_TIME = Gauge "process_start_time_seconds"
+        []
+        "When the process started, in seconds since 1970.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use crate::telemetry::metrics::{Kind, catalogue};
+
+    #[test]
+    fn names_are_unique_and_follow_the_conventions() {
+        let mut seen = HashSet::new();
+        for family in catalogue() {
+            let name = family.name;
+            assert!(seen.insert(name), "{name} is there twice");
+            assert!(
+                name.starts_with("tidegate_") || name.starts_with("process_"),
+                "{name}"
+            );
+            assert_eq!(
+                family.kind == Kind::Counter,
+                name.ends_with("_total"),
+                "{name}"
+            );
+            assert!(family.help.ends_with('.'), "{name}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! All numbers by name, kept from one configuration to the next.
+//!
+//! A reload asks for the numbers of the names it has and gets those that are there already, so no
+//! counter begins anew. What the new configuration no longer names is dropped some time later, so
+//! that a scraper sees its last values.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::telemetry::stats::{
+    Buckets, ListenerStats, RouteStats, Selection, UpstreamStats, VariantLabels, VariantStats,
+};
+
+/// How long the numbers of a removed variant are still shown: several scrapes even of a slow
+/// scraper, and not for ever.
+const KEEP_REMOVED: Duration = Duration::from_secs(15 * 60);
+
+/// Whether a variant may get requests.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum VariantState {
+    /// It may.
+    On,
+    /// It gets none, not even forced ones.
+    Off,
+}
+
+impl VariantState {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::On, Self::Off];
+
+    /// The text of the label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// What the live configuration says of a variant.
+#[derive(Clone, Debug)]
+pub struct VariantLive {
+    /// What its numbers are labelled with.
+    pub labels: VariantLabels,
+    /// Its weight as configured.
+    pub weight: u32,
+    /// The share of new requests that it gets now, from 0 to 1.
+    pub share: f64,
+    /// Whether it may get requests.
+    pub state: VariantState,
+    /// Endpoints of its upstream that may be used now.
+    pub healthy_endpoints: usize,
+    /// Endpoints of its upstream that may not.
+    pub unhealthy_endpoints: usize,
+}
+
+/// What the live configuration has: its numbers are shown, and others only for a while.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// The variants of all routes.
+    pub variants: Vec<VariantLive>,
+    /// The upstreams.
+    pub upstreams: Vec<Arc<str>>,
+    /// The listeners.
+    pub listeners: Vec<Arc<str>>,
+}
+
+/// The numbers that workers record, by name.
+///
+/// It is locked when a snapshot is built and when metrics are rendered, never by a request.
+#[derive(Debug)]
+pub struct Registry {
+    n_workers: usize,
+    buckets: Arc<Buckets>,
+    families: Mutex<Families>,
+}
+
+/// Numbers, and since when the configuration no longer names them.
+#[derive(Debug)]
+struct Kept<S> {
+    stats: Arc<S>,
+    removed_at: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Families {
+    variants: BTreeMap<VariantLabels, Kept<VariantStats>>,
+    routes: BTreeMap<Arc<str>, Kept<RouteStats>>,
+    upstreams: BTreeMap<Arc<str>, Kept<UpstreamStats>>,
+    listeners: BTreeMap<Arc<str>, Kept<ListenerStats>>,
+    live: Vec<VariantLive>,
+}
+
+/// What there is to show at one moment.
+pub(crate) struct Shown {
+    pub(crate) variants: Vec<Arc<VariantStats>>,
+    pub(crate) routes: Vec<Arc<RouteStats>>,
+    pub(crate) upstreams: Vec<Arc<UpstreamStats>>,
+    pub(crate) listeners: Vec<Arc<ListenerStats>>,
+    pub(crate) live: Vec<VariantLive>,
+}
+
+impl Registry {
+    /// Makes an empty one.
+    pub fn new(n_workers: usize, buckets: Arc<Buckets>) -> Self {
+        Self {
+            n_workers,
+            buckets,
+            families: Mutex::default(),
+        }
+    }
+
+    /// The numbers of a variant to which requests may come in these ways.
+    pub fn variant(&self, labels: &VariantLabels, selections: &[Selection]) -> Arc<VariantStats> {
+        let stats = keep(&mut self.lock().variants, labels, || {
+            VariantStats::new(labels.clone(), self.n_workers, Arc::clone(&self.buckets))
+        });
+        stats.expect(selections);
+        stats
+    }
+
+    /// The numbers of a route that belong to none of its variants.
+    pub fn route(&self, name: &Arc<str>) -> Arc<RouteStats> {
+        keep(&mut self.lock().routes, name, || {
+            RouteStats::new(Arc::clone(name), self.n_workers)
+        })
+    }
+
+    /// The numbers of an upstream's connections.
+    pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamStats> {
+        keep(&mut self.lock().upstreams, name, || {
+            UpstreamStats::new(Arc::clone(name), self.n_workers)
+        })
+    }
+
+    /// The numbers of a listener.
+    pub fn listener(&self, name: &Arc<str>) -> Arc<ListenerStats> {
+        keep(&mut self.lock().listeners, name, || {
+            ListenerStats::new(Arc::clone(name), self.n_workers)
+        })
+    }
+
+    /// Tells what is live from `now` on. Numbers of other names are dropped 15 minutes later,
+    /// those of a variant not before its last request and its last tunnel have ended.
+    ///
+    /// To be called at every commit, and again whenever a share or an endpoint has changed.
+    pub fn set_live(&self, live: Live, now: Instant) {
+        let mut families = self.lock();
+        let variants: BTreeSet<_> = live.variants.iter().map(|live| &live.labels).collect();
+        let routes: BTreeSet<_> = variants.iter().map(|labels| &labels.route).collect();
+        mark(
+            &mut families.variants,
+            |labels| variants.contains(labels),
+            now,
+        );
+        mark(&mut families.routes, |name| routes.contains(name), now);
+        mark(
+            &mut families.upstreams,
+            |name| live.upstreams.contains(name),
+            now,
+        );
+        mark(
+            &mut families.listeners,
+            |name| live.listeners.contains(name),
+            now,
+        );
+        families.live = live.variants;
+    }
+
+    /// Drops what was removed long ago and tells what is left, everything in the order of names.
+    pub(crate) fn shown(&self, now: Instant) -> Shown {
+        let mut families = self.lock();
+        drop_old(&mut families.variants, now, |stats| {
+            let totals = stats.read();
+            totals.in_flight() == 0 && totals.tunnels_open() == 0
+        });
+        drop_old(&mut families.routes, now, |_| true);
+        drop_old(&mut families.upstreams, now, |_| true);
+        drop_old(&mut families.listeners, now, |_| true);
+        Shown {
+            variants: all(&families.variants),
+            routes: all(&families.routes),
+            upstreams: all(&families.upstreams),
+            listeners: all(&families.listeners),
+            live: families.live.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Families> {
+        // A panic while it was held leaves the maps whole: each change is one insertion or one
+        // removal.
+        self.families.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The numbers of this key, made if there are none.
+fn keep<K: Clone + Ord, S>(
+    kept: &mut BTreeMap<K, Kept<S>>,
+    key: &K,
+    make: impl FnOnce() -> S,
+) -> Arc<S> {
+    let kept = kept.entry(key.clone()).or_insert_with(|| Kept {
+        stats: Arc::new(make()),
+        removed_at: None,
+    });
+    Arc::clone(&kept.stats)
+}
+
+/// Notes since when each is no longer live.
+fn mark<K, S>(kept: &mut BTreeMap<K, Kept<S>>, is_live: impl Fn(&K) -> bool, now: Instant) {
+    for (key, kept) in kept {
+        if is_live(key) {
+            kept.removed_at = None;
+        } else {
+            kept.removed_at.get_or_insert(now);
+        }
+    }
+}
+
+/// Drops what was removed long ago and has come to rest.
+fn drop_old<K: Ord, S>(kept: &mut BTreeMap<K, Kept<S>>, now: Instant, rests: impl Fn(&S) -> bool) {
+    kept.retain(|_, kept| {
+        let old = kept
+            .removed_at
+            .is_some_and(|removed_at| KEEP_REMOVED <= now.saturating_duration_since(removed_at));
+        !(old && rests(&kept.stats))
+    });
+}
+
+fn all<K, S>(kept: &BTreeMap<K, Kept<S>>) -> Vec<Arc<S>> {
+    kept.values().map(|kept| Arc::clone(&kept.stats)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use crate::telemetry::registry::{KEEP_REMOVED, Live, Registry, VariantLive, VariantState};
+    use crate::telemetry::stats::{Buckets, Selection, TunnelEnd, VariantLabels};
+
+    fn registry() -> Registry {
+        Registry::new(1, Arc::new(Buckets::default()))
+    }
+
+    fn labels(variant: &str) -> VariantLabels {
+        VariantLabels {
+            route: "shop".into(),
+            variant: variant.into(),
+            upstream: "u".into(),
+        }
+    }
+
+    fn live(variants: &[&str]) -> Live {
+        Live {
+            variants: variants
+                .iter()
+                .map(|variant| VariantLive {
+                    labels: labels(variant),
+                    weight: 1,
+                    share: 1.0,
+                    state: VariantState::On,
+                    healthy_endpoints: 1,
+                    unhealthy_endpoints: 0,
+                })
+                .collect(),
+            upstreams: vec!["u".into()],
+            listeners: vec!["http".into()],
+        }
+    }
+
+    fn shown(registry: &Registry, now: Instant) -> Vec<String> {
+        let shown = registry.shown(now);
+        shown
+            .variants
+            .iter()
+            .map(|stats| stats.labels().variant.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn counters_survive_a_reload() {
+        let registry = registry();
+        let before = registry.variant(&labels("a"), &[Selection::Draw]);
+        before.shard(0).begin(Selection::Draw);
+        registry.set_live(live(&["a"]), Instant::now());
+        let after = registry.variant(&labels("a"), &[Selection::Hash]);
+        assert!(Arc::ptr_eq(&before, &after));
+        assert_eq!(after.read().begun(), 1);
+    }
+
+    #[test]
+    fn a_removed_variant_is_shown_for_a_quarter_of_an_hour() {
+        let registry = registry();
+        let start = Instant::now();
+        registry.variant(&labels("a"), &[]);
+        registry.variant(&labels("b"), &[]);
+        registry.set_live(live(&["a"]), start);
+        let later = start + KEEP_REMOVED - Duration::from_secs(1);
+        // Another commit does not begin the time anew.
+        registry.set_live(live(&["a"]), later);
+        assert_eq!(shown(&registry, later), ["a", "b"]);
+        assert_eq!(shown(&registry, start + KEEP_REMOVED), ["a"]);
+    }
+
+    #[test]
+    fn a_variant_that_comes_back_stays() {
+        let registry = registry();
+        let start = Instant::now();
+        registry.variant(&labels("a"), &[]);
+        registry.set_live(live(&[]), start);
+        registry.set_live(live(&["a"]), start + Duration::from_secs(60));
+        assert_eq!(shown(&registry, start + 2 * KEEP_REMOVED), ["a"]);
+    }
+
+    #[test]
+    fn a_removed_variant_with_an_open_tunnel_stays() {
+        let registry = registry();
+        let start = Instant::now();
+        let stats = registry.variant(&labels("a"), &[]);
+        stats.shard(0).tunnel_opened();
+        registry.set_live(live(&[]), start);
+        let end = start + 2 * KEEP_REMOVED;
+        assert_eq!(shown(&registry, end), ["a"]);
+        stats.shard(0).tunnel_closed(TunnelEnd::Client);
+        assert!(shown(&registry, end).is_empty());
+    }
+
+    #[test]
+    fn removed_routes_upstreams_and_listeners_go_too() {
+        let registry = registry();
+        let start = Instant::now();
+        registry.route(&"old".into());
+        registry.upstream(&"old".into());
+        registry.listener(&"old".into());
+        registry.upstream(&"u".into());
+        registry.set_live(live(&["a"]), start);
+        let shown = registry.shown(start + KEEP_REMOVED);
+        assert!(shown.routes.is_empty());
+        assert!(shown.listeners.is_empty());
+        assert_eq!(shown.upstreams.len(), 1);
+    }
+}

@@ -1,0 +1,101 @@
+//! Families of connections: of clients by listener, to endpoints by upstream.
+
+use std::sync::Arc;
+
+use crate::telemetry::exposition::{Exposition, Labels};
+use crate::telemetry::metrics as names;
+use crate::telemetry::render::code_label;
+use crate::telemetry::stats::{
+    CloseReason, Code, ListenerStats, ListenerTotals, Protocol, RejectReason, UpstreamStats,
+    UpstreamTotals,
+};
+
+/// The statuses of requests without a route whose series are there before the first one occurs.
+const EXPECTED: [u16; 2] = [400, 404];
+
+/// Labels as text, and the numbers of one moment.
+pub(crate) struct Row<T> {
+    labels: Labels,
+    totals: T,
+}
+
+pub(crate) fn listener_rows(listeners: &[Arc<ListenerStats>]) -> Vec<Row<ListenerTotals>> {
+    let rows = listeners.iter().map(|stats| {
+        let mut totals = stats.read();
+        for code in EXPECTED {
+            totals.unrouted.entry(Code::Exact(code)).or_default();
+        }
+        Row {
+            labels: Labels::new([("listener", stats.listener())]),
+            totals,
+        }
+    });
+    rows.collect()
+}
+
+pub(crate) fn upstream_rows(upstreams: &[Arc<UpstreamStats>]) -> Vec<Row<UpstreamTotals>> {
+    let rows = upstreams.iter().map(|stats| Row {
+        labels: Labels::new([("upstream", stats.upstream())]),
+        totals: stats.read(),
+    });
+    rows.collect()
+}
+
+/// Requests that had no route.
+pub(crate) fn unrouted(text: &mut Exposition, rows: &[Row<ListenerTotals>]) {
+    text.family(&names::UNROUTED_REQUESTS, |samples| {
+        for row in rows {
+            for (&code, &n) in &row.totals.unrouted {
+                samples.value(&row.labels.and([("code", &code_label(code))]), n);
+            }
+        }
+    });
+}
+
+/// Connections to endpoints.
+pub(crate) fn upstream_connections(text: &mut Exposition, rows: &[Row<UpstreamTotals>]) {
+    text.family(&names::UPSTREAM_CONNECTIONS, |samples| {
+        for Row { labels, totals } in rows {
+            samples.value(&labels.and([("state", "active")]), totals.active());
+            samples.value(&labels.and([("state", "idle")]), totals.idle());
+        }
+    });
+    text.family(&names::UPSTREAM_CONNECTIONS_OPENED, |samples| {
+        for Row { labels, totals } in rows {
+            samples.value(labels, totals.opened);
+        }
+    });
+    text.family(&names::UPSTREAM_CONNECTIONS_CLOSED, |samples| {
+        for Row { labels, totals } in rows {
+            for (reason, n) in CloseReason::ALL.iter().zip(totals.closed) {
+                samples.value(&labels.and([("reason", reason.label())]), n);
+            }
+        }
+    });
+}
+
+/// Connections of clients.
+pub(crate) fn downstream_connections(text: &mut Exposition, rows: &[Row<ListenerTotals>]) {
+    text.family(&names::DOWNSTREAM_CONNECTIONS, |samples| {
+        for Row { labels, totals } in rows {
+            for &protocol in Protocol::ALL {
+                let labels = labels.and([("protocol", protocol.label())]);
+                samples.value(&labels, totals.open(protocol));
+            }
+        }
+    });
+    text.family(&names::DOWNSTREAM_CONNECTIONS_TOTAL, |samples| {
+        for Row { labels, totals } in rows {
+            for (protocol, n) in Protocol::ALL.iter().zip(totals.opened) {
+                samples.value(&labels.and([("protocol", protocol.label())]), n);
+            }
+        }
+    });
+    text.family(&names::DOWNSTREAM_CONNECTIONS_REJECTED, |samples| {
+        for Row { labels, totals } in rows {
+            for (reason, n) in RejectReason::ALL.iter().zip(totals.rejected) {
+                samples.value(&labels.and([("reason", reason.label())]), n);
+            }
+        }
+    });
+}

@@ -1,0 +1,413 @@
+//! The text is one that Prometheus reads, with every series that there should be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{ErrorKind, Write};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::telemetry::metrics::{Family, Kind, catalogue};
+use crate::telemetry::stats::{
+    AttemptResult, Buckets, CloseReason, ErrorReason, Finished, ForcedRejection, Outcome, Protocol,
+    RejectReason, RetryCause, RetryResult, Selection, Source, TunnelEnd, VariantLabels,
+};
+use crate::telemetry::{Live, Telemetry, VariantLive, VariantState};
+
+fn labels(variant: &str) -> VariantLabels {
+    VariantLabels {
+        // A name that would break the text if it were not escaped.
+        route: "a \"quoted\\route\"\n".into(),
+        variant: variant.into(),
+        upstream: format!("shop-{variant}").into(),
+    }
+}
+
+/// Two variants that are configured and have had no request.
+fn quiet() -> Telemetry {
+    let telemetry = Telemetry::new(2, Buckets::default());
+    let registry = telemetry.registry();
+    let mut live = Live::default();
+    for (variant, weight, state) in [
+        ("stable", 95, VariantState::On),
+        ("canary", 5, VariantState::Off),
+    ] {
+        let labels = labels(variant);
+        registry.variant(&labels, &[Selection::Hash, Selection::Forced]);
+        registry.route(&labels.route);
+        registry.upstream(&labels.upstream);
+        live.upstreams.push(Arc::clone(&labels.upstream));
+        live.variants.push(VariantLive {
+            labels,
+            weight,
+            share: f64::from(weight) / 100.0,
+            state,
+            healthy_endpoints: 2,
+            unhealthy_endpoints: 1,
+        });
+    }
+    registry.listener(&"http".into());
+    live.listeners.push("http".into());
+    registry.set_live(live, Instant::now());
+    telemetry
+}
+
+/// The same after everything has happened that can be counted.
+fn busy() -> Telemetry {
+    let telemetry = quiet();
+    let registry = telemetry.registry();
+    let [stable, canary] = [labels("stable"), labels("canary")];
+    for worker in 0..2 {
+        let stats = registry.variant(&stable, &[]);
+        let shard = stats.shard(worker);
+        for (n, &outcome) in Outcome::ALL.iter().enumerate() {
+            shard.begin(Selection::Draw);
+            shard.finish(&Finished {
+                code: 200 + 100 * n as u16,
+                source: Source::Upstream,
+                selection: Selection::Draw,
+                outcome,
+                duration: Duration::from_micros(1_500),
+                response_headers: Some(Duration::from_secs(100)),
+                request_bytes: 3,
+                response_bytes: 4,
+                error: Some(ErrorReason::Truncated),
+            });
+        }
+        for code in 100..1000 {
+            let selection = Selection::Failover;
+            shard.begin(selection);
+            shard.finish(&Finished {
+                code,
+                source: Source::Proxy,
+                selection,
+                outcome: Outcome::Failure,
+                duration: Duration::ZERO,
+                response_headers: None,
+                request_bytes: 0,
+                response_bytes: 0,
+                error: None,
+            });
+        }
+        shard.attempt(AttemptResult::Success);
+        shard.connected(Duration::from_millis(1));
+        shard.retried(RetryCause::Connect, RetryResult::Failure);
+        shard.tunnel_opened();
+        shard.tunnel_closed(TunnelEnd::Drained);
+
+        let route = registry.route(&stable.route);
+        let route = route.shard(worker);
+        route.overhead(Duration::from_micros(70));
+        route.identity_cookie_set();
+        route.forced_rejected(ForcedRejection::Unknown);
+        route.failover(&stable.variant, &canary.variant);
+        route.failover(&stable.variant, &"removed-long-ago".into());
+
+        let listener = registry.listener(&"http".into());
+        listener.shard(worker).connection_opened(Protocol::H2);
+        listener
+            .shard(worker)
+            .connection_rejected(RejectReason::Tls);
+        listener.shard(worker).unrouted(414);
+
+        let upstream = registry.upstream(&stable.upstream);
+        upstream.shard(worker).connection_opened();
+        upstream.shard(worker).connection_parked();
+        upstream.shard(worker).idle_closed(CloseReason::Upstream);
+    }
+    let recorder = telemetry.recorder();
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    recorder.config_applied(1, "00112233445566778899", Duration::from_millis(3), at);
+    recorder.config_rejected();
+    recorder.access_log_dropped().increment(5);
+    recorder.draining();
+    telemetry
+}
+
+/// A text as it was understood: the value of each series, by the series as it is written.
+struct Read {
+    families: Vec<&'static Family>,
+    series: BTreeMap<String, f64>,
+}
+
+/// Reads a text and panics when anything about it is not as it must be.
+#[track_caller]
+fn read(text: &str) -> Read {
+    let mut families: Vec<&'static Family> = Vec::new();
+    let mut series = BTreeMap::new();
+    let mut lines = text.lines().peekable();
+    assert!(text.ends_with('\n'));
+    while let Some(line) = lines.next() {
+        let family = *catalogue()
+            .iter()
+            .find(|family| line == format!("# HELP {} {}", family.name, family.help))
+            .unwrap_or_else(|| panic!("not the help of any family: {line}"));
+        assert!(
+            !families.contains(&family),
+            "{} is there twice",
+            family.name
+        );
+        families.push(family);
+        let kind = format!("# TYPE {} {}", family.name, family.kind.name());
+        assert_eq!(lines.next(), Some(&*kind));
+        let mut histograms = Histograms::default();
+        while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            let value: f64 = value.parse().unwrap();
+            assert!(0.0 <= value, "{line}");
+            assert!(
+                series.insert(name.to_owned(), value).is_none(),
+                "{name} is there twice"
+            );
+            let (name, labels) = split_labels(name);
+            if family.kind == Kind::Histogram {
+                histograms.add(family, name, labels, value);
+            } else {
+                assert_eq!(name, family.name);
+                let names: Vec<_> = labels.iter().map(|(name, _)| &**name).collect();
+                assert_eq!(names, family.labels, "{line}");
+            }
+        }
+        histograms.check();
+    }
+    Read { families, series }
+}
+
+/// Splits a series into its name and its labels, reading escapes as Prometheus does.
+#[track_caller]
+fn split_labels(series: &str) -> (&str, Vec<(String, String)>) {
+    let Some((name, rest)) = series.split_once('{') else {
+        return (series, Vec::new());
+    };
+    let mut labels = Vec::new();
+    let mut letters = rest.chars();
+    loop {
+        let label: String = letters
+            .by_ref()
+            .take_while(|&letter| letter != '=')
+            .collect();
+        assert_eq!(letters.next(), Some('"'), "{series}");
+        let mut value = String::new();
+        loop {
+            match letters.next().expect("a label ends with a quote") {
+                '"' => break,
+                '\\' => value.push(match letters.next() {
+                    Some('n') => '\n',
+                    Some(letter @ ('"' | '\\')) => letter,
+                    other => panic!("escape {other:?} in {series}"),
+                }),
+                letter => value.push(letter),
+            }
+        }
+        labels.push((label, value));
+        match letters.next() {
+            Some(',') => {}
+            Some('}') => break,
+            other => panic!("{other:?} after a label in {series}"),
+        }
+    }
+    assert_eq!(letters.next(), None, "{series}");
+    (name, labels)
+}
+
+/// The histograms of one family, by their labels without `le`.
+#[derive(Default)]
+struct Histograms {
+    by_labels: BTreeMap<Vec<(String, String)>, Histogram>,
+}
+
+#[derive(Default)]
+struct Histogram {
+    buckets: Vec<(f64, f64)>,
+    sum: Option<f64>,
+    count: Option<f64>,
+}
+
+impl Histograms {
+    fn add(&mut self, family: &Family, name: &str, mut labels: Vec<(String, String)>, value: f64) {
+        let part = name.strip_prefix(family.name).unwrap();
+        let le = (part == "_bucket").then(|| labels.pop().unwrap());
+        let names: Vec<_> = labels.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, family.labels, "{name}");
+        let histogram = self.by_labels.entry(labels).or_default();
+        match (part, le) {
+            ("_bucket", Some((name, bound))) => {
+                assert_eq!(name, "le");
+                histogram.buckets.push((bound.parse().unwrap(), value));
+            }
+            ("_sum", None) => histogram.sum = Some(value),
+            ("_count", None) => histogram.count = Some(value),
+            _ => panic!("{name} is no part of a histogram"),
+        }
+    }
+
+    fn check(&self) {
+        for (
+            labels,
+            Histogram {
+                buckets,
+                sum,
+                count,
+            },
+        ) in &self.by_labels
+        {
+            assert!(
+                buckets.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1),
+                "{labels:?}: {buckets:?}"
+            );
+            let &(bound, all) = buckets.last().unwrap();
+            assert_eq!(bound, f64::INFINITY);
+            assert_eq!(Some(all), *count);
+            assert!(sum.is_some());
+        }
+    }
+}
+
+#[test]
+fn every_family_of_the_catalogue_is_rendered_once_and_in_its_order() {
+    for telemetry in [quiet(), busy()] {
+        let read = read(&telemetry.render(Instant::now()));
+        let expected: Vec<_> = catalogue().to_vec();
+        assert_eq!(read.families, expected);
+    }
+}
+
+#[test]
+fn what_has_not_happened_yet_is_there_as_0() {
+    let read = read(&quiet().render(Instant::now()));
+    let value = |wanted: &str| {
+        let found = read.series.iter().filter(|(name, _)| {
+            let (name, labels) = split_labels(name);
+            let labels: Vec<_> = labels
+                .iter()
+                .filter(|(name, _)| name != "route" && name != "upstream")
+                .map(|(_, value)| &**value)
+                .collect();
+            format!("{name} {}", labels.join(" ")) == wanted
+        });
+        let values: Vec<f64> = found.map(|(_, &value)| value).collect();
+        assert_eq!(values.len(), 1, "{wanted}");
+        values[0]
+    };
+    for variant in ["stable", "canary"] {
+        for selection in ["hash", "forced"] {
+            for code in [
+                "200 upstream",
+                "404 upstream",
+                "499 proxy",
+                "500 upstream",
+                "502 proxy",
+            ] {
+                let wanted = format!("tidegate_requests_total {variant} {code} {selection}");
+                assert_eq!(value(&wanted), 0.0);
+            }
+            let wanted = format!("tidegate_selections_total {variant} {selection}");
+            assert_eq!(value(&wanted), 0.0);
+        }
+        for reason in ErrorReason::ALL {
+            let wanted = format!("tidegate_errors_total {variant} {}", reason.label());
+            assert_eq!(value(&wanted), 0.0);
+        }
+        for outcome in ["success", "failure", "client_closed"] {
+            for family in ["request_duration", "response_headers"] {
+                let wanted = format!("tidegate_{family}_seconds_count {variant} {outcome}");
+                assert_eq!(value(&wanted), 0.0);
+            }
+        }
+        assert_eq!(
+            value(&format!("tidegate_requests_in_flight {variant}")),
+            0.0
+        );
+        assert_eq!(value(&format!("tidegate_tunnels_open {variant}")), 0.0);
+    }
+    assert_eq!(value("tidegate_failovers_total canary stable"), 0.0);
+    assert_eq!(value("tidegate_unrouted_requests_total http 404"), 0.0);
+    assert_eq!(value("tidegate_variant_weight stable"), 95.0);
+    assert_eq!(value("tidegate_variant_share_ratio canary"), 0.05);
+    assert_eq!(value("tidegate_variant_state canary off"), 1.0);
+    assert_eq!(value("tidegate_variant_state canary on"), 0.0);
+    assert_eq!(value("tidegate_upstream_endpoints canary unhealthy"), 1.0);
+}
+
+#[test]
+fn a_selection_that_is_not_possible_has_no_series() {
+    let text = quiet().render(Instant::now());
+    assert!(!text.contains("selection=\"draw\""));
+    assert!(!text.contains("selection=\"pin\""));
+}
+
+#[test]
+fn numbers_of_all_workers_are_added() {
+    let text = busy().render(Instant::now());
+    for line in [
+        "code=\"200\",source=\"upstream\",selection=\"draw\"} 2\n",
+        "code=\"9xx\",source=\"proxy\",selection=\"failover\"} 200\n",
+        "from=\"stable\",to=\"canary\"} 2\n",
+        "tidegate_unrouted_requests_total{listener=\"http\",code=\"414\"} 2\n",
+        "tidegate_downstream_connections{listener=\"http\",protocol=\"h2\"} 2\n",
+        "tidegate_upstream_connections_closed_total{upstream=\"shop-stable\",reason=\"upstream\"} 2\n",
+        "tidegate_config_info{sha256=\"001122334455\"} 1\n",
+        "tidegate_access_log_dropped_total 5\n",
+        "tidegate_draining 1\n",
+    ] {
+        assert!(text.contains(line), "{line}");
+    }
+    assert!(!text.contains("removed-long-ago"));
+}
+
+#[test]
+fn the_text_is_the_same_when_nothing_has_happened() {
+    let telemetry = busy();
+    let now = Instant::now();
+    let stable = |text: String| -> Vec<String> {
+        text.lines()
+            .filter(|line| !line.starts_with("process_"))
+            .map(str::to_owned)
+            .collect()
+    };
+    let first = stable(telemetry.render(now));
+    telemetry.upkeep();
+    assert_eq!(first, stable(telemetry.render(now)));
+}
+
+#[test]
+fn a_split_of_two_has_no_more_series_than_the_documents_say() {
+    let read = read(&quiet().render(Instant::now()));
+    let of_variants: BTreeSet<_> = read
+        .series
+        .keys()
+        .filter(|name| name.contains("variant=\""))
+        .collect();
+    // 2 variants, each with 7 histograms of 18 series and about 70 plain ones.
+    assert!(of_variants.len() <= 2 * 200, "{}", of_variants.len());
+}
+
+#[test]
+fn promtool_is_content() {
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            println!("skipped: promtool is not installed");
+            return;
+        }
+        child => child.unwrap(),
+    };
+    let text = busy().render(Instant::now());
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said, "");
+}

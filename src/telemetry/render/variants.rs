@@ -1,0 +1,288 @@
+//! Families of variants and of their routes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::telemetry::exposition::{Exposition, Labels};
+use crate::telemetry::metrics::{self as names, Family};
+use crate::telemetry::registry::{VariantLive, VariantState};
+use crate::telemetry::render::code_label;
+use crate::telemetry::stats::{
+    AttemptResult, Code, CodeKey, ErrorReason, ForcedRejection, HistogramTotals, Outcome,
+    RetryCause, RetryResult, RouteStats, RouteTotals, Selection, Source, TunnelEnd, VariantLabels,
+    VariantStats, VariantTotals,
+};
+
+/// The statuses whose series are there before the first of them occurs, each with who usually makes
+/// it: without a 0 before it, the first failure of a quiet variant would be invisible to `rate`.
+const EXPECTED: [(u16, Source); 7] = [
+    (200, Source::Upstream),
+    (404, Source::Upstream),
+    (499, Source::Proxy),
+    (500, Source::Upstream),
+    (502, Source::Proxy),
+    (503, Source::Proxy),
+    (504, Source::Proxy),
+];
+
+/// A variant, its labels as text, and its numbers at one moment.
+pub(crate) struct VariantRow<'a> {
+    stats: &'a VariantStats,
+    labels: Labels,
+    totals: VariantTotals,
+}
+
+/// A route likewise.
+pub(crate) struct RouteRow<'a> {
+    stats: &'a RouteStats,
+    labels: Labels,
+    totals: RouteTotals,
+}
+
+pub(crate) fn variant_rows(variants: &[Arc<VariantStats>]) -> Vec<VariantRow<'_>> {
+    let rows = variants.iter().map(|stats| {
+        let mut totals = stats.read();
+        for selection in stats.expected() {
+            for (code, source) in EXPECTED {
+                let key = CodeKey {
+                    code: Code::Exact(code),
+                    source,
+                    selection,
+                };
+                totals.codes.entry(key).or_default();
+            }
+        }
+        VariantRow {
+            stats,
+            labels: text_of(stats.labels()),
+            totals,
+        }
+    });
+    rows.collect()
+}
+
+pub(crate) fn route_rows(routes: &[Arc<RouteStats>]) -> Vec<RouteRow<'_>> {
+    let rows = routes.iter().map(|stats| RouteRow {
+        stats,
+        labels: Labels::new([("route", stats.route())]),
+        totals: stats.read(),
+    });
+    rows.collect()
+}
+
+/// Requests: how many, how they ended, how long they took.
+pub(crate) fn requests(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &[RouteRow<'_>]) {
+    text.family(&names::REQUESTS, |samples| {
+        for row in rows {
+            for (key, &n) in &row.totals.codes {
+                let labels = row.labels.and([
+                    ("code", &code_label(key.code)),
+                    ("source", key.source.label()),
+                    ("selection", key.selection.label()),
+                ]);
+                samples.value(&labels, n);
+            }
+        }
+    });
+    by_outcome(text, &names::REQUEST_DURATION, rows, |totals| {
+        &totals.request_duration
+    });
+    by_outcome(text, &names::RESPONSE_HEADERS, rows, |totals| {
+        &totals.response_headers
+    });
+    text.family(&names::PROXY_OVERHEAD, |samples| {
+        for row in routes {
+            samples.histogram(
+                &row.labels,
+                row.stats.overhead_buckets(),
+                &row.totals.overhead,
+            );
+        }
+    });
+    by_variant(
+        text,
+        &names::REQUESTS_IN_FLIGHT,
+        rows,
+        VariantTotals::in_flight,
+    );
+    by_variant(text, &names::REQUEST_BYTES, rows, |totals| {
+        totals.request_bytes
+    });
+    by_variant(text, &names::RESPONSE_BYTES, rows, |totals| {
+        totals.response_bytes
+    });
+    text.family(&names::ERRORS, |samples| {
+        for row in rows {
+            for (reason, n) in ErrorReason::ALL.iter().zip(row.totals.errors) {
+                samples.value(&row.labels.and([("reason", reason.label())]), n);
+            }
+        }
+    });
+}
+
+/// What the live configuration says of each variant.
+pub(crate) fn live(text: &mut Exposition, live: &[VariantLive]) {
+    text.family(&names::VARIANT_WEIGHT, |samples| {
+        for variant in live {
+            samples.value(&text_of(&variant.labels), variant.weight);
+        }
+    });
+    text.family(&names::VARIANT_SHARE, |samples| {
+        for variant in live {
+            samples.value(&text_of(&variant.labels), variant.share);
+        }
+    });
+    text.family(&names::VARIANT_STATE, |samples| {
+        for variant in live {
+            for state in VariantState::ALL {
+                let labels = text_of(&variant.labels).and([("state", state.label())]);
+                samples.value(&labels, u8::from(state == variant.state));
+            }
+        }
+    });
+}
+
+/// How requests got their variants, and what else happened on that way.
+pub(crate) fn selections(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &[RouteRow<'_>]) {
+    text.family(&names::SELECTIONS, |samples| {
+        for row in rows {
+            let expected: Vec<_> = row.stats.expected().collect();
+            for (selection, n) in Selection::ALL.iter().zip(row.totals.selections) {
+                if 0 < n || expected.contains(selection) {
+                    samples.value(&row.labels.and([("selection", selection.label())]), n);
+                }
+            }
+        }
+    });
+    text.family(&names::FAILOVERS, |samples| {
+        // A pair is shown as long as both of its variants are.
+        let mut variants: BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>> = BTreeMap::new();
+        for VariantLabels { route, variant, .. } in rows.iter().map(|row| row.stats.labels()) {
+            variants.entry(route).or_default().insert(variant);
+        }
+        let none = BTreeSet::new();
+        for row in routes {
+            let variants = variants.get(row.stats.route()).unwrap_or(&none);
+            for &from in variants {
+                for &to in variants.iter().filter(|&&to| to != from) {
+                    let pair = (Arc::clone(from), Arc::clone(to));
+                    let n = row.totals.failovers.get(&pair).copied().unwrap_or_default();
+                    samples.value(&row.labels.and([("from", &**from), ("to", &**to)]), n);
+                }
+            }
+        }
+    });
+    text.family(&names::RETRIES, |samples| {
+        for row in rows {
+            for (cause, results) in RetryCause::ALL.iter().zip(row.totals.retries) {
+                for (result, n) in RetryResult::ALL.iter().zip(results) {
+                    let labels = [("cause", cause.label()), ("result", result.label())];
+                    samples.value(&row.labels.and(labels), n);
+                }
+            }
+        }
+    });
+    text.family(&names::STICKY_COOKIES_SET, |samples| {
+        for row in routes {
+            let labels = row.labels.and([("kind", "identity")]);
+            samples.value(&labels, row.totals.cookies_set);
+        }
+    });
+    text.family(&names::FORCED_REJECTED, |samples| {
+        for row in routes {
+            let counts = row.totals.forced_rejected;
+            for (reason, n) in ForcedRejection::ALL.iter().zip(counts) {
+                samples.value(&row.labels.and([("reason", reason.label())]), n);
+            }
+        }
+    });
+}
+
+/// Attempts to get an answer.
+pub(crate) fn attempts(text: &mut Exposition, rows: &[VariantRow<'_>]) {
+    text.family(&names::UPSTREAM_ATTEMPTS, |samples| {
+        for row in rows {
+            for (result, n) in AttemptResult::ALL.iter().zip(row.totals.attempts) {
+                samples.value(&row.labels.and([("result", result.label())]), n);
+            }
+        }
+    });
+    text.family(&names::UPSTREAM_CONNECT_DURATION, |samples| {
+        for row in rows {
+            let buckets = row.stats.buckets();
+            samples.histogram(&row.labels, buckets, &row.totals.connect_duration);
+        }
+    });
+}
+
+/// Endpoints of each variant.
+pub(crate) fn endpoints(text: &mut Exposition, live: &[VariantLive]) {
+    text.family(&names::UPSTREAM_ENDPOINTS, |samples| {
+        for variant in live {
+            let labels = text_of(&variant.labels);
+            let healthy = labels.and([("state", "healthy")]);
+            samples.value(&healthy, variant.healthy_endpoints);
+            let unhealthy = labels.and([("state", "unhealthy")]);
+            samples.value(&unhealthy, variant.unhealthy_endpoints);
+        }
+    });
+}
+
+/// Tunnels.
+pub(crate) fn tunnels(text: &mut Exposition, rows: &[VariantRow<'_>]) {
+    by_variant(
+        text,
+        &names::TUNNELS_OPEN,
+        rows,
+        VariantTotals::tunnels_open,
+    );
+    by_variant(text, &names::TUNNELS_OPENED, rows, |totals| {
+        totals.tunnels_opened
+    });
+    text.family(&names::TUNNELS, |samples| {
+        for row in rows {
+            for (end, n) in TunnelEnd::ALL.iter().zip(row.totals.tunnels_closed) {
+                samples.value(&row.labels.and([("end", end.label())]), n);
+            }
+        }
+    });
+}
+
+/// A family with one number for each variant.
+fn by_variant(
+    text: &mut Exposition,
+    family: &Family,
+    rows: &[VariantRow<'_>],
+    number: impl Fn(&VariantTotals) -> u64,
+) {
+    text.family(family, |samples| {
+        for row in rows {
+            samples.value(&row.labels, number(&row.totals));
+        }
+    });
+}
+
+/// A family with a histogram for each variant and outcome.
+fn by_outcome(
+    text: &mut Exposition,
+    family: &Family,
+    rows: &[VariantRow<'_>],
+    histograms: impl Fn(&VariantTotals) -> &[HistogramTotals; Outcome::N],
+) {
+    text.family(family, |samples| {
+        for row in rows {
+            for (outcome, histogram) in Outcome::ALL.iter().zip(histograms(&row.totals)) {
+                let labels = row.labels.and([("outcome", outcome.label())]);
+                samples.histogram(&labels, row.stats.buckets(), histogram);
+            }
+        }
+    });
+}
+
+fn text_of(labels: &VariantLabels) -> Labels {
+    Labels::new([
+        ("route", &labels.route),
+        ("variant", &labels.variant),
+        ("upstream", &labels.upstream),
+    ])
+}

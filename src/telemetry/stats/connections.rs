@@ -1,0 +1,280 @@
+//! The numbers of connections: downstream by listener, upstream by upstream.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::telemetry::stats::codes::{Code, Codes};
+use crate::telemetry::stats::shards::Shards;
+use crate::telemetry::stats::{CloseReason, Counter, Protocol, RejectReason, Selection, Source};
+
+/// The numbers of one listener.
+#[derive(Debug)]
+pub struct ListenerStats {
+    listener: Arc<str>,
+    shards: Shards<ListenerShard>,
+}
+
+impl ListenerStats {
+    /// Makes the numbers of a listener, all 0.
+    pub fn new(listener: Arc<str>, n_workers: usize) -> Self {
+        Self {
+            listener,
+            shards: Shards::new(n_workers),
+        }
+    }
+
+    /// The part that belongs to a worker: its thread alone may record there.
+    ///
+    /// # Panics
+    /// When there are not so many workers.
+    #[inline]
+    pub fn shard(&self, worker: usize) -> &ListenerShard {
+        self.shards.of(worker, ListenerShard::default)
+    }
+
+    /// The name of the listener.
+    pub fn listener(&self) -> &Arc<str> {
+        &self.listener
+    }
+
+    /// Adds up the shards of all workers.
+    pub fn read(&self) -> ListenerTotals {
+        let mut totals = ListenerTotals::default();
+        for shard in self.shards.iter() {
+            for (total, counter) in totals.closed.iter_mut().zip(&shard.closed) {
+                *total += counter.ends();
+            }
+            for (total, counter) in totals.opened.iter_mut().zip(&shard.opened) {
+                *total += counter.total();
+            }
+            for (total, counter) in totals.rejected.iter_mut().zip(&shard.rejected) {
+                *total += counter.total();
+            }
+            shard.unrouted.for_each(|key, count| {
+                *totals.unrouted.entry(key.code).or_default() += count;
+            });
+        }
+        totals
+    }
+}
+
+/// The part of a listener's numbers that one worker records.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ListenerShard {
+    opened: [Counter; Protocol::N],
+    closed: [Counter; Protocol::N],
+    rejected: [Counter; RejectReason::N],
+    unrouted: Codes,
+}
+
+impl ListenerShard {
+    /// Counts a connection whose protocol is known by now.
+    pub fn connection_opened(&self, protocol: Protocol) {
+        self.opened[protocol as usize].add(1);
+    }
+
+    /// Counts the end of a connection that was counted as opened.
+    pub fn connection_closed(&self, protocol: Protocol) {
+        self.closed[protocol as usize].add_end();
+    }
+
+    /// Counts a connection that was refused, or given up before its protocol was known.
+    pub fn connection_rejected(&self, reason: RejectReason) {
+        self.rejected[reason as usize].add(1);
+    }
+
+    /// Counts a request that tidegate answered with this status before it had a route.
+    pub fn unrouted(&self, code: u16) {
+        self.unrouted.add_end(code, Source::Proxy, Selection::Draw);
+    }
+}
+
+/// The numbers of a listener since it was first configured; arrays in the order of their labels.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerTotals {
+    /// Connections that were opened.
+    pub opened: [u64; Protocol::N],
+    /// Connections that have ended.
+    pub closed: [u64; Protocol::N],
+    /// Connections that were refused.
+    pub rejected: [u64; RejectReason::N],
+    /// Requests that were answered without a route.
+    pub unrouted: BTreeMap<Code, u64>,
+}
+
+impl ListenerTotals {
+    /// Connections that are open, by protocol.
+    pub fn open(&self, protocol: Protocol) -> u64 {
+        self.opened[protocol as usize].saturating_sub(self.closed[protocol as usize])
+    }
+}
+
+/// The numbers of the connections of one upstream.
+#[derive(Debug)]
+pub struct UpstreamStats {
+    upstream: Arc<str>,
+    shards: Shards<UpstreamShard>,
+}
+
+impl UpstreamStats {
+    /// Makes the numbers of an upstream, all 0.
+    pub fn new(upstream: Arc<str>, n_workers: usize) -> Self {
+        Self {
+            upstream,
+            shards: Shards::new(n_workers),
+        }
+    }
+
+    /// The part that belongs to a worker: its thread alone may record there.
+    ///
+    /// # Panics
+    /// When there are not so many workers.
+    #[inline]
+    pub fn shard(&self, worker: usize) -> &UpstreamShard {
+        self.shards.of(worker, UpstreamShard::default)
+    }
+
+    /// The name of the upstream.
+    pub fn upstream(&self) -> &Arc<str> {
+        &self.upstream
+    }
+
+    /// Adds up the shards of all workers.
+    pub fn read(&self) -> UpstreamTotals {
+        let mut totals = UpstreamTotals::default();
+        for shard in self.shards.iter() {
+            for (total, counter) in totals.closed.iter_mut().zip(&shard.closed) {
+                *total += counter.ends();
+            }
+            totals.unparked += shard.unparked.ends();
+            totals.parked += shard.parked.total();
+            totals.opened += shard.opened.total();
+        }
+        totals
+    }
+}
+
+/// The part of an upstream's numbers that one worker records.
+///
+/// A connection is opened for an exchange and so begins as active. It may be parked and taken again
+/// any number of times, and is closed from either state.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct UpstreamShard {
+    opened: Counter,
+    parked: Counter,
+    unparked: Counter,
+    closed: [Counter; CloseReason::N],
+}
+
+impl UpstreamShard {
+    /// Counts a new connection, which is active.
+    #[inline]
+    pub fn connection_opened(&self) {
+        self.opened.add(1);
+    }
+
+    /// Counts an active connection that was put into the pool.
+    #[inline]
+    pub fn connection_parked(&self) {
+        self.parked.add(1);
+    }
+
+    /// Counts a connection that was taken from the pool to be used again.
+    #[inline]
+    pub fn connection_taken(&self) {
+        self.unparked.add_end();
+    }
+
+    /// Counts the end of an active connection.
+    pub fn active_closed(&self, reason: CloseReason) {
+        self.closed[reason as usize].add_end();
+    }
+
+    /// Counts the end of a connection that was in the pool.
+    pub fn idle_closed(&self, reason: CloseReason) {
+        self.unparked.add_end();
+        self.closed[reason as usize].add_end();
+    }
+}
+
+/// The numbers of an upstream's connections since it was first configured.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamTotals {
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Connections that have ended, in the order of the reasons.
+    pub closed: [u64; CloseReason::N],
+    /// How often one was put into a pool.
+    parked: u64,
+    /// How often one left a pool, to be used or to be closed.
+    unparked: u64,
+}
+
+impl UpstreamTotals {
+    /// Connections in the pools.
+    pub fn idle(&self) -> u64 {
+        self.parked.saturating_sub(self.unparked)
+    }
+
+    /// Connections with an exchange or a tunnel on them.
+    pub fn active(&self) -> u64 {
+        let closed: u64 = self.closed.iter().sum();
+        self.opened
+            .saturating_sub(closed)
+            .saturating_sub(self.idle())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::telemetry::stats::{
+        CloseReason, Code, ListenerStats, Protocol, RejectReason, UpstreamStats,
+    };
+
+    #[test]
+    fn an_upstream_connection_is_active_or_idle_until_it_is_closed() {
+        let stats = UpstreamStats::new("shop-v1".into(), 1);
+        let shard = stats.shard(0);
+        #[track_caller]
+        fn check(stats: &UpstreamStats, active: u64, idle: u64) {
+            let totals = stats.read();
+            assert_eq!((totals.active(), totals.idle()), (active, idle));
+        }
+        shard.connection_opened();
+        shard.connection_opened();
+        check(&stats, 2, 0);
+        shard.connection_parked();
+        check(&stats, 1, 1);
+        shard.connection_taken();
+        check(&stats, 2, 0);
+        shard.connection_parked();
+        shard.active_closed(CloseReason::Error);
+        check(&stats, 0, 1);
+        shard.idle_closed(CloseReason::Idle);
+        check(&stats, 0, 0);
+        let totals = stats.read();
+        assert_eq!(totals.opened, 2);
+        assert_eq!(totals.closed[CloseReason::Idle as usize], 1);
+    }
+
+    #[test]
+    fn a_listener_counts_by_protocol_and_by_status() {
+        let stats = ListenerStats::new("http".into(), 2);
+        stats.shard(0).connection_opened(Protocol::H1);
+        stats.shard(1).connection_opened(Protocol::H2);
+        stats.shard(1).connection_opened(Protocol::H2);
+        stats.shard(1).connection_closed(Protocol::H2);
+        stats.shard(0).connection_rejected(RejectReason::Limit);
+        stats.shard(0).unrouted(404);
+        stats.shard(1).unrouted(404);
+        stats.shard(1).unrouted(400);
+        let totals = stats.read();
+        assert_eq!(totals.open(Protocol::H1), 1);
+        assert_eq!(totals.open(Protocol::H2), 1);
+        assert_eq!(totals.rejected, [0, 1, 0]);
+        assert_eq!(totals.unrouted[&Code::Exact(404)], 2);
+        assert_eq!(totals.unrouted[&Code::Exact(400)], 1);
+    }
+}

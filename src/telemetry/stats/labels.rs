@@ -1,0 +1,220 @@
+//! The closed sets of label values.
+//!
+//! Each is an enum, so that a label can only have a value that is written here, and the series of
+//! all values can be made before the first of them occurs.
+
+/// Makes an enum of label values, with all of them in order, and the text of each.
+macro_rules! label_values {
+    (
+        $(#[$about:meta])*
+        $name:ident { $( $(#[$doc:meta])* $value:ident = $label:literal, )+ }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub enum $name {
+            $( $(#[$doc])* $value, )+
+        }
+
+        impl $name {
+            /// All of them, in the order of their declaration.
+            pub const ALL: &'static [Self] = &[$( Self::$value, )+];
+            /// How many there are.
+            pub const N: usize = Self::ALL.len();
+
+            /// The text of the label in metrics and logs.
+            pub fn label(self) -> &'static str {
+                match self {
+                    $( Self::$value => $label, )+
+                }
+            }
+        }
+    };
+}
+
+label_values! {
+    /// Who made the response.
+    Source {
+        /// The upstream did.
+        Upstream = "upstream",
+        /// tidegate did.
+        Proxy = "proxy",
+    }
+}
+
+label_values! {
+    /// How a request got its variant.
+    Selection {
+        /// By the counter that keeps the shares exact.
+        Draw = "draw",
+        /// By the hash of its key.
+        Hash = "hash",
+        /// By a cookie that names the variant.
+        Pin = "pin",
+        /// The request named it.
+        Forced = "forced",
+        /// The variant was chosen, and another one answered because it was not available.
+        Failover = "failover",
+    }
+}
+
+label_values! {
+    /// How an exchange went, as far as latency is concerned.
+    Outcome {
+        /// It was answered, with a status below 500.
+        Success = "success",
+        /// It was answered with 500 or above, or its answer was cut.
+        Failure = "failure",
+        /// The client went away before the end.
+        ClientClosed = "client_closed",
+    }
+}
+
+label_values! {
+    /// Why an exchange did not go as it should.
+    ErrorReason {
+        /// No route matches (404).
+        NoRoute = "no_route",
+        /// No endpoint is available, or the variant is off (503).
+        NoHealthyUpstream = "no_healthy_upstream",
+        /// No connection to the endpoint: refused, reset, unreachable (502).
+        ConnectFailure = "connect_failure",
+        /// No TLS with the endpoint (502).
+        TlsFailure = "tls_failure",
+        /// No connection to the endpoint in time (504).
+        ConnectTimeout = "connect_timeout",
+        /// The endpoint closed or reset the connection before its answer began (502).
+        UpstreamReset = "upstream_reset",
+        /// The endpoint's answer is not valid HTTP (502).
+        UpstreamProtocolError = "upstream_protocol_error",
+        /// The endpoint's answer did not begin in time (504).
+        ResponseTimeout = "response_timeout",
+        /// The variant has all the requests it may have at once (503).
+        Overflow = "overflow",
+        /// The client sends more requests than it may (429).
+        RateLimited = "rate_limited",
+        /// The client went away (499).
+        ClientClosed = "client_closed",
+        /// The client's message is not valid HTTP (400).
+        ClientProtocolError = "client_protocol_error",
+        /// The head of the request is too large (431).
+        HeadTooLarge = "head_too_large",
+        /// The target of the request is too long (414).
+        UriTooLarge = "uri_too_large",
+        /// The body of the request is too large (413).
+        BodyTooLarge = "body_too_large",
+        /// The client's message did not come in time (408).
+        ClientTimeout = "client_timeout",
+        /// tidegate is about to end (503).
+        Draining = "draining",
+        /// The answer was cut after it had begun.
+        Truncated = "truncated",
+    }
+}
+
+label_values! {
+    /// How a tunnel ended.
+    TunnelEnd {
+        /// The client closed it.
+        Client = "client",
+        /// The upstream closed it.
+        Upstream = "upstream",
+        /// Nothing passed through it for too long.
+        Idle = "idle",
+        /// tidegate ended it, as it was about to end itself.
+        Drained = "drained",
+        /// A connection broke.
+        Error = "error",
+    }
+}
+
+label_values! {
+    /// What came of one attempt to get an answer from an endpoint.
+    AttemptResult {
+        /// The head of an answer came, whatever its status.
+        Success = "success",
+        /// No connection.
+        ConnectFailure = "connect_failure",
+        /// No connection in time.
+        ConnectTimeout = "connect_timeout",
+        /// The connection ended before the answer began.
+        Reset = "reset",
+        /// The answer is not valid HTTP.
+        ProtocolError = "protocol_error",
+        /// The answer did not begin in time.
+        Timeout = "timeout",
+        /// The client went away before the answer began.
+        Abandoned = "abandoned",
+    }
+}
+
+label_values! {
+    /// Why an attempt was followed by another one.
+    RetryCause {
+        /// There was no connection.
+        Connect = "connect",
+        /// The pooled connection was closed before anything was written to it.
+        Unsent = "unsent",
+        /// The connection ended before the answer began, and the request is idempotent.
+        Reset = "reset",
+    }
+}
+
+label_values! {
+    /// What came of a retry.
+    RetryResult {
+        /// It brought an answer.
+        Success = "success",
+        /// It brought none.
+        Failure = "failure",
+    }
+}
+
+label_values! {
+    /// Why a variant that a request asked for was not given.
+    ForcedRejection {
+        /// The route has no variant of that name.
+        Unknown = "unknown",
+        /// The variant is off.
+        Off = "off",
+    }
+}
+
+label_values! {
+    /// The protocol of a downstream connection.
+    Protocol {
+        /// HTTP/1.0 or 1.1.
+        H1 = "h1",
+        /// HTTP/2.
+        H2 = "h2",
+    }
+}
+
+label_values! {
+    /// Why a downstream connection was refused, or ended before its first request.
+    RejectReason {
+        /// The TLS handshake failed.
+        Tls = "tls",
+        /// The listener has all the connections it may have.
+        Limit = "limit",
+        /// The first byte or the TLS handshake did not come in time.
+        Timeout = "timeout",
+    }
+}
+
+label_values! {
+    /// Why an upstream connection was closed.
+    CloseReason {
+        /// It was unused for too long.
+        Idle = "idle",
+        /// The endpoint closed it, or asked for that.
+        Upstream = "upstream",
+        /// It broke, or what came over it was not valid.
+        Error = "error",
+        /// The exchange on it was given up halfway, so that nothing can follow on it.
+        Abandoned = "abandoned",
+        /// The pool was full.
+        Full = "full",
+        /// Its endpoint is no longer configured, or tidegate is about to end.
+        Removed = "removed",
+    }
+}

@@ -1,0 +1,30 @@
+//! The numbers of requests, connections and tunnels, as the workers record them.
+//!
+//! Each worker has a shard of its own of every set of numbers, made when it first records there.
+//! A shard has one writer, so adding is a plain load and store; readers on other threads see each
+//! number whole, and may see one number a moment before another. The one order that holds is that
+//! who sees an end also sees its beginning, so that nothing looks drained which is not.
+
+mod codes;
+mod connections;
+mod counter;
+mod histogram;
+mod labels;
+mod route;
+mod shards;
+mod totals;
+mod variant;
+
+pub use codes::{Code, CodeKey};
+pub use connections::{
+    ListenerShard, ListenerStats, ListenerTotals, UpstreamShard, UpstreamStats, UpstreamTotals,
+};
+pub use counter::Counter;
+pub use histogram::{Buckets, BucketsError, HistogramTotals};
+pub use labels::{
+    AttemptResult, CloseReason, ErrorReason, ForcedRejection, Outcome, Protocol, RejectReason,
+    RetryCause, RetryResult, Selection, Source, TunnelEnd,
+};
+pub use route::{RouteShard, RouteStats, RouteTotals};
+pub use totals::VariantTotals;
+pub use variant::{Finished, Shard, VariantLabels, VariantStats};

@@ -1,0 +1,213 @@
+//! The numbers of one variant of a route.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use crate::telemetry::stats::codes::Codes;
+use crate::telemetry::stats::histogram::Histogram;
+use crate::telemetry::stats::shards::Shards;
+use crate::telemetry::stats::{
+    AttemptResult, Buckets, Counter, ErrorReason, Outcome, RetryCause, RetryResult, Selection,
+    Source, TunnelEnd, VariantTotals,
+};
+
+/// What the numbers of a variant are labelled with.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct VariantLabels {
+    /// The name of the route.
+    pub route: Arc<str>,
+    /// The name of the variant within the route.
+    pub variant: Arc<str>,
+    /// The name of the upstream that the variant leads to.
+    pub upstream: Arc<str>,
+}
+
+/// An exchange that has come to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// The status that the client got; 499 when it went away before it got one.
+    pub code: u16,
+    /// Who made the response.
+    pub source: Source,
+    /// How the request got its variant.
+    pub selection: Selection,
+    /// How it went.
+    pub outcome: Outcome,
+    /// From the first byte of the request to the last of the response.
+    pub duration: Duration,
+    /// From the sending of the request to the upstream's final head, when there was one.
+    pub response_headers: Option<Duration>,
+    /// Bytes of the request's body.
+    pub request_bytes: u64,
+    /// Bytes of the response's body.
+    pub response_bytes: u64,
+    /// What went wrong, if anything did.
+    pub error: Option<ErrorReason>,
+}
+
+/// The numbers of one variant: of all requests for which it was chosen.
+///
+/// The counts are kept by worker; [`VariantStats::read`] adds them up.
+#[derive(Debug)]
+pub struct VariantStats {
+    labels: VariantLabels,
+    buckets: Arc<Buckets>,
+    /// One bit for each selection that is possible on the route.
+    selections: AtomicU8,
+    shards: Shards<Shard>,
+}
+
+impl VariantStats {
+    /// Makes the numbers of a variant, all 0.
+    pub fn new(labels: VariantLabels, n_workers: usize, buckets: Arc<Buckets>) -> Self {
+        Self {
+            labels,
+            buckets,
+            selections: AtomicU8::new(0),
+            shards: Shards::new(n_workers),
+        }
+    }
+
+    /// Says that requests may come to the variant in these ways, so that their series are there
+    /// before the first request is. What was said before stays true.
+    pub fn expect(&self, selections: &[Selection]) {
+        let bits = selections
+            .iter()
+            .fold(0, |bits, &selection| bits | 1 << selection as u8);
+        self.selections.fetch_or(bits, Ordering::Relaxed);
+    }
+
+    /// The part that belongs to a worker: its thread alone may record there.
+    ///
+    /// # Panics
+    /// When there are not so many workers.
+    #[inline]
+    pub fn shard(&self, worker: usize) -> &Shard {
+        self.shards
+            .of(worker, || Shard::new(Arc::clone(&self.buckets)))
+    }
+
+    /// What the numbers are labelled with.
+    pub fn labels(&self) -> &VariantLabels {
+        &self.labels
+    }
+
+    /// The bounds of all its histograms.
+    pub fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// The selections that are possible on the route.
+    pub fn expected(&self) -> impl Iterator<Item = Selection> {
+        let bits = self.selections.load(Ordering::Relaxed);
+        Selection::ALL
+            .iter()
+            .copied()
+            .filter(move |&selection| bits >> selection as u8 & 1 == 1)
+    }
+
+    /// Adds up the shards of all workers.
+    pub fn read(&self) -> VariantTotals {
+        let mut totals = VariantTotals::new(&self.buckets);
+        for shard in self.shards.iter() {
+            totals.add(shard);
+        }
+        totals
+    }
+}
+
+/// The part of a variant's numbers that one worker records.
+///
+/// An exchange is `begin`, whatever happens to it, and `finish`. One that becomes a tunnel is
+/// finished when the tunnel opens, so that its latency is that of the handshake; from then on it is
+/// `tunnel_opened` and `tunnel_closed`.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Shard {
+    buckets: Arc<Buckets>,
+    pub(crate) begun: [Counter; Selection::N],
+    pub(crate) codes: Codes,
+    pub(crate) request_bytes: Counter,
+    pub(crate) response_bytes: Counter,
+    pub(crate) request_duration: [Histogram; Outcome::N],
+    pub(crate) response_headers: [Histogram; Outcome::N],
+    pub(crate) errors: [Counter; ErrorReason::N],
+    pub(crate) attempts: [Counter; AttemptResult::N],
+    pub(crate) connect_duration: Histogram,
+    pub(crate) retries: [[Counter; RetryResult::N]; RetryCause::N],
+    pub(crate) tunnels_opened: Counter,
+    pub(crate) tunnels_closed: [Counter; TunnelEnd::N],
+}
+
+impl Shard {
+    fn new(buckets: Arc<Buckets>) -> Self {
+        Self {
+            buckets,
+            begun: Default::default(),
+            codes: Codes::default(),
+            request_bytes: Counter::default(),
+            response_bytes: Counter::default(),
+            request_duration: Default::default(),
+            response_headers: Default::default(),
+            errors: Default::default(),
+            attempts: Default::default(),
+            connect_duration: Histogram::default(),
+            retries: Default::default(),
+            tunnels_opened: Counter::default(),
+            tunnels_closed: Default::default(),
+        }
+    }
+
+    /// Counts a request for which the variant was just chosen: it is in flight until `finish`.
+    #[inline]
+    pub fn begin(&self, selection: Selection) {
+        self.begun[selection as usize].add(1);
+    }
+
+    /// Counts the end of an exchange that was begun; once for each.
+    #[inline]
+    pub fn finish(&self, finished: &Finished) {
+        self.request_bytes.add(finished.request_bytes);
+        self.response_bytes.add(finished.response_bytes);
+        let outcome = finished.outcome as usize;
+        self.request_duration[outcome].record(&self.buckets, finished.duration);
+        if let Some(duration) = finished.response_headers {
+            self.response_headers[outcome].record(&self.buckets, duration);
+        }
+        if let Some(reason) = finished.error {
+            self.errors[reason as usize].add(1);
+        }
+        self.codes
+            .add_end(finished.code, finished.source, finished.selection);
+    }
+
+    /// Counts one attempt, the first as well as any retry.
+    #[inline]
+    pub fn attempt(&self, result: AttemptResult) {
+        self.attempts[result as usize].add(1);
+    }
+
+    /// Counts a new connection to an endpoint by how long it took, TLS included.
+    pub fn connected(&self, took: Duration) {
+        self.connect_duration.record(&self.buckets, took);
+    }
+
+    /// Counts a retry by what came of it.
+    pub fn retried(&self, cause: RetryCause, result: RetryResult) {
+        self.retries[cause as usize][result as usize].add(1);
+    }
+
+    /// Counts an exchange that became a tunnel.
+    pub fn tunnel_opened(&self) {
+        self.tunnels_opened.add(1);
+    }
+
+    /// Counts the end of a tunnel.
+    pub fn tunnel_closed(&self, end: TunnelEnd) {
+        self.tunnels_closed[end as usize].add_end();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Balancing: which endpoint of an upstream gets the next attempt.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::upstream::{Pool, endpoint};
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Balance {
+    /// The one of two drawn at random with fewer requests in flight (Mitzenmacher, "The power of
+    /// two choices in randomized load balancing", 2001).
+    #[default]
+    LeastRequest,
+    /// One after the other.
+    RoundRobin,
+}
+
+/// One worker's state of balancing over one upstream.
+#[derive(Debug)]
+pub(crate) struct Picker {
+    counter: Cell<u64>,
+}
+
+impl Picker {
+    /// Makes one; workers start at different places, so that they do not all begin with the first.
+    pub(crate) fn new(worker: usize) -> Self {
+        Self {
+            counter: Cell::new(worker as u64),
+        }
+    }
+
+    /// Picks among the pools whose endpoints are available; not `tried` while there is another.
+    pub(crate) fn pick<'a>(
+        &self,
+        balance: Balance,
+        pools: &'a [Rc<Pool>],
+        tried: Option<&Rc<Pool>>,
+    ) -> Option<&'a Rc<Pool>> {
+        let counter = self.counter.get().wrapping_add(1);
+        self.counter.set(counter);
+        // The common case first: nothing to leave out.
+        if tried.is_none() && pools.iter().all(|pool| !pool.endpoint().was_refused()) {
+            return choose(balance, counter, pools.len(), |index| &pools[index]);
+        }
+        let now = endpoint::now();
+        let usable: Vec<&Rc<Pool>> = pools
+            .iter()
+            .filter(|pool| pool.endpoint().is_available(now))
+            .collect();
+        let others: Vec<&Rc<Pool>> = usable
+            .iter()
+            .copied()
+            .filter(|pool| tried.is_none_or(|tried| !Rc::ptr_eq(pool, tried)))
+            .collect();
+        let candidates = if others.is_empty() { usable } else { others };
+        choose(balance, counter, candidates.len(), |index| {
+            candidates[index]
+        })
+    }
+}
+
+/// Chooses among `n` pools.
+fn choose<'a>(
+    balance: Balance,
+    counter: u64,
+    n: usize,
+    pool: impl Fn(usize) -> &'a Rc<Pool>,
+) -> Option<&'a Rc<Pool>> {
+    match (n, balance) {
+        (0, _) => None,
+        (1, _) => Some(pool(0)),
+        (_, Balance::RoundRobin) => Some(pool((counter % n as u64) as usize)),
+        (_, Balance::LeastRequest) => {
+            let random = scramble(counter);
+            let one = (random as u32 as u64 * n as u64 >> 32) as usize;
+            let other = ((random >> 32) * (n as u64 - 1) >> 32) as usize;
+            let other = if other >= one { other + 1 } else { other };
+            let (one, other) = (pool(one), pool(other));
+            Some(if other.in_flight() < one.in_flight() {
+                other
+            } else {
+                one
+            })
+        }
+    }
+}
+
+/// A well-mixed number for a counter (the finalizer of SplitMix64; Steele, Lea, Flood, 2014).
+fn scramble(counter: u64) -> u64 {
+    let mut z = counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    use crate::telemetry::stats::UpstreamStats;
+    use crate::upstream::balance::Picker;
+    use crate::upstream::{Balance, Endpoint, Pool};
+
+    fn pools(n: u16) -> Vec<Rc<Pool>> {
+        (0..n)
+            .map(|port| {
+                let endpoint = Arc::new(Endpoint::new(([127, 0, 0, 1], port).into()));
+                let stats = Arc::new(UpstreamStats::new("u".into(), 1));
+                Rc::new(Pool::new(endpoint, stats, 0))
+            })
+            .collect()
+    }
+
+    fn counts(balance: Balance, pools: &[Rc<Pool>], n: usize) -> Vec<usize> {
+        let picker = Picker::new(0);
+        let mut counts = vec![0; pools.len()];
+        for _ in 0..n {
+            let picked = picker.pick(balance, pools, None).expect("one is available");
+            let at = pools.iter().position(|pool| Rc::ptr_eq(pool, picked));
+            counts[at.expect("it is one of them")] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn round_robin_gives_everyone_the_same() {
+        assert_eq!(counts(Balance::RoundRobin, &pools(3), 300), [100, 100, 100]);
+    }
+
+    #[test]
+    fn least_request_is_even_while_nothing_is_in_flight() {
+        for count in counts(Balance::LeastRequest, &pools(4), 40_000) {
+            assert!((9_500..10_500).contains(&count), "{count}");
+        }
+    }
+
+    #[test]
+    fn least_request_avoids_the_busy_one() {
+        let pools = pools(2);
+        pools[0].begin();
+        assert_eq!(counts(Balance::LeastRequest, &pools, 100), [0, 100]);
+    }
+
+    #[test]
+    fn an_endpoint_that_refused_is_not_picked_while_another_is_there() {
+        let pools = pools(2);
+        pools[1].endpoint().refused();
+        assert_eq!(counts(Balance::LeastRequest, &pools, 100), [100, 0]);
+        assert_eq!(counts(Balance::RoundRobin, &pools, 100), [100, 0]);
+    }
+
+    #[test]
+    fn one_that_was_tried_is_not_picked_while_another_is_there() {
+        let pools = pools(2);
+        for _ in 0..100 {
+            let picked = Picker::new(0).pick(Balance::RoundRobin, &pools, Some(&pools[0]));
+            assert!(picked.is_some_and(|picked| Rc::ptr_eq(picked, &pools[1])));
+        }
+        let alone = &pools[..1];
+        assert!(
+            Picker::new(0)
+                .pick(Balance::RoundRobin, alone, Some(&pools[0]))
+                .is_some()
+        );
+    }
+}
