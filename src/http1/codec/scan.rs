@@ -137,3 +137,6 @@ fn too_long(line: &[u8]) -> HeadError {
         HeadError::UriTooLong
     }
 }
+
+#[cfg(test)]
+mod tests;
