@@ -57,6 +57,11 @@ fuzz_target!(|bytes: &[u8]| {
     }
     for field in head.fields() {
         assert!(!field.name.is_empty() && is_visible(field.name));
-        assert!(!field.value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+        assert!(
+            !field
+                .value
+                .iter()
+                .any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+        );
     }
 });

@@ -38,7 +38,12 @@ fuzz_target!(|bytes: &[u8]| {
             continue;
         };
         assert!((100..1000).contains(&head.status));
-        assert!(!head.reason().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+        assert!(
+            !head
+                .reason()
+                .iter()
+                .any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+        );
         let has_none = head.status < 200 || matches!(head.status, 204 | 304);
         if has_none || asked == Asked::Head {
             assert_eq!(head.framing, Framing::None);
@@ -47,7 +52,12 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(!head.keep_alive);
         }
         for field in head.fields() {
-            assert!(!field.value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+            assert!(
+                !field
+                    .value
+                    .iter()
+                    .any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+            );
         }
     }
 });
