@@ -150,6 +150,19 @@ fn a_line_ends_with_both_of_its_characters() {
 }
 
 #[test]
+fn no_other_byte_stands_for_one_of_a_line_end() {
+    let input = b"5\r\nhello\r\n0\r\n\r\n";
+    let places = (0..input.len()).filter(|&at| matches!(input[at], b'\r' | b'\n'));
+    for at in places {
+        for byte in (0..=u8::MAX).filter(|&byte| byte != input[at]) {
+            let mut input = input.to_vec();
+            input[at] = byte;
+            refuse(&input);
+        }
+    }
+}
+
+#[test]
 fn extensions_are_checked_and_dropped() {
     for extension in [
         ";a",
