@@ -159,6 +159,8 @@ impl Watching {
             };
             let mut seen = self.signal.seen();
             let lost = std::mem::take(&mut seen.lost);
+            // They may have been replaced besides.
+            let is_new = is_new || self.files.has_changed().unwrap_or(false);
             let Some((has_armed, looks)) = self.look(lost).await else {
                 return;
             };
