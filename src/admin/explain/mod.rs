@@ -35,8 +35,19 @@ pub fn explain(
     let Some((name, route)) = find(config, &request.head)? else {
         return Ok(no_route());
     };
-    let available = |n: usize| route.upstreams.get(n).is_some_and(|name| is_available(name));
-    let verdict = Verdict::of(&route.split, route.on_unavailable, &request, asked, available);
+    let available = |n: usize| {
+        route
+            .upstreams
+            .get(n)
+            .is_some_and(|name| is_available(name))
+    };
+    let verdict = Verdict::of(
+        &route.split,
+        route.on_unavailable,
+        &request,
+        asked,
+        available,
+    );
     Ok(tell(name, route, verdict))
 }
 
@@ -51,7 +62,11 @@ fn find<'c>(
         (name.clone(), route.matched.clone(), target)
     });
     let table = Table::build(routes.collect()).map_err(|ties| AskedError::Ties {
-        ties: ties.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        ties: ties
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; "),
     })?;
     Ok(table.find(head).copied())
 }
