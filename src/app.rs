@@ -137,15 +137,29 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal that ends the process; true when somebody else stops it, who may need
-    /// time to turn traffic away, false for a person at a terminal.
-    async fn end(&mut self) -> bool {
+    /// Waits for the next signal.
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => true,
-            _ = self.quit.recv() => true,
-            _ = self.interrupt.recv() => false,
+            _ = self.terminate.recv() => Told::End { patient: true },
+            _ = self.quit.recv() => Told::End { patient: true },
+            _ = self.interrupt.recv() => Told::End { patient: false },
+            _ = self.hangup.recv() => Told::Reload,
         }
     }
+
+    /// Waits for a signal that ends the process.
+    async fn end(&mut self) {
+        while matches!(self.next().await, Told::Reload) {}
+    }
+}
+
+/// What a signal asks for.
+enum Told {
+    /// To reload.
+    Reload,
+    /// To end. Patience is for whoever sends traffic here and has to be turned away first; a
+    /// person at a terminal has none.
+    End { patient: bool },
 }
 
 async fn start(options: &Options) -> Result<Running, StartError> {
@@ -210,9 +224,9 @@ async fn start(options: &Options) -> Result<Running, StartError> {
 /// Obeys signals until the end.
 async fn serve(mut running: Running) {
     let patient = loop {
-        tokio::select! {
-            patient = running.signals.end() => break patient,
-            _ = running.signals.hangup.recv() => {
+        match running.signals.next().await {
+            Told::End { patient } => break patient,
+            Told::Reload => {
                 // What is wrong was logged where it was found.
                 let _refused = running.control.reload().await;
             }
@@ -233,7 +247,7 @@ async fn drain(mut running: Running, patient: bool) {
     if patient {
         tokio::select! {
             () = sleep(shutdown.delay) => {}
-            _ = running.signals.end() => cut = true,
+            () = running.signals.end() => cut = true,
         }
     }
     let drain = Drain {
@@ -262,7 +276,7 @@ async fn drain(mut running: Running, patient: bool) {
         }
         tokio::select! {
             n_cut = &mut all => break n_cut,
-            _ = running.signals.end(), if !cut => {
+            () = running.signals.end(), if !cut => {
                 warn!("second signal: cutting what is left");
                 cut = true;
             }

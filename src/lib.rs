@@ -15,14 +15,16 @@ pub mod split;
 // ── wires: I/O towards both sides ────────────────────────────────────────────────────────────
 pub mod http1;
 pub mod listener;
-pub mod proxy;
 pub mod upstream;
+
+// ── the straight line from a request to its response ─────────────────────────────────────────
+pub mod proxy;
 
 // ── control plane ────────────────────────────────────────────────────────────────────────────
 pub mod config;
 pub mod control;
 
 // ── faces ────────────────────────────────────────────────────────────────────────────────────
-// pub mod admin;
-// pub mod app;
-// pub mod cli;
+pub mod admin;
+pub mod app;
+pub mod cli;

@@ -226,7 +226,10 @@ impl Builder {
         let known = before.map_or(&[][..], |before| before.endpoints());
         if let Some(before) = before
             && *before.settings() == settings
-            && known.iter().map(|endpoint| endpoint.address()).eq(addresses.iter().copied())
+            && known
+                .iter()
+                .map(|endpoint| endpoint.address())
+                .eq(addresses.iter().copied())
         {
             return Arc::clone(before);
         }
@@ -333,7 +336,12 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
         let share = |n: usize| route.split.share(n);
         // The runner-up takes the share of who is unavailable, as far as there is one.
         let serving: f64 = (0..up.len()).filter(|&n| up[n] > 0).map(share).sum();
-        for (n, (variant, spec)) in route.variants.iter().zip(route.split.variants()).enumerate() {
+        for (n, (variant, spec)) in route
+            .variants
+            .iter()
+            .zip(route.split.variants())
+            .enumerate()
+        {
             let upstream = &snapshot.upstreams[variant.upstream];
             variants.push(VariantLive {
                 labels: variant.stats.labels().clone(),

@@ -107,7 +107,11 @@ impl Sockets {
                 .filter(|open| open.configured == listener.address);
             let renamed = by_address.get(&listener.address).map(|&(_, open)| open);
             let planned = match same {
-                Some(open) => Ok((Arc::clone(&open.bound), Arc::clone(&open.gate), Handover::Kept)),
+                Some(open) => Ok((
+                    Arc::clone(&open.bound),
+                    Arc::clone(&open.gate),
+                    Handover::Kept,
+                )),
                 None => self.sockets(&name, listener, renamed),
             };
             match planned {
@@ -182,7 +186,11 @@ impl Sockets {
             statuses.push(ListenerStatus {
                 name: Arc::clone(&name),
                 address: open.bound.address,
-                protocols: listener.protocols.iter().map(|protocol| protocol.name()).collect(),
+                protocols: listener
+                    .protocols
+                    .iter()
+                    .map(|protocol| protocol.name())
+                    .collect(),
                 tls: listener.tls.is_some(),
                 connections: 0,
                 draining: false,
@@ -194,15 +202,16 @@ impl Sockets {
             self.close(name, former, shutdown);
         }
         self.draining.retain(|listener| listener.gate.n_open() > 0);
-        self.draining.extend(old.iter().map(|(name, open)| ListenerStatus {
-            name: Arc::clone(name),
-            address: open.bound.address,
-            protocols: Vec::new(),
-            tls: false,
-            connections: 0,
-            draining: true,
-            gate: Arc::clone(&open.gate),
-        }));
+        self.draining
+            .extend(old.iter().map(|(name, open)| ListenerStatus {
+                name: Arc::clone(name),
+                address: open.bound.address,
+                protocols: Vec::new(),
+                tls: false,
+                connections: 0,
+                draining: true,
+                gate: Arc::clone(&open.gate),
+            }));
         statuses.extend(self.draining.iter().cloned());
         statuses
     }

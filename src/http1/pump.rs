@@ -13,7 +13,9 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::http1::buffer::{READ_BYTES, give_buffer, poll_read, take_buffer, with_encode};
-use crate::http1::codec::{ChunkError, ChunkStep, ChunkedReader, write_chunk_head, write_last_chunk};
+use crate::http1::codec::{
+    ChunkError, ChunkStep, ChunkedReader, write_chunk_head, write_last_chunk,
+};
 use crate::http1::connection::{Connection, poll_write_rest};
 use crate::message::{Framing, Limits};
 
@@ -200,13 +202,18 @@ impl Pump {
                 }
                 _ => self.window,
             };
-            let read = ready!(poll_read(&mut from.stream, context, window, |context, bytes| {
-                if bytes.is_empty() {
-                    return Ok((0, Vec::new()));
+            let read = ready!(poll_read(
+                &mut from.stream,
+                context,
+                window,
+                |context, bytes| {
+                    if bytes.is_empty() {
+                        return Ok((0, Vec::new()));
+                    }
+                    let used = self.start(context, &[], bytes, to)?;
+                    Ok::<_, PumpError>((bytes.len(), bytes[used..].to_vec()))
                 }
-                let used = self.start(context, &[], bytes, to)?;
-                Ok::<_, PumpError>((bytes.len(), bytes[used..].to_vec()))
-            }))
+            ))
             .map_err(PumpError::Read)?;
             let (n, rest) = read?;
             from.keep(&rest);
@@ -241,13 +248,18 @@ impl Pump {
                 from.consume(used);
                 continue;
             }
-            let read = ready!(poll_read(&mut from.stream, context, DECODE_BYTES, |_, bytes| {
-                if bytes.is_empty() {
-                    return self.end_of_stream().map(|()| Vec::new());
+            let read = ready!(poll_read(
+                &mut from.stream,
+                context,
+                DECODE_BYTES,
+                |_, bytes| {
+                    if bytes.is_empty() {
+                        return self.end_of_stream().map(|()| Vec::new());
+                    }
+                    let used = self.encode(bytes, out)?;
+                    Ok(bytes[used..].to_vec())
                 }
-                let used = self.encode(bytes, out)?;
-                Ok(bytes[used..].to_vec())
-            }))
+            ))
             .map_err(PumpError::Read)?;
             from.keep(&read?);
         }

@@ -127,7 +127,8 @@ impl Way {
             ready!(self.poll_spill(context, to)).map_err(|_| WayError::Write)?;
             if self.ended {
                 if !self.shut {
-                    ready!(Pin::new(&mut *to).poll_shutdown(context)).map_err(|_| WayError::Write)?;
+                    ready!(Pin::new(&mut *to).poll_shutdown(context))
+                        .map_err(|_| WayError::Write)?;
                     self.shut = true;
                 }
                 return Poll::Ready(Ok(()));

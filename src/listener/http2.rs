@@ -49,9 +49,7 @@ pub(crate) async fn serve<V: Service>(
         let settings = service
             .settings(&settings.name)
             .unwrap_or_else(|| Arc::clone(&settings));
-        async move {
-            Ok::<_, Infallible>(service.http2(request, &from, &settings).await)
-        }
+        async move { Ok::<_, Infallible>(service.http2(request, &from, &settings).await) }
     });
     let connection = http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())

@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::listener::drain::{Connections, Drain, Guard};
-use crate::listener::{Gate, HandshakeError, Peer, Permit, Service, Settings, Stream, accept, connection, http2};
+use crate::listener::{
+    Gate, HandshakeError, Peer, Permit, Service, Settings, Stream, accept, connection, http2,
+};
 use crate::message::Scheme;
 use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
 
@@ -192,9 +194,14 @@ impl<V: Service> Inner<V> {
             connections: Rc::clone(&self.connections),
             stats,
         };
-        let accepting = accept(socket, gate, stop.clone(), move |stream, address, permit| {
-            acceptor.accepted(stream, address, permit);
-        });
+        let accepting = accept(
+            socket,
+            gate,
+            stop.clone(),
+            move |stream, address, permit| {
+                acceptor.accepted(stream, address, permit);
+            },
+        );
         self.tasks.spawn_local(accepting);
         if let Some(former) = self.accepting.insert(name, Accepting { id, stop }) {
             former.stop.cancel();

@@ -67,11 +67,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             Framing::Chunked => Outgoing::Chunked,
             Framing::None | Framing::Length(_) | Framing::UntilClose => Outgoing::Raw,
         };
-        let upload = Pump::new(
-            Incoming::new(framing, limits),
-            outgoing,
-            limits.body_bytes,
-        );
+        let upload = Pump::new(Incoming::new(framing, limits), outgoing, limits.body_bytes);
         Self {
             exchange,
             client,
@@ -236,12 +232,11 @@ impl<'e, 'c> Attempt<'e, 'c> {
             return Ok(());
         }
         // Not taken yet is no trouble: it goes out before the final head at the latest.
-        match self.client.connection.poll_write_both(
-            context,
-            interim,
-            &[],
-            &mut self.interim_sent,
-        ) {
+        match self
+            .client
+            .connection
+            .poll_write_both(context, interim, &[], &mut self.interim_sent)
+        {
             Poll::Ready(Err(error)) => Err(Trouble::Download(PumpError::Write(error))),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }

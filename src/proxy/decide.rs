@@ -124,13 +124,22 @@ fn assign(
     let worker = Rc::clone(&exchange.worker);
     let client = exchange.client.address;
     let request = exchange.request();
-    route
-        .split
-        .assign(request, client, &route.draw, worker.index, fresh, |variant| {
+    route.split.assign(
+        request,
+        client,
+        &route.draw,
+        worker.index,
+        fresh,
+        |variant| {
             local
-                .upstream(route.variants[variant].upstream, &worker.pools, worker.index)
+                .upstream(
+                    route.variants[variant].upstream,
+                    &worker.pools,
+                    worker.index,
+                )
                 .is_available()
-        })
+        },
+    )
 }
 
 /// 128 bits that nobody can guess, for a new identity.

@@ -77,7 +77,9 @@ impl Dial {
                 Err(error) => error,
             };
             self.n_connects += 1;
-            let another = upstream.pick(Some(&pool)).is_some_and(|another| !Rc::ptr_eq(&another, &pool));
+            let another = upstream
+                .pick(Some(&pool))
+                .is_some_and(|another| !Rc::ptr_eq(&another, &pool));
             if self.n_connects >= CONNECTS || !(another || self.fail_over(exchange)) {
                 return Err(error.into());
             }
@@ -94,7 +96,6 @@ impl Dial {
 
     /// Turns to the runner-up, if there is one that may serve.
     fn fail_over(&mut self, exchange: &mut Exchange) -> bool {
-        self.target.failover
-            && decide::reassign(exchange, &mut self.target)
+        self.target.failover && decide::reassign(exchange, &mut self.target)
     }
 }

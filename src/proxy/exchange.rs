@@ -8,17 +8,17 @@ use std::time::{Duration, Instant, SystemTime};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::http1::Scratch;
-use crate::message::{RequestHead, ResponseHead};
 use crate::listener::{Client, Peer};
+use crate::message::{RequestHead, ResponseHead};
 use crate::proxy::Error;
+use crate::proxy::Inner;
 use crate::proxy::error::Side;
 use crate::proxy::snapshot::{Local, Route};
-use crate::proxy::Inner;
 use crate::split::Identity;
 use crate::telemetry::access_log::{AccessLog, Entry};
 use crate::telemetry::stats::{
-    AttemptResult, ErrorReason, Finished, Outcome, RetryCause, RetryResult, Selection, Shard, Source,
-    VariantStats,
+    AttemptResult, ErrorReason, Finished, Outcome, RetryCause, RetryResult, Selection, Shard,
+    Source, VariantStats,
 };
 use crate::upstream::LocalUpstream;
 

@@ -78,10 +78,8 @@ pub(crate) async fn answer(
     let answer = Answer::new(&error, Some(request));
     // A body that was not read stands between this request and the next: the connection ends.
     let unread = !matches!(request.framing, Framing::None | Framing::Length(0));
-    let close = unread
-        || !request.keep_alive
-        || request.version == Version::Http10
-        || (client.last)();
+    let close =
+        unread || !request.keep_alive || request.version == Version::Http10 || (client.last)();
     let head_only = request.method() == b"HEAD";
     let mut out = Vec::new();
     answer.write_http1(&mut out, head_only, close);
@@ -115,7 +113,11 @@ async fn options(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
     match timeout(ANSWER, client.connection.write_all(&out)).await {
         Ok(Ok(())) => {
             exchange.completed();
-            if close { After::Linger } else { After::KeepAlive }
+            if close {
+                After::Linger
+            } else {
+                After::KeepAlive
+            }
         }
         _ => After::Close,
     }

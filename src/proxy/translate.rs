@@ -59,7 +59,9 @@ pub(crate) fn read_request(
         return Err(Error::Head(crate::http1::codec::HeadError::TooLarge));
     }
     let host = parts.headers.get(header::HOST).map(HeaderValue::as_bytes);
-    let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
+    let authority = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
     match (authority, host) {
         (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
             return Err(Error::BadRequest(":authority and host differ"));
@@ -82,7 +84,10 @@ pub(crate) fn read_request(
             return Err(Error::BadRequest("a field of HTTP/1 connections in HTTP/2"));
         }
         if name == header::CONTENT_LENGTH {
-            let said = value.to_str().ok().and_then(|said| said.parse::<u64>().ok());
+            let said = value
+                .to_str()
+                .ok()
+                .and_then(|said| said.parse::<u64>().ok());
             if said.is_none() || length.is_some_and(|before| Some(before) != said) {
                 return Err(Error::BadRequest("malformed content-length"));
             }
@@ -233,11 +238,13 @@ impl Call {
             return Poll::Ready(Err(trouble));
         }
         if self.deadline.poll(context).is_ready() {
-            return Poll::Ready(Err(if self.upload.is_done() || self.upload.is_waiting_to_write() {
-                Trouble::Silent
-            } else {
-                Trouble::SlowClient
-            }));
+            return Poll::Ready(Err(
+                if self.upload.is_done() || self.upload.is_waiting_to_write() {
+                    Trouble::Silent
+                } else {
+                    Trouble::SlowClient
+                },
+            ));
         }
         Poll::Pending
     }

@@ -54,7 +54,9 @@ impl Picker {
             .filter(|pool| tried.is_none_or(|tried| !Rc::ptr_eq(pool, tried)))
             .collect();
         let candidates = if others.is_empty() { usable } else { others };
-        choose(balance, counter, candidates.len(), |index| candidates[index])
+        choose(balance, counter, candidates.len(), |index| {
+            candidates[index]
+        })
     }
 }
 
