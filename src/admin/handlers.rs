@@ -1,6 +1,7 @@
 //! The paths of the admin API, and what each does.
 
 use axum::Router;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
@@ -122,8 +123,12 @@ async fn config(State(served): State<Served>) -> Response {
 
 async fn explain(
     State(served): State<Served>,
-    Query(pairs): Query<Vec<(String, String)>>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
+    let pairs = match query {
+        Ok(Query(pairs)) => pairs,
+        Err(rejection) => return reply::problem(StatusCode::BAD_REQUEST, rejection.body_text()),
+    };
     let asked = match read_asked(pairs) {
         Ok(asked) => asked,
         Err(why) => return reply::problem(StatusCode::BAD_REQUEST, why),

@@ -109,3 +109,71 @@ fn bound_sending(stream: &TcpStream) {
         debug!(%error, "no send timeout on an admin connection");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Notify;
+    use tokio::task::JoinSet;
+    use tokio_util::sync::CancellationToken;
+
+    use crate::admin::server::{HEAD_BYTES, run};
+
+    async fn start(router: Router, shutdown: &CancellationToken) -> (SocketAddr, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut server = JoinSet::new();
+        server.spawn(run(listener, router, shutdown.clone()));
+        (address, server)
+    }
+
+    async fn send(address: SocketAddr, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn read(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        // A reset is an end as well: what came before it counts.
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_request_that_runs_at_the_end_is_still_answered() {
+        let shutdown = CancellationToken::new();
+        let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (there, wait) = (arrived.clone(), go.clone());
+        let handler = move || async move {
+            there.notify_one();
+            wait.notified().await;
+            "late"
+        };
+        let router = Router::new().route("/", get(handler));
+        let (address, mut server) = start(router, &shutdown).await;
+        let asked = send(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        arrived.notified().await;
+        shutdown.cancel();
+        go.notify_one();
+        let answer = read(asked).await;
+        assert!(answer.ends_with("late"), "{answer}");
+        server.join_next().await.unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_head_without_an_end_is_refused() {
+        let shutdown = CancellationToken::new();
+        let (address, _server) = start(Router::new(), &shutdown).await;
+        let endless = format!("GET / HTTP/1.1\r\na: {}", "b".repeat(2 * HEAD_BYTES));
+        let answer = read(send(address, &endless).await).await;
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+}

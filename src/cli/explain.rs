@@ -100,10 +100,11 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
     for condition in &explained.matched {
         writeln!(out, "         {condition}")?;
     }
-    let variant = explained
-        .variant
-        .as_deref()
-        .unwrap_or("drawn anew for each request");
+    let variant = match (&explained.variant, explained.reason.as_str()) {
+        (Some(variant), _) => variant,
+        (None, "hash") => "whichever a new identity has",
+        (None, _) => "another one each time",
+    };
     writeln!(out, "variant  {}", ink.bold(variant))?;
     if let Some(served_by) = &explained.served_by {
         writeln!(

@@ -117,11 +117,7 @@ impl Reload {
         }
         if rejected && let Some(problem) = answer.problem() {
             for problem in &problem.problems {
-                writeln!(
-                    out,
-                    "{}:{}:{} {}: {}",
-                    problem.file, problem.line, problem.column, problem.key, problem.message
-                )?;
+                writeln!(out, "{problem}")?;
             }
             return Err(Failure::Refused(problem.detail));
         }

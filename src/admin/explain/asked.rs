@@ -43,9 +43,9 @@ pub enum AskedError {
     /// Together they are no request that would be let in.
     #[error("tidegate answers such a request with {status}")]
     Refused { status: u16 },
-    /// The configuration that is asked cannot be built.
-    #[error("the configuration cannot be asked: {reason}")]
-    Config { reason: String },
+    /// The routes tie; a configuration that was checked has no such routes.
+    #[error("{ties}")]
+    Ties { ties: String },
 }
 
 /// The request that a description means.

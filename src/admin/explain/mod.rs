@@ -11,14 +11,12 @@ mod verdict;
 
 pub use crate::admin::explain::asked::{Asked, AskedError};
 
-use std::fmt::Display;
-
 use crate::admin::explain::verdict::Verdict;
 use crate::admin::wire::{Explained, ExplainedVariant};
 use crate::config::{Config, RouteConfig};
 use crate::message::RequestHead;
-use crate::route::{Match, Table};
-use crate::split::{Split, State};
+use crate::route::Table;
+use crate::split::State;
 
 /// Tells what a configuration does with a request. `is_available` tells of an upstream, by its
 /// name, whether any of its endpoints may be used.
@@ -37,15 +35,20 @@ pub fn explain(
     let Some((name, route)) = find(config, &request.head)? else {
         return Ok(no_route());
     };
-    let split = Split::new(route.split_spec.clone()).map_err(config_error)?;
     let available = |n: usize| {
         route
             .upstreams
             .get(n)
             .is_some_and(|name| is_available(name))
     };
-    let verdict = Verdict::of(&split, route.on_unavailable, &request, asked, available);
-    Ok(tell(name, route, &split, verdict))
+    let verdict = Verdict::of(
+        &route.split,
+        route.on_unavailable,
+        &request,
+        asked,
+        available,
+    );
+    Ok(tell(name, route, verdict))
 }
 
 /// The route that catches a request.
@@ -53,22 +56,19 @@ fn find<'c>(
     config: &'c Config,
     head: &RequestHead,
 ) -> Result<Option<(&'c str, &'c RouteConfig)>, AskedError> {
-    let mut routes = Vec::with_capacity(config.routes.len());
-    for (name, route) in &config.routes {
-        let rule = Match::new(route.match_spec.clone()).map_err(config_error)?;
-        routes.push((name.clone(), rule, (name.as_str(), route)));
-    }
-    let table = Table::build(routes).map_err(|ties| {
-        let ties: Vec<_> = ties.iter().map(ToString::to_string).collect();
-        config_error(ties.join("; "))
+    let routes = config.routes.iter();
+    let routes = routes.map(|(name, route)| {
+        let target = (name.as_str(), route);
+        (name.clone(), route.matched.clone(), target)
+    });
+    let table = Table::build(routes.collect()).map_err(|ties| AskedError::Ties {
+        ties: ties
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; "),
     })?;
     Ok(table.find(head).copied())
-}
-
-fn config_error(reason: impl Display) -> AskedError {
-    AskedError::Config {
-        reason: reason.to_string(),
-    }
 }
 
 fn no_route() -> Explained {
@@ -85,7 +85,8 @@ fn no_route() -> Explained {
     }
 }
 
-fn tell(name: &str, route: &RouteConfig, split: &Split, verdict: Verdict) -> Explained {
+fn tell(name: &str, route: &RouteConfig, verdict: Verdict) -> Explained {
+    let split = &route.split;
     let specs = split.variants();
     let scored = verdict
         .key

@@ -110,7 +110,7 @@ impl Scene {
         let mut lines = vec![
             ink.dim(format!(
                 "{:<8}{:>8}{:>9}  {:<BAR$}{:>7}{:>9}{:>9}",
-                "variant", "weights", "actual", "", "req/s", "p50", "p99"
+                "variant", "share", "actual", "", "req/s", "p50", "p99"
             ))
             .to_string(),
         ];
