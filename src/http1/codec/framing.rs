@@ -47,7 +47,7 @@ impl Declared {
                 }
             }
             (17, Some(b't')) if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.codings.take(value)?
+                self.codings.take(value)?;
             }
             _ => {}
         }

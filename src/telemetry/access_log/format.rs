@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 
 use crate::telemetry::access_log::{Entry, Format, escape};
+use crate::telemetry::stats::{ErrorReason, Selection};
 
 /// What a thread makes its lines with: memory that is used again and again.
 #[derive(Debug, Default)]
@@ -78,7 +79,7 @@ fn json(line: &mut Vec<u8>, second: &str, millis: u32, entry: &Entry<'_>) {
     object.text_if_known("served_variant", entry.served_variant);
     object.text_if_known(
         "selection",
-        entry.selection.map(|selection| selection.label()),
+        entry.selection.map(Selection::label),
     );
     if let Some(hash) = entry.key_hash {
         object.quoted("key_hash", format_args!("{hash:016x}"));
@@ -88,7 +89,7 @@ fn json(line: &mut Vec<u8>, second: &str, millis: u32, entry: &Entry<'_>) {
     object.text("path", entry.path);
     object.number("status", entry.status.into());
     object.text("source", entry.source.label().as_bytes());
-    object.text_if_known("reason", entry.reason.map(|reason| reason.label()));
+    object.text_if_known("reason", entry.reason.map(ErrorReason::label));
     object.number("bytes_in", entry.bytes_in);
     object.number("bytes_out", entry.bytes_out);
     object.millis("duration_ms", Some(entry.duration));
