@@ -8,8 +8,8 @@ use std::time::Duration;
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
 use crate::telemetry::stats::{
-    AttemptResult, Buckets, Code, CodeKey, ErrorReason, Finished, HistogramTotals, Outcome, RetryCause, RetryResult,
-    Selection, Source, TunnelEnd, VariantLabels, VariantStats,
+    AttemptResult, Buckets, Code, CodeKey, ErrorReason, Finished, HistogramTotals, Outcome,
+    RetryCause, RetryResult, Selection, Source, TunnelEnd, VariantLabels, VariantStats,
 };
 
 fn stats(n_workers: usize) -> VariantStats {
