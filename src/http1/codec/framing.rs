@@ -166,3 +166,6 @@ fn content_length(value: &[u8]) -> Option<u64> {
         length.checked_mul(10)?.checked_add(u64::from(digit))
     })
 }
+
+#[cfg(test)]
+mod tests;
