@@ -1,6 +1,7 @@
 //! Reads what concerns the process as a whole: `[runtime]`, `[shutdown]`, `[access_log]`,
 //! `[admin]` and `[metrics]`.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use crate::config::listener::{NamedFile, WAIT, address, count};
 use crate::config::reader::{Table, Value};
 use crate::config::secret::Secret;
 use crate::config::settings::{
-    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, MetricsConfig, RuntimeConfig,
-    ShutdownConfig,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, ListenerConfig, MetricsConfig,
+    RuntimeConfig, ShutdownConfig,
 };
 use crate::config::unit::write_duration;
 
@@ -78,11 +79,27 @@ pub(crate) fn access_log(root: &mut Table<'_>) -> AccessLogConfig {
     log
 }
 
-/// Reads `[admin]`; adds the file that it names.
-pub(crate) fn admin<'d>(root: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> AdminConfig {
+/// Reads `[admin]`, whose address must not be that of a listener; adds the file that it names.
+pub(crate) fn admin<'d>(
+    root: &mut Table<'d>,
+    listeners: &BTreeMap<String, ListenerConfig>,
+    files: &mut Vec<NamedFile<'d>>,
+) -> AdminConfig {
     let mut admin = AdminConfig::default();
     root.section("admin", |table| {
-        table.set("address", &mut admin.address, address);
+        table.set("address", &mut admin.address, |value| {
+            let address = address(value)?;
+            let listener = listeners
+                .iter()
+                .find(|(_, listener)| listener.address == address && address.port() != 0);
+            if let Some((name, _)) = listener {
+                value.refuse(format!(
+                    "{address} is the address of listener {name} already"
+                ));
+                return None;
+            }
+            Some(address)
+        });
         table.set("token", &mut admin.token, |value| Some(Some(token(value)?)));
         let has_token = table.optional("token").is_some();
         let file = table.optional("token_file");

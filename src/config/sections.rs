@@ -35,7 +35,7 @@ pub(crate) fn read<'d>(
     let (routes, table) = routes(root, &known_upstreams);
     let shutdown = process::shutdown(root);
     let access_log = process::access_log(root);
-    let mut admin = process::admin(root, &mut files);
+    let mut admin = process::admin(root, &listeners, &mut files);
     let metrics = process::metrics(root);
     look(files, &mut admin);
     Some(Config {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::{load, parse};
+use crate::config::{AccessLogOutput, Protocol, load, parse};
+use crate::message::RequestHead;
 
 const TEXT: &str = "[listener.https]\naddress = \"127.0.0.1:0\"\n[listener.https.tls]\n\
                     certificates = [{ cert = \"certs/a.crt\", key = \"certs/a.key\" }]\n\
@@ -69,4 +70,29 @@ fn the_hash_over_all_files_changes_with_each_of_them() {
     let other = load(&path).unwrap();
     assert_eq!(first.sha256, other.sha256);
     assert_ne!(first.files_sha256, other.files_sha256);
+}
+
+#[test]
+fn a_listener_with_and_one_without_tls_are_read_with_what_most_people_set() {
+    let folder = tempfile::tempdir().unwrap();
+    arrange(folder.path());
+    let text = "[runtime]\nworkers = 1\n[access_log]\noutput = \"off\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+                [listener.http]\naddress = \"127.0.0.1:8080\"\n\
+                [listener.https]\naddress = \"127.0.0.1:8443\"\nprotocols = [\"h2\", \"http/1.1\"]\n\
+                [listener.https.tls]\ncertificates = [{ cert = \"certs/a.crt\", key = \"certs/a.key\" }]\n\
+                [upstream.blue]\nendpoints = [\"127.0.0.1:9001\"]\n\
+                [upstream.green]\nendpoints = [\"127.0.0.1:9002\"]\n\
+                [route.all.split]\nblue = { upstream = \"blue\", weight = 95 }\n\
+                green = { upstream = \"green\", weight = 5 }\n";
+    let loaded = parse(text.to_owned(), &folder.path().join("t.toml")).unwrap();
+    let config = loaded.config;
+    assert_eq!(config.runtime.workers, 1);
+    assert_eq!(config.access_log.output, AccessLogOutput::Off);
+    assert_eq!(config.listeners["http"].protocols, [Protocol::Http1]);
+    assert_eq!(
+        config.listeners["https"].protocols,
+        [Protocol::Http2, Protocol::Http1]
+    );
+    assert_eq!(config.routes["all"].upstreams, ["blue", "green"]);
+    assert_eq!(config.table.find(&RequestHead::default()), Some(&0));
 }

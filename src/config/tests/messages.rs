@@ -181,6 +181,10 @@ fn an_address_belongs_to_one_listener() {
          [listener.c]\naddress = \"127.0.0.1:0\"\n",
         &["8:11 listener.base: 127.0.0.1:80 is the address of listener a already"],
     );
+    refused(
+        "[admin]\naddress = \"127.0.0.1:80\"\n",
+        &["2:11 admin.address: 127.0.0.1:80 is the address of listener base already"],
+    );
 }
 
 #[test]

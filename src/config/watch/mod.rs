@@ -159,6 +159,8 @@ impl Watching {
             };
             let mut seen = self.signal.seen();
             let lost = std::mem::take(&mut seen.lost);
+            // They may have been replaced besides.
+            let is_new = is_new || self.files.has_changed().unwrap_or(false);
             let Some((has_armed, looks)) = self.look(lost).await else {
                 return;
             };
@@ -187,11 +189,12 @@ impl Watching {
         let now = Instant::now();
         let is_different = self.looks != looks;
         self.looks = looks;
-        if seen.complete {
+        // Where another file is being written meanwhile, both wait.
+        if seen.complete && !self.signal.has_unfinished() {
             self.tell(ChangeKind::Complete);
             return;
         }
-        if seen.partial || is_unsure {
+        if seen.complete || seen.partial || is_unsure {
             self.is_told = true;
             self.settle.disturb(now);
         } else if is_different && !self.settle.is_late(now) {
@@ -208,6 +211,7 @@ impl Watching {
 
     fn tell(&mut self, kind: ChangeKind) {
         self.settle.clear();
+        self.signal.finish();
         self.is_told = false;
         // A change that nobody has read yet stands for this one too.
         let _ = self.changes.try_send(Change { kind });

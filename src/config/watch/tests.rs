@@ -187,6 +187,20 @@ async fn a_file_that_is_being_written_is_told_after_quiet() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_complete_waits_for_one_that_is_being_written() {
+    let mut scene = plain();
+    let key = scene.path("c/key");
+    let files = vec![scene.file.clone(), key.clone()];
+    scene.watcher.set_files(files);
+    scene.change().await;
+    let mut file = File::create(&scene.file).unwrap();
+    file.write_all(b"half").unwrap();
+    fs::write(&key, "one").unwrap();
+    file.write_all(b" and half").unwrap();
+    assert_eq!(scene.reads("half and half").await, ChangeKind::Settled);
+}
+
+#[tokio::test]
 async fn what_happens_to_other_files_is_not_told() {
     let mut scene = plain();
     fs::write(scene.path("c/log"), "line").unwrap();

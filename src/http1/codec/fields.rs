@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use httparse::Header;
 
 use crate::http1::codec::HeadError;
+use crate::http1::codec::framing::Declared;
 use crate::http1::codec::scan::{BARE_LF, first_fault};
 use crate::message::{Fields, Span};
 
@@ -39,7 +40,8 @@ impl<'bytes> Room<'bytes> {
     }
 }
 
-/// Adds the fields of `head`, whose bytes are or will be the text that the spans are read with.
+/// Adds the fields of `head`, whose bytes are or will be the text that the spans are read with,
+/// and tells what they declare of the message.
 ///
 /// httparse takes a line feed alone for the end of a line, and that is refused here: each line
 /// must begin after a CRLF, which together with a head that ends in CRLF CRLF covers all of them.
@@ -48,7 +50,8 @@ pub(super) fn collect(
     head: &[u8],
     headers: &[Header<'_>],
     fields: &mut Fields,
-) -> Result<(), HeadError> {
+) -> Result<Declared, HeadError> {
+    let mut declared = Declared::default();
     for header in headers {
         let name = span_within(head, header.name.as_bytes());
         let value = span_within(head, header.value);
@@ -57,8 +60,9 @@ pub(super) fn collect(
             return Err(BARE_LF);
         }
         fields.push(head, name, value);
+        declared.take(header.name.as_bytes(), header.value, value)?;
     }
-    Ok(())
+    Ok(declared)
 }
 
 /// Where `part`, which was borrowed from `whole`, lies in it.

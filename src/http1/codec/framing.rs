@@ -1,19 +1,21 @@
-//! What a head declares of its body and its connection: Content-Length, Transfer-Encoding,
-//! Connection (RFC 9112, sections 6 and 9.3).
+//! What a head declares of its message: Content-Length, Transfer-Encoding, Connection and Host
+//! (RFC 9112, sections 3.2, 6 and 9.3).
 //!
 //! Stricter than the RFC has to be, for here is where requests are smuggled: one Content-Length
 //! field with digits in it and nothing else (the RFC lets a list of equal numbers pass), never
 //! together with Transfer-Encoding, and `chunked` alone as a transfer coding.
 
 use crate::http1::codec::{HeadError, is_token, trim};
-use crate::message::{Field, Framing, Known, Version};
+use crate::message::{Framing, Span, Version};
 
 /// The Content-Length of more than one way to read.
 const CONTENT_LENGTH: HeadError = HeadError::Malformed("conflicting or malformed Content-Length");
 
-/// What the fields of a head declare.
+/// What the fields of a head declare of the message itself.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
+    host: Option<Span>,
+    repeats_host: bool,
     content_length: Option<u64>,
     codings: Codings,
     close: bool,
@@ -26,24 +28,41 @@ impl Declared {
     /// # Errors
     /// When it is malformed, or says again what another one said.
     #[inline]
-    pub(super) fn take(&mut self, field: &Field<'_>) -> Result<(), HeadError> {
-        match field.known {
-            Known::ContentLength => {
-                let length = content_length(field.value).ok_or(CONTENT_LENGTH)?;
-                if self.content_length.replace(length).is_some() {
-                    return Err(CONTENT_LENGTH);
-                }
+    pub(super) fn take(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), HeadError> {
+        // By length and first letter: few names get to a comparison.
+        match (name.len(), name.first().map(u8::to_ascii_lowercase)) {
+            (4, Some(b'h')) if name.eq_ignore_ascii_case(b"host") => {
+                self.repeats_host = self.host.replace(at).is_some();
             }
-            Known::TransferEncoding => self.codings.take(field.value)?,
-            Known::Connection => {
-                for option in field.value.split(|&byte| byte == b',').map(trim) {
+            (10, Some(b'c')) if name.eq_ignore_ascii_case(b"connection") => {
+                for option in value.split(|&byte| byte == b',').map(trim) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
+            (14, Some(b'c')) if name.eq_ignore_ascii_case(b"content-length") => {
+                let length = content_length(value).ok_or(CONTENT_LENGTH)?;
+                if self.content_length.replace(length).is_some() {
+                    return Err(CONTENT_LENGTH);
+                }
+            }
+            (17, Some(b't')) if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.codings.take(value)?
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Where the value of Host lies, if there is one. Only requests have a use for it.
+    ///
+    /// # Errors
+    /// When there is more than one.
+    pub(super) fn host(&self) -> Result<Option<Span>, HeadError> {
+        if self.repeats_host {
+            return Err(HeadError::Malformed("more than one Host"));
+        }
+        Ok(self.host)
     }
 
     /// How the body ends, as far as the fields tell; `None` when they do not.

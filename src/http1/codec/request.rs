@@ -6,7 +6,7 @@ use crate::http1::codec::fields::{Room, collect, refusal, span_within};
 use crate::http1::codec::framing::Declared;
 use crate::http1::codec::scan::BARE_LF;
 use crate::http1::codec::{HeadError, METHOD_BYTES, target};
-use crate::message::{Framing, Known, Limits, RequestHead, Version};
+use crate::message::{Framing, Limits, RequestHead, Version};
 
 /// Reads a request's head: exactly one, as [`HeadScanner`](crate::http1::codec::HeadScanner) found
 /// it, with its empty line and perhaps one before it.
@@ -73,34 +73,22 @@ fn read(head_bytes: &[u8], limits: &Limits, head: &mut RequestHead) -> Result<()
         0 => Version::Http10,
         _ => Version::Http11,
     };
-    collect(bytes, request.headers, &mut head.fields)?;
+    let declared = collect(bytes, request.headers, &mut head.fields)?;
     head.text.extend_from_slice(bytes);
-    read_meaning(head)
+    read_meaning(&declared, head)
 }
 
 /// Reads target, Host, framing and persistence out of a head that is split into its parts.
-fn read_meaning(head: &mut RequestHead) -> Result<(), HeadError> {
+fn read_meaning(declared: &Declared, head: &mut RequestHead) -> Result<(), HeadError> {
     let has_authority = target::read(head)?;
-    let mut declared = Declared::default();
-    let mut host = None;
-    for field in head.fields.iter(&head.text) {
-        if field.known == Known::Host {
-            if host.is_some() {
-                return Err(HeadError::Malformed("more than one Host"));
-            }
-            if !target::is_authority(field.value) {
-                return Err(HeadError::Malformed("invalid Host"));
-            }
-            host = Some(span_within(&head.text, field.value));
+    match declared.host()? {
+        Some(host) if !target::is_authority(host.of(&head.text)) => {
+            return Err(HeadError::Malformed("invalid Host"));
         }
-        declared.take(&field)?;
-    }
-    // RFC 9112, section 3.2: even beside an absolute target.
-    if host.is_none() && head.version == Version::Http11 {
-        return Err(HeadError::Malformed("no Host"));
-    }
-    if !has_authority {
-        head.authority = host.unwrap_or_default();
+        // RFC 9112, section 3.2: even beside an absolute target.
+        None if head.version == Version::Http11 => return Err(HeadError::Malformed("no Host")),
+        Some(host) if !has_authority => head.authority = host,
+        Some(_) | None => {}
     }
     head.framing = declared.framing(head.version)?.unwrap_or(Framing::None);
     head.keep_alive = declared.keeps_alive(head.version);

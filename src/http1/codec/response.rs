@@ -102,12 +102,8 @@ fn read(
         _ => Version::Http11,
     };
     head.reason = reason(bytes);
-    collect(bytes, response.headers, &mut head.fields)?;
+    let declared = collect(bytes, response.headers, &mut head.fields)?;
     head.text.extend_from_slice(bytes);
-    let mut declared = Declared::default();
-    for field in head.fields.iter(&head.text) {
-        declared.take(&field)?;
-    }
     set_framing(head, asked, &declared)
 }
 

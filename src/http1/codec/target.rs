@@ -14,6 +14,23 @@ use crate::http1::codec::HeadError;
 use crate::http1::codec::fields::span_within;
 use crate::message::{RequestHead, Span};
 
+/// How many ports there are.
+const PORTS: u32 = 65536;
+
+/// The characters of a reg-name that stand for themselves: unreserved ones and sub-delims. They
+/// cover IPv4 addresses too.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let characters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789\
+        -._~!$&'()*+,;=";
+    let mut at = 0;
+    while at < characters.len() {
+        plain[characters[at] as usize] = true;
+        at += 1;
+    }
+    plain
+};
+
 const TARGET: HeadError = HeadError::Malformed("invalid target");
 
 /// Reads `head.target` into authority, path and query. True when the target has the authority.
@@ -98,17 +115,31 @@ fn strip_scheme<'a>(target: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
 /// 9110, section 4.2.1) and a port of 0 to 65535, or none behind its colon.
 #[inline]
 pub(super) fn is_authority(bytes: &[u8]) -> bool {
+    // Nearly all of them are a name of plain characters, which one pass can tell.
+    let plain = bytes.iter().position(|&byte| !PLAIN[usize::from(byte)]);
+    let Some(length) = plain else {
+        return !bytes.is_empty();
+    };
+    match bytes[length] {
+        b':' => length != 0 && is_port(&bytes[length + 1..]),
+        b'%' | b'[' => is_odd_authority(bytes),
+        _ => false,
+    }
+}
+
+/// The same for an authority with an IPv6 address or percent-encoded characters.
+#[cold]
+fn is_odd_authority(bytes: &[u8]) -> bool {
     let Some(host) = host(bytes) else {
         return false;
     };
     let port_is_valid = match &bytes[host.len()..] {
-        [] | [b':'] => true,
+        [] => true,
         [b':', port @ ..] => is_port(port),
         _ => false,
     };
     let host_is_valid = match host {
         [b'[', address @ .., b']'] => is_ipv6(address),
-        [] => false,
         name => is_name(name),
     };
     port_is_valid && host_is_valid
@@ -129,8 +160,14 @@ fn port(authority: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_port(digits: &[u8]) -> bool {
-    digits.iter().all(u8::is_ascii_digit)
-        && str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
+    let mut port = 0_u32;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return false;
+        }
+        port = (port * 10 + u32::from(digit - b'0')).min(PORTS);
+    }
+    port < PORTS
 }
 
 /// True for an IPv6 address. Zones and the addresses of the future are refused: nobody sends them.
@@ -138,22 +175,20 @@ fn is_ipv6(address: &[u8]) -> bool {
     str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
-/// True for a reg-name of RFC 3986, which covers IPv4 addresses too.
+/// True for a reg-name of RFC 3986 that is not empty.
 fn is_name(name: &[u8]) -> bool {
     let mut rest = name;
     while let [byte, after @ ..] = rest {
         rest = after;
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {}
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => {}
-            b'%' => match rest {
-                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    rest = after;
-                }
-                _ => return false,
-            },
+        match (byte, rest) {
+            (b'%', [high, low, after @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                rest = after;
+            }
+            _ if PLAIN[usize::from(*byte)] => {}
             _ => return false,
         }
     }
-    true
+    !name.is_empty()
 }

@@ -1,0 +1,1 @@
+"""What loadtest/run is made of; standard library only."""

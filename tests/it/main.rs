@@ -1,0 +1,35 @@
+//! The integration tests: the real binary, driven over real sockets.
+//!
+//! Each test starts a proxy of its own on ports that the system picks, with origins that write down
+//! what they get, and proves one sentence. `support` is the vocabulary; every other module is a
+//! topic. Nothing here sleeps: a test waits for an event, with a bound that is generous.
+
+#![cfg(test)]
+
+mod support;
+
+mod admin;
+mod admin_metrics;
+mod cli;
+mod forced;
+mod forward;
+mod framing;
+mod h2;
+mod identity;
+mod interplay;
+mod life;
+mod limits;
+mod reload;
+mod reload_files;
+mod reload_listeners;
+mod reload_under_load;
+mod smuggling;
+mod smuggling_answers;
+mod split;
+mod split_failover;
+mod streaming;
+mod timeouts;
+mod tls;
+mod upgrade;
+mod upstream;
+mod vocabulary;
