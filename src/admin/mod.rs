@@ -1,7 +1,7 @@
 //! The control plane over HTTP: probes, metrics, status, explanations, reload.
 //!
 //! It runs on the control runtime, never on a worker. Whatever changes something goes through
-//! [`Control`], and is answered when it is live. Who may ask is decided in one place, [`guard`],
+//! [`Control`], and is answered when it is live. Who may ask is decided in one place, `guard`,
 //! before anything else looks at the request.
 
 pub mod explain;
