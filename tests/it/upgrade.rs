@@ -90,6 +90,24 @@ async fn another_protocol_than_websocket_passes() {
     assert_eq!(client.wire.rest().await, b"ping");
 }
 
+#[tokio::test]
+async fn http_itself_is_nothing_to_upgrade_to() {
+    let (origin, proxy) = in_front_of(origin::answering("plain").await).await;
+    let mut client = proxy.connect().await;
+    for protocol in ["h2c", "HTTP/2.0", "TLS/1.0", "h2c, websocket"] {
+        client
+            .wire
+            .send(REQUEST.replace("websocket", protocol))
+            .await;
+        assert_eq!(client.answer("GET").await.text(), "plain");
+    }
+    for request in origin.requests() {
+        assert_eq!(request.field("upgrade"), None, "{}", request.head);
+        let connection = request.field("connection").unwrap_or_default();
+        assert!(!connection.contains("pgrade"), "{}", request.head);
+    }
+}
+
 /// Opens a raw tunnel.
 async fn tunnel(proxy: &Proxy) -> Client {
     let mut client = proxy.connect().await;
