@@ -328,7 +328,7 @@ impl Pump {
             if n > 0 {
                 self.write_data(&bytes[..n], out);
             }
-            if self.ended {
+            if self.ended && self.outgoing == Outgoing::Chunked {
                 write_last_chunk(out, &[]);
             }
             return Ok(n);
