@@ -5,6 +5,9 @@
 //! other socket; only what that socket does not take is kept, and nothing more is read until it is
 //! gone: the slower side sets the pace and one read's worth of memory bounds it.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
