@@ -98,7 +98,7 @@ fn main() {
     }
     group.finish();
     criterion.bench_function("split/ln", |bencher| {
-        bencher.iter(|| ln(black_box(0.123_456)))
+        bencher.iter(|| ln(black_box(0.123_456)));
     });
     criterion.final_summary();
 }

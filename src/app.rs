@@ -66,8 +66,8 @@ enum StartError {
 }
 
 /// Runs until a signal ends it; gives the exit code: 0 after a drain, 1 when it could not start.
-pub fn run(options: Options) -> ExitCode {
-    match try_run(&options) {
+pub fn run(options: &Options) -> ExitCode {
+    match try_run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", with_causes(&error));

@@ -174,7 +174,7 @@ def checks(figures):
     before, after = figures["generations"]
     connections, shares_seen = figures["connections"], figures["shares"]
     off = [one for one in shares_seen if not one["holds"]]
-    total = sum(seen["requests"] for seen in all_seen)
+    total = sum(seen["requests"] + seen["errors"] for seen in all_seen)
     failed = sum(seen["errors"] for seen in all_seen)
     non_2xx = sum(seen["non_2xx"] for seen in all_seen)
     found = [

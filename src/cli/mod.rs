@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
 }
 
 fn serve(run: Run) -> Result<ExitCode, Failure> {
-    Ok(app::run(app::Options {
+    Ok(app::run(&app::Options {
         config: run.file.path()?,
         ready_file: run.ready_file,
     }))

@@ -59,7 +59,7 @@ pub fn parse(text: String, path: &Path) -> Result<Loaded, Problems> {
     let mut hash = Sha256::new();
     hash.update(Sha256::digest(&text));
     let mut files = vec![path.to_path_buf()];
-    let config = check(&text, path, |named, admin| {
+    let result = check(&text, path, |named, admin| {
         for NamedFile { value, path } in named {
             match read_file(&path) {
                 Ok(bytes) => {
@@ -83,7 +83,11 @@ pub fn parse(text: String, path: &Path) -> Result<Loaded, Problems> {
                 files.push(path);
             }
         }
-    })?;
+    });
+    let config = match result {
+        Ok(config) => config,
+        Err(problems) => return Err(problems.with_files(files)),
+    };
     Ok(Loaded {
         config,
         sha256: Sha256::digest(&text).into(),

@@ -43,6 +43,8 @@ impl fmt::Display for Problem {
 #[serde(transparent)]
 pub struct Problems {
     problems: Vec<Problem>,
+    #[serde(skip)]
+    files: Vec<PathBuf>,
 }
 
 impl Problems {
@@ -60,6 +62,7 @@ impl Problems {
     /// Makes a list of one problem.
     pub(crate) fn of(problem: Problem) -> Self {
         Self {
+            files: vec![problem.file.clone()],
             problems: vec![problem],
         }
     }
@@ -68,7 +71,19 @@ impl Problems {
     pub(crate) fn new(mut problems: Vec<Problem>) -> Option<Self> {
         // A stable sort: at one place, what was found first comes first.
         problems.sort_by_key(|problem| (problem.line, problem.column));
-        (!problems.is_empty()).then_some(Self { problems })
+        let files = vec![problems.first()?.file.clone()];
+        Some(Self { problems, files })
+    }
+
+    /// Says which files the refused configuration names.
+    pub(crate) fn with_files(self, files: Vec<PathBuf>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The file itself and the files that it names, whether they are there or not: when one of them
+    /// changes, it is worth another look.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// The problems.

@@ -25,6 +25,7 @@ thread_local! {
     static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static ENCODE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    #[expect(clippy::vec_box, reason = "it is taken and given back without being moved")]
     static SCRATCH: RefCell<Vec<Box<Scratch>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -46,7 +47,7 @@ impl Scratch {
     pub fn take() -> Box<Self> {
         SCRATCH
             .with_borrow_mut(Vec::pop)
-            .unwrap_or_else(Box::default)
+            .unwrap_or_default()
     }
 
     /// Gives it back to the thread's pool.

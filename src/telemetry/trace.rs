@@ -5,10 +5,9 @@
 use std::io::{IsTerminal, stderr};
 
 use thiserror::Error;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::fmt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, fmt};
 
 /// The environment variable with the filter, such as `info,tidegate::control=debug`.
 pub const FILTER_VARIABLE: &str = "TIDEGATE_LOG";

@@ -73,8 +73,8 @@ fn choose<'a>(
         (_, Balance::RoundRobin) => Some(pool((counter % n as u64) as usize)),
         (_, Balance::LeastRequest) => {
             let random = scramble(counter);
-            let one = (random as u32 as u64 * n as u64 >> 32) as usize;
-            let other = ((random >> 32) * (n as u64 - 1) >> 32) as usize;
+            let one = ((u64::from(random as u32) * n as u64) >> 32) as usize;
+            let other = (((random >> 32) * (n as u64 - 1)) >> 32) as usize;
             let other = if other >= one { other + 1 } else { other };
             let (one, other) = (pool(one), pool(other));
             Some(if other.in_flight() < one.in_flight() {

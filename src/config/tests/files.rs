@@ -55,6 +55,13 @@ fn files_that_cannot_be_read_are_told_where_they_are_named() {
              ASCII characters"
         )
     );
+    // What is missing may come.
+    assert_eq!(problems.files().len(), 4);
+    assert!(
+        problems
+            .files()
+            .contains(&folder.path().join("certs/a.key"))
+    );
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Declared {
                 }
             }
             (17, Some(b't')) if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.codings.take(value)?
+                self.codings.take(value)?;
             }
             _ => {}
         }
@@ -166,3 +166,6 @@ fn content_length(value: &[u8]) -> Option<u64> {
         length.checked_mul(10)?.checked_add(u64::from(digit))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,3 +192,6 @@ fn is_name(name: &[u8]) -> bool {
     }
     !name.is_empty()
 }
+
+#[cfg(test)]
+mod tests;

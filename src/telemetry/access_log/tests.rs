@@ -24,7 +24,7 @@ fn entry() -> Entry<'static> {
         variant: Some("canary"),
         served_variant: Some("stable"),
         selection: Some(Selection::Failover),
-        key_hash: Some(0xabc),
+        key_hash: Some(0xf00d_0000_0000_0abc),
         method: b"GET",
         host: b"shop.example.com",
         path: b"/cart",
@@ -62,7 +62,7 @@ fn nothing_known() -> Entry<'static> {
         bytes_out: 0,
         response_headers: None,
         upstream_connect: None,
-        endpoint: None,
+        endpoint: Some((Ipv6Addr::LOCALHOST, 80).into()),
         client_ip: IpAddr::V6(Ipv6Addr::LOCALHOST),
         user_agent: None,
         ..entry()
@@ -81,7 +81,7 @@ fn json_tells_all_that_is_known() {
     let expected = json!({
         "ts": "2026-11-23T10:35:18.007Z", "listener": "http", "route": "shop",
         "variant": "canary", "served_variant": "stable", "selection": "failover",
-        "key_hash": "0000000000000abc", "method": "GET", "host": "shop.example.com",
+        "key_hash": "f00d000000000abc", "method": "GET", "host": "shop.example.com",
         "path": "/cart", "status": 502, "source": "proxy", "reason": "connect_failure",
         "bytes_in": 12, "bytes_out": 3456, "duration_ms": 12.345, "ttfb_ms": 0.009,
         "upstream_connect_ms": 2.0, "attempts": 2, "endpoint": "10.0.0.21:9000",
@@ -95,17 +95,11 @@ fn json_tells_all_that_is_known() {
 fn json_leaves_out_what_is_not_known() {
     let line = line(Format::Json, &nothing_known());
     let read: Value = serde_json::from_str(&line).unwrap();
-    for name in [
-        "route",
-        "variant",
-        "selection",
-        "key_hash",
-        "ttfb_ms",
-        "endpoint",
-    ] {
+    for name in ["route", "variant", "selection", "key_hash", "ttfb_ms"] {
         assert_eq!(read.get(name), None, "{name}");
     }
     assert_eq!(read["client_ip"], "::1");
+    assert_eq!(read["endpoint"], "[::1]:80");
 }
 
 #[test]

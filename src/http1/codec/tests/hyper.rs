@@ -215,7 +215,7 @@ async fn their_response(bytes: &[u8], method: &str) -> Option<Reading> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn hyper_reads_the_same_request(

@@ -8,8 +8,8 @@ use std::time::Duration;
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
 use crate::telemetry::stats::{
-    AttemptResult, Buckets, Code, CodeKey, ErrorReason, Finished, Outcome, RetryCause, RetryResult,
-    Selection, Source, TunnelEnd, VariantLabels, VariantStats,
+    AttemptResult, Buckets, Code, CodeKey, ErrorReason, Finished, HistogramTotals, Outcome,
+    RetryCause, RetryResult, Selection, Source, TunnelEnd, VariantLabels, VariantStats,
 };
 
 fn stats(n_workers: usize) -> VariantStats {
@@ -181,10 +181,10 @@ proptest! {
         }
         let totals = stats.read();
         prop_assert_eq!(totals.finished(), exchanges.len() as u64);
-        let count: u64 = totals.request_duration.iter().map(|histogram| histogram.count()).sum();
+        let count: u64 = totals.request_duration.iter().map(HistogramTotals::count).sum();
         prop_assert_eq!(count, exchanges.len() as u64);
         let answered = exchanges.iter().filter(|exchange| exchange.3).count() as u64;
-        let count: u64 = totals.response_headers.iter().map(|histogram| histogram.count()).sum();
+        let count: u64 = totals.response_headers.iter().map(HistogramTotals::count).sum();
         prop_assert_eq!(count, answered);
     }
 }
