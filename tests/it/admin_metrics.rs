@@ -225,10 +225,13 @@ async fn a_prometheus_scrapes_it() {
     let (_prometheus, address) = prometheus(&dir, proxy.admin()).await;
     let query = async |expression: &str| {
         let path = format!("/api/v1/query?query={expression}");
-        let answer = client::once(address, &ask::get(&path)).await.json();
-        answer["data"]["result"][0]["value"][1]
-            .as_str()
-            .map(str::to_owned)
+        let answer = client::once(address, &ask::get(&path)).await;
+        // It says 503 until it has read its own files.
+        if answer.status != 200 {
+            return None;
+        }
+        let value = &answer.json()["data"]["result"][0]["value"][1];
+        value.as_str().map(str::to_owned)
     };
     wait::until("ten requests in Prometheus", async || {
         let sum = "sum(tidegate_requests_total%7Broute=%22shop%22%7D)";

@@ -114,6 +114,9 @@ async fn more_streams_than_allowed_wait_their_turn() {
     let config = config::to(origin.address);
     let secure = secure::start_with(&config, "limits = { streams = 4 }").await;
     let client = secure.http2().await;
+    // The limit is known to the client once it has got an answer; who sends more than that at once
+    // is refused, and may ask again (RFC 9113, section 5.1.2).
+    assert_eq!(client.get("/").await.text(), "hello");
     let ask = ask::get("/");
     let answers = futures_util::future::join_all((0..50).map(|_| client.ask(&ask))).await;
     assert!(answers.iter().all(|answer| answer.text() == "hello"));

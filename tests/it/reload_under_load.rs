@@ -128,7 +128,8 @@ async fn fifty_rewrites_under_load_fail_nothing_and_are_followed() {
     let mut download_head = download.wire.head().await.expect("a head");
 
     for n in 0..REWRITES {
-        let weight = u32::try_from(n * 37 % 101).expect("small");
+        // No two in a row are the same, which would be no change.
+        let weight = u32::try_from((n + 1) * 37 % 101).expect("small");
         load.phase.store(2 * n + 1, Ordering::SeqCst);
         let before = proxy.generation().await;
         let config = under_load(&pair, &slow, &socket, [100 - weight, weight]);

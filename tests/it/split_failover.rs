@@ -165,7 +165,8 @@ async fn a_failure_is_charged_to_the_variant_that_was_chosen() {
     for n in 0..40 {
         // A POST is sent once and not again.
         let ask = ask::post("/", "body").field("u", format!("user-{n}"));
-        n_failed += u32::from(client.ask(&ask).await.status == 502);
+        let status = client.ask_on(proxy.http(), &ask).await.status;
+        n_failed += u32::from(status == 502);
     }
     assert!(n_failed > 0);
     proxy

@@ -123,7 +123,8 @@ async fn a_request_that_is_not_idempotent_is_never_sent_twice() {
     let proxy = proxy::start(&config::to(origin.address)).await;
     let mut client = proxy.connect().await;
     for n in 0..TIMES {
-        let answer = client.ask(&ask::post(&format!("/{n}"), "body")).await;
+        let ask = ask::post(&format!("/{n}"), "body");
+        let answer = client.ask_on(proxy.http(), &ask).await;
         assert!(matches!(answer.status, 200 | 502), "{}", answer.status);
     }
     for n in 0..TIMES {

@@ -83,6 +83,16 @@ impl Client {
         self.answer(&ask.method).await
     }
 
+    /// Sends a request likewise; when the response is the connection's last, the next one goes on
+    /// a new one.
+    pub(crate) async fn ask_on(&mut self, address: SocketAddr, ask: &Ask) -> Message {
+        let answer = self.ask(ask).await;
+        if answer.field("connection") == Some("close") {
+            *self = connect(address).await;
+        }
+        answer
+    }
+
     /// Gets a path.
     pub(crate) async fn get(&mut self, path: &str) -> Message {
         self.ask(&ask::get(path)).await
