@@ -10,10 +10,9 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode, Uri};
 use tracing::{error, info};
 
-use crate::admin::Served;
 use crate::admin::explain::Asked;
 use crate::admin::guard::{Access, Actor, Guard, Token};
-use crate::admin::{reply, state};
+use crate::admin::{Admin, Served, reply, state};
 
 /// Paths that need no token: they tell no more than a connection to the port does.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/healthz"];
@@ -106,19 +105,21 @@ fn asks_verbose(query: &str) -> bool {
 }
 
 async fn metrics(State(served): State<Served>) -> Response {
-    aside(move || {
-        let text = state::metrics(&served.admin);
-        reply::text(StatusCode::OK, METRICS_TYPE, text)
+    aside(served, |admin| {
+        reply::text(StatusCode::OK, METRICS_TYPE, state::metrics(admin))
     })
     .await
 }
 
 async fn status(State(served): State<Served>) -> Response {
-    aside(move || reply::json(&state::status(&served.admin.control))).await
+    aside(served, |admin| reply::json(&state::status(&admin.control))).await
 }
 
 async fn config(State(served): State<Served>) -> Response {
-    aside(move || reply::json(&state::effective(&served.admin.control))).await
+    aside(served, |admin| {
+        reply::json(&state::effective(&admin.control))
+    })
+    .await
 }
 
 async fn explain(
@@ -133,12 +134,12 @@ async fn explain(
         Ok(asked) => asked,
         Err(why) => return reply::problem(StatusCode::BAD_REQUEST, why),
     };
-    aside(
-        move || match state::explain(&served.admin.control, &asked) {
+    aside(served, move |admin| {
+        match state::explain(&admin.control, &asked) {
             Ok(explained) => reply::json(&explained),
             Err(error) => reply::problem(StatusCode::BAD_REQUEST, error.to_string()),
-        },
-    )
+        }
+    })
     .await
 }
 
@@ -198,9 +199,15 @@ async fn method_not_allowed(request: Request) -> Response {
     )
 }
 
-/// Runs what takes more than a moment where it delays neither a probe nor a reload.
-async fn aside(work: impl FnOnce() -> Response + Send + 'static) -> Response {
-    match tokio::task::spawn_blocking(work).await {
+/// Makes an answer that takes more than a moment where it delays neither a probe nor a reload.
+async fn aside(served: Served, work: impl FnOnce(&Admin) -> Response + Send + 'static) -> Response {
+    // It is never closed; without a permit the answer would still be right, only not bounded.
+    let permit = served.large.clone().acquire_owned().await;
+    let done = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work(&served.admin)
+    });
+    match done.await {
         Ok(response) => response,
         Err(error) => failed(&error),
     }

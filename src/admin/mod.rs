@@ -16,12 +16,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::control::Control;
 use crate::telemetry::Telemetry;
+
+/// How many large answers are made at a time: with thousands of routes one has many MiB, and takes
+/// a core while it is made.
+const LARGE_ANSWERS: usize = 2;
 
 /// What the admin API tells of and acts on.
 #[derive(Clone)]
@@ -42,6 +47,8 @@ impl Admin {
 struct Served {
     admin: Admin,
     bound: SocketAddr,
+    /// Who may make a large answer now.
+    large: Arc<Semaphore>,
     /// What goes on also when who asked for it has gone.
     tasks: TaskTracker,
 }
@@ -54,6 +61,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationTo
             let router = handlers::router(Served {
                 admin,
                 bound,
+                large: Arc::new(Semaphore::new(LARGE_ANSWERS)),
                 tasks: tasks.clone(),
             });
             server::run(listener, router, shutdown).await;

@@ -16,12 +16,20 @@ pub(crate) fn anything() -> Option<(MatchSpec, Match)> {
 }
 
 /// Reads what a route catches, as written and as checked; `None` when a problem was recorded.
-pub(crate) fn read(value: &Value<'_>) -> Option<(MatchSpec, Match)> {
-    let mut parts = Vec::new();
-    let spec = value.table(|table| matched(table, &mut parts))??;
+pub(crate) fn read<'d>(value: &Value<'d>) -> Option<(MatchSpec, Match)> {
+    let spec = value.table(|table| matched(table, &mut |_: &Value<'d>, _| ()))??;
     match Match::new(spec.clone()) {
         Ok(matched) => Some((spec, matched)),
         Err(error) => {
+            // Reading it again has no problems that were not told already: there were none.
+            let mut parts = Vec::new();
+            let mut part = |value: &Value<'d>, spec: MatchSpec| {
+                parts.push(Part {
+                    value: value.clone(),
+                    spec,
+                });
+            };
+            value.table(|table| matched(table, &mut part));
             let mut is_found = false;
             for Part { value, spec } in parts {
                 if let Err(error) = Match::new(spec) {
@@ -38,13 +46,11 @@ pub(crate) fn read(value: &Value<'_>) -> Option<(MatchSpec, Match)> {
     }
 }
 
-fn matched<'d>(table: &mut Table<'d>, parts: &mut Vec<Part<'d>>) -> Option<MatchSpec> {
-    let mut part = |value: &Value<'d>, spec: MatchSpec| {
-        parts.push(Part {
-            value: value.clone(),
-            spec,
-        });
-    };
+/// Reads what a route catches, and hands each part by itself to `part`.
+fn matched<'d>(
+    table: &mut Table<'d>,
+    part: &mut impl FnMut(&Value<'d>, MatchSpec),
+) -> Option<MatchSpec> {
     let what = "a list of hosts such as [\"example.com\"]";
     let hosts = texts(table, "hosts", what, |value, host| {
         let hosts = vec![host];

@@ -45,9 +45,7 @@ pub struct Scratch {
 impl Scratch {
     /// Takes one from the thread's pool, empty but with its memory.
     pub fn take() -> Box<Self> {
-        SCRATCH
-            .with_borrow_mut(Vec::pop)
-            .unwrap_or_default()
+        SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default()
     }
 
     /// Gives it back to the thread's pool.

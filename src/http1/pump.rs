@@ -5,6 +5,9 @@
 //! other socket; only what that socket does not take is kept, and nothing more is read until it is
 //! gone: the slower side sets the pace and one read's worth of memory bounds it.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -328,7 +331,7 @@ impl Pump {
             if n > 0 {
                 self.write_data(&bytes[..n], out);
             }
-            if self.ended {
+            if self.ended && self.outgoing == Outgoing::Chunked {
                 write_last_chunk(out, &[]);
             }
             return Ok(n);

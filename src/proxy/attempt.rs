@@ -88,11 +88,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
     /// Sends the request, as far as it has come, until the response's head is there and has been
     /// passed on with what came behind it.
     pub(crate) async fn respond(&mut self) -> Result<(), Failure> {
-        self.client.deadline.set(if self.upload.is_done() {
-            self.target.settings.response
-        } else {
-            self.target.settings.body
-        });
+        self.client.deadline.set(self.target.settings.body);
         poll_fn(|context| self.poll_respond(context)).await
     }
 
@@ -139,21 +135,22 @@ impl<'e, 'c> Attempt<'e, 'c> {
         if !self.uploading {
             return Ok(());
         }
-        let upstream = &mut self.lease.connection().stream;
         if !self.started {
             self.started = true;
             let scratch = self.exchange.scratch();
             let inbox = self.client.connection.inbox();
+            let upstream = &mut self.lease.connection().stream;
             self.held = self
                 .upload
                 .start(context, &scratch.upstream, inbox, upstream)
                 .map_err(Trouble::Upload)?;
         }
-        if !self.upload.is_read() {
-            // More is to come than has been read: it can be sent only once.
+        if !self.upload.is_read() || !self.lease.was_reused() {
+            // More is to come than has been read, or the connection is new: once is enough.
             self.client.connection.consume(self.held);
             self.held = 0;
         }
+        let upstream = &mut self.lease.connection().stream;
         let result = self
             .upload
             .poll(context, self.client.connection, upstream)

@@ -214,7 +214,17 @@ impl Exchange {
                 shard.connected(took);
             }
         }
-        self.sent = Some(Instant::now());
+        let now = Instant::now();
+        if self.sent.is_none()
+            && let Some(route) = self.route()
+        {
+            // What the proxy itself took: from the head to the first byte sent, without waiting
+            // for a connection.
+            let spent = now.duration_since(self.started);
+            let overhead = spent.saturating_sub(in_time.unwrap_or_default());
+            route.stats.shard(self.worker.index).overhead(overhead);
+        }
+        self.sent = Some(now);
     }
 
     /// Notes that an attempt failed and another one follows.

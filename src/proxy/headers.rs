@@ -4,6 +4,9 @@
 //! told anew, unless the proxy in front is trusted; everything else goes on byte for byte and in
 //! its order.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::Write;
 use std::net::IpAddr;
 

@@ -70,7 +70,7 @@ families! {
         "Time from sending the request to the head of the upstream's response.";
     PROXY_OVERHEAD = Histogram "tidegate_proxy_overhead_seconds"
         ["route"]
-        "Time spent in tidegate itself.";
+        "Time from a request's head to its sending, without waiting for a connection.";
     REQUESTS_IN_FLIGHT = Gauge "tidegate_requests_in_flight"
         ["route", "variant", "upstream"]
         "Requests that have begun and not ended.";

@@ -152,7 +152,7 @@ impl Scene {
     pub(in crate::cli::demo) fn summary(&self, seen: &Seen, at: Duration, ink: Ink) -> Vec<String> {
         let answered = seen.answered();
         let mut lines = vec![format!(
-            "{} requests in {:.1} s through {} edits of the file: {}",
+            "{} requests in {:.1} s, edits of the file: {}, {}",
             answered + seen.failed,
             at.as_secs_f64(),
             self.n_edits,

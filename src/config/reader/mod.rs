@@ -5,18 +5,21 @@
 //! place, and the answer is `None`. So code that reads a section tells the schema by reading it,
 //! and one pass finds all that is wrong.
 
+mod trail;
 mod value;
 
 use std::cell::RefCell;
 #[cfg(test)]
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::near;
 use crate::config::problem::{Lines, Problem};
+use crate::config::reader::trail::Trail;
 
 pub(crate) use value::Value;
 
@@ -65,7 +68,7 @@ impl<'d> Document<'d> {
         entries: &'d DeTable<'d>,
         read: impl FnOnce(&mut Table<'d>) -> T,
     ) -> T {
-        let mut table = Table::new(self, String::new(), 0, entries);
+        let mut table = Table::new(self, None, 0, entries);
         let result = read(&mut table);
         table.refuse_unknown();
         result
@@ -94,17 +97,23 @@ impl<'d> Document<'d> {
 /// A table that is being read.
 pub(crate) struct Table<'d> {
     document: &'d Document<'d>,
-    path: String,
+    /// The way to it; the root has none.
+    trail: Option<Rc<Trail<'d>>>,
     at: usize,
     entries: &'d DeTable<'d>,
     asked: Vec<&'static str>,
 }
 
 impl<'d> Table<'d> {
-    fn new(document: &'d Document<'d>, path: String, at: usize, entries: &'d DeTable<'d>) -> Self {
+    fn new(
+        document: &'d Document<'d>,
+        trail: Option<Rc<Trail<'d>>>,
+        at: usize,
+        entries: &'d DeTable<'d>,
+    ) -> Self {
         Self {
             document,
-            path,
+            trail,
             at,
             entries,
             asked: Vec::new(),
@@ -119,7 +128,7 @@ impl<'d> Table<'d> {
             self.document
                 .asked
                 .borrow_mut()
-                .insert(join(&without_names(&self.path), key));
+                .insert(without_names(&Trail::key(self.trail.as_ref(), key).text()));
         }
         let (name, value) = self.entries.get_key_value(key)?;
         Some(self.value(name, value))
@@ -129,7 +138,7 @@ impl<'d> Table<'d> {
     pub(crate) fn required(&mut self, key: &'static str, what: &str) -> Option<Value<'d>> {
         let value = self.optional(key);
         if value.is_none() {
-            let path = join(&self.path, key);
+            let path = Trail::key(self.trail.as_ref(), key).text();
             let message = format!("missing; {what} belongs here");
             self.document.problem(self.at, &path, message);
         }
@@ -159,7 +168,9 @@ impl<'d> Table<'d> {
 
     /// Records a problem with the table as a whole.
     pub(crate) fn refuse(&self, message: impl Into<String>) {
-        self.document.problem(self.at, &self.path, message);
+        let path = self.trail.as_ref().map(|trail| trail.text());
+        self.document
+            .problem(self.at, &path.unwrap_or_default(), message);
     }
 
     /// Records that a key is set and may not be.
@@ -192,28 +203,10 @@ impl<'d> Table<'d> {
     ) -> Value<'d> {
         Value {
             document: self.document,
-            path: join(&self.path, name.get_ref()),
+            trail: Trail::key(self.trail.as_ref(), name.get_ref()),
             key_at: name.span().start,
             spanned: value,
         }
-    }
-}
-
-/// Appends a key to a dotted path, with quotes where TOML wants them.
-fn join(path: &str, key: &str) -> String {
-    let bare = !key.is_empty()
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    let key = if bare {
-        key.to_owned()
-    } else {
-        shorten(&format!("{key:?}"))
-    };
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_spanned::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
+use crate::config::reader::trail::Trail;
 use crate::config::reader::{Document, Table, shorten};
 use crate::config::unit;
 
@@ -17,7 +19,7 @@ const MAX_NAME: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Value<'d> {
     pub(in crate::config::reader) document: &'d Document<'d>,
-    pub(in crate::config::reader) path: String,
+    pub(in crate::config::reader) trail: Trail<'d>,
     pub(in crate::config::reader) key_at: usize,
     pub(in crate::config::reader) spanned: &'d Spanned<DeValue<'d>>,
 }
@@ -26,12 +28,13 @@ impl<'d> Value<'d> {
     /// Records a problem at the value.
     pub(crate) fn refuse(&self, message: impl Into<String>) {
         let at = self.spanned.span().start;
-        self.document.problem(at, &self.path, message);
+        self.document.problem(at, &self.trail.text(), message);
     }
 
     /// Records a problem at the key.
     pub(crate) fn refuse_key(&self, message: impl Into<String>) {
-        self.document.problem(self.key_at, &self.path, message);
+        self.document
+            .problem(self.key_at, &self.trail.text(), message);
     }
 
     /// Records that the value is not what belongs there.
@@ -45,7 +48,7 @@ impl<'d> Value<'d> {
             self.is_not("a table");
             return None;
         };
-        let mut table = Table::new(self.document, self.path.clone(), self.key_at, entries);
+        let mut table = self.as_table(entries);
         let result = read(&mut table);
         table.refuse_unknown();
         Some(result)
@@ -78,7 +81,7 @@ impl<'d> Value<'d> {
             self.is_not("a table");
             return Vec::new();
         };
-        let table = Table::new(self.document, self.path.clone(), self.key_at, entries);
+        let table = self.as_table(entries);
         entries
             .iter()
             .filter_map(|(name, value)| read(name.get_ref(), &table.value(name, value)))
@@ -100,13 +103,14 @@ impl<'d> Value<'d> {
             self.is_not(what);
             return None;
         };
+        let trail = Rc::new(self.trail.clone());
         let results: Vec<Option<T>> = values
             .iter()
             .enumerate()
             .map(|(n, spanned)| {
                 read(&Value {
                     document: self.document,
-                    path: format!("{}[{n}]", self.path),
+                    trail: Trail::index(&trail, n),
                     key_at: spanned.span().start,
                     spanned,
                 })
@@ -241,6 +245,11 @@ impl<'d> Value<'d> {
                 shorten(self.document.text.get(self.spanned.span()).unwrap_or("it"))
             }
         }
+    }
+
+    fn as_table(&self, entries: &'d DeTable<'d>) -> Table<'d> {
+        let trail = Some(Rc::new(self.trail.clone()));
+        Table::new(self.document, trail, self.key_at, entries)
     }
 
     fn string_that_is(&self, what: &str) -> Option<&'d str> {

@@ -6,7 +6,7 @@ use memchr::memchr;
 use crate::http1::codec::HeadError;
 use crate::http1::codec::fields::{Room, collect, refusal};
 use crate::http1::codec::framing::Declared;
-use crate::http1::codec::scan::BARE_LF;
+use crate::http1::codec::scan::{BARE_LF, first_fault};
 use crate::message::{Framing, Limits, ResponseHead, Span, Version};
 
 /// Where the reason phrase starts, after `HTTP/1.1 200 `.
@@ -72,7 +72,8 @@ fn read(
     }
     // httparse skips empty lines.
     if !bytes.starts_with(b"HTTP/") {
-        return Err(HeadError::Malformed("invalid status line"));
+        let fault = first_fault(bytes, 0);
+        return Err(fault.unwrap_or(HeadError::Malformed("invalid status line")));
     }
     let mut room = Room::new();
     let mut response = Response::new(&mut []);

@@ -129,7 +129,7 @@ pub(crate) fn mutation() -> impl Strategy<Value = Option<(Index, u8, u8)>> {
 
 /// Does it.
 pub(crate) fn mutate(mut bytes: Vec<u8>, mutation: Option<(Index, u8, u8)>) -> Vec<u8> {
-    if let Some((index, kind, byte)) = mutation {
+    if let (Some((index, kind, byte)), false) = (mutation, bytes.is_empty()) {
         let at = index.index(bytes.len());
         match kind {
             0 => bytes[at] = byte,

@@ -5,7 +5,7 @@ use proptest::prelude::{Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::{Index, select};
 
 use crate::http1::codec::tests::generate::{
-    chunks, cut, cuts, encode, lines, origin_target, scraps, token, value,
+    chunks, cut, cuts, encode, lines, mutate, mutation, origin_target, scraps, token, value,
 };
 use crate::http1::codec::{
     Asked, ChunkError, ChunkStep, ChunkedReader, HeadError, HeadScanner, read_request,
@@ -23,19 +23,34 @@ fn tight() -> Limits {
     }
 }
 
-/// How long the head is and what it is, in one text; `None` when more is wanted.
-fn head(pieces: &[&[u8]], limits: &Limits) -> Result<Option<(usize, String)>, HeadError> {
+/// Finds and reads a head in bytes that come in pieces: how long it is, and what it is in one
+/// text; `None` when more is wanted.
+fn head(
+    pieces: &[&[u8]],
+    limits: &Limits,
+    read: impl Fn(&[u8], &Limits) -> Result<String, HeadError>,
+) -> Result<Option<(usize, String)>, HeadError> {
     let mut scanner = HeadScanner::default();
     let mut bytes = Vec::new();
     for piece in pieces {
         bytes.extend_from_slice(piece);
         if let Some(length) = scanner.scan(&bytes, limits)? {
-            let mut head = RequestHead::default();
-            read_request(&bytes[..length], limits, &mut head)?;
-            return Ok(Some((length, format!("{head:?}"))));
+            return Ok(Some((length, read(&bytes[..length], limits)?)));
         }
     }
     Ok(None)
+}
+
+fn request(bytes: &[u8], limits: &Limits) -> Result<String, HeadError> {
+    let mut head = RequestHead::default();
+    read_request(bytes, limits, &mut head)?;
+    Ok(format!("{head:?}"))
+}
+
+fn response(bytes: &[u8], limits: &Limits) -> Result<String, HeadError> {
+    let mut head = ResponseHead::default();
+    read_response(bytes, limits, Asked::Other, &mut head)?;
+    Ok(format!("{head:?}"))
 }
 
 /// Body, trailers and how much of the input was theirs; `None` when more is wanted.
@@ -74,11 +89,16 @@ fn head_like() -> impl Strategy<Value = Vec<u8>> {
             "\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\n",
             "POST /a?b HTTP/1.1\r\n",
+            "HTTP/1.1 200 OK\r\n",
         ][..],
     );
     let end = select(&["", "\r\n", "\r\n\r\nrest"][..]);
-    (start, prop_oneof![lines(), scraps()], end)
-        .prop_map(|(start, middle, end)| [start.as_bytes(), &middle, end.as_bytes()].concat())
+    (start, prop_oneof![lines(), scraps()], end, mutation()).prop_map(
+        |(start, middle, end, mutation)| {
+            let bytes = [start.as_bytes(), &middle, end.as_bytes()].concat();
+            mutate(bytes, mutation)
+        },
+    )
 }
 
 proptest! {
@@ -97,10 +117,13 @@ proptest! {
     #[test]
     fn a_head_is_the_same_however_it_is_cut(bytes in head_like(), cuts in cuts()) {
         for limits in [Limits::default(), tight()] {
-            let whole = head(&[&bytes], &limits);
-            prop_assert_eq!(&head(&cut(&bytes, &cuts), &limits), &whole);
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
-            prop_assert_eq!(&head(&single, &limits), &whole);
+            let whole = head(&[&bytes], &limits, request);
+            prop_assert_eq!(&head(&cut(&bytes, &cuts), &limits, request), &whole);
+            prop_assert_eq!(&head(&single, &limits, request), &whole);
+            let whole = head(&[&bytes], &limits, response);
+            prop_assert_eq!(&head(&cut(&bytes, &cuts), &limits, response), &whole);
+            prop_assert_eq!(&head(&single, &limits, response), &whole);
         }
     }
 

@@ -1,0 +1,64 @@
+//! The way from the root to a value: its dotted key, written out only when a problem needs it.
+
+use std::fmt::Write;
+use std::rc::Rc;
+
+use crate::config::reader::shorten;
+
+/// The way to a value: that of what it is in, and one more step. The root has none.
+#[derive(Clone, Debug)]
+pub(in crate::config::reader) struct Trail<'d> {
+    parent: Option<Rc<Trail<'d>>>,
+    step: Step<'d>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step<'d> {
+    Key(&'d str),
+    Index(usize),
+}
+
+impl<'d> Trail<'d> {
+    /// The way to a key of a table.
+    pub(in crate::config::reader) fn key(table: Option<&Rc<Self>>, key: &'d str) -> Self {
+        Self {
+            parent: table.map(Rc::clone),
+            step: Step::Key(key),
+        }
+    }
+
+    /// The way to a value of an array.
+    pub(in crate::config::reader) fn index(array: &Rc<Self>, index: usize) -> Self {
+        Self {
+            parent: Some(Rc::clone(array)),
+            step: Step::Index(index),
+        }
+    }
+
+    /// The dotted key, with quotes where TOML wants them, such as `upstream.a.endpoints[0]`.
+    pub(in crate::config::reader) fn text(&self) -> String {
+        let mut text = self
+            .parent
+            .as_ref()
+            .map(|parent| parent.text())
+            .unwrap_or_default();
+        match self.step {
+            Step::Key(key) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+                if !key.is_empty() && key.bytes().all(plain) {
+                    text.push_str(key);
+                } else {
+                    text.push_str(&shorten(&format!("{key:?}")));
+                }
+            }
+            Step::Index(index) => {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "[{index}]");
+            }
+        }
+        text
+    }
+}
