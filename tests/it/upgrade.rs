@@ -108,6 +108,15 @@ async fn http_itself_is_nothing_to_upgrade_to() {
     }
 }
 
+#[tokio::test]
+async fn a_change_to_nothing_in_particular_is_502() {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\r\n";
+    let (_origin, proxy) = in_front_of(origin::raw(head).await).await;
+    let mut client = proxy.connect().await;
+    client.wire.send(REQUEST).await;
+    assert_eq!(client.answer("GET").await.status, 502);
+}
+
 /// Opens a raw tunnel.
 async fn tunnel(proxy: &Proxy) -> Client {
     let mut client = proxy.connect().await;
