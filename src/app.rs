@@ -250,6 +250,10 @@ async fn drain(mut running: Running, patient: bool) {
             () = running.signals.end() => cut = true,
         }
     }
+    // The controller holds the listening sockets, too: with it they close, and who comes now is
+    // refused instead of waiting in a backlog that nobody serves.
+    running.controller.abort();
+    let _ended = (&mut running.controller).await;
     let drain = Drain {
         spread: shutdown.spread,
         timeout: shutdown.timeout,
@@ -283,7 +287,6 @@ async fn drain(mut running: Running, patient: bool) {
         }
     };
     info!(connections_cut = n_cut, "drained");
-    running.controller.abort();
     running.stop_admin.cancel();
     if timeout(LAST_ANSWERS, running.admin).await.is_err() {
         warn!("the admin listener did not end in time");
