@@ -71,19 +71,17 @@ pub(crate) async fn serve<V: Service>(
         if connection.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        // Polled means that something happened; what happens on streams ends in a frame here.
-        let mut idle = false;
-        while deadline.poll(context).is_ready() {
-            idle = tasks.n_running() == 0;
+        // Only streams keep it from being idle: the deadline's own waking must not move it on.
+        if tasks.n_running() > 0 {
             deadline.set(settings.timeouts.idle);
         }
+        let idle = deadline.poll(context).is_ready();
         if !ending && (idle || handle.is_closing()) {
             ending = true;
+            deadline.clear();
             connection.as_mut().graceful_shutdown();
             // GOAWAY still has to be written.
             context.waker().wake_by_ref();
-        } else {
-            deadline.set(settings.timeouts.idle);
         }
         Poll::Pending
     })
