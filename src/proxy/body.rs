@@ -26,8 +26,11 @@ pub(crate) struct Upload {
     incoming: Option<Incoming>,
     chunked: bool,
     allowed: u64,
+    /// What was gathered: kept from the first byte on while it is little, so that it can be sent
+    /// again.
     out: Vec<u8>,
     sent: usize,
+    whole: bool,
     body_bytes: u64,
     written: u64,
 }
@@ -48,6 +51,7 @@ impl Upload {
             allowed: limit.unwrap_or(u64::MAX),
             out,
             sent: 0,
+            whole: true,
             body_bytes: 0,
             written: 0,
         }
@@ -73,9 +77,15 @@ impl Upload {
         self.sent < self.out.len()
     }
 
-    /// Gives back the body, if nothing of it was read yet.
-    pub(crate) fn into_unread(mut self) -> Option<Incoming> {
-        self.incoming.take()
+    /// True while all that was sent can be sent again.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.whole
+    }
+
+    /// Begins anew, on another connection.
+    pub(crate) fn again(&mut self) {
+        self.sent = 0;
+        self.written = 0;
     }
 
     /// Moves bytes until all are sent or a side has to be waited for.
@@ -96,8 +106,11 @@ impl Upload {
                 self.sent += n;
                 self.written += n as u64;
             }
-            self.out.clear();
-            self.sent = 0;
+            if self.out.len() >= GATHER_BYTES {
+                self.out.clear();
+                self.sent = 0;
+                self.whole = false;
+            }
             if self.incoming.is_none() {
                 return Poll::Ready(Ok(()));
             }

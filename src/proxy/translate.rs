@@ -123,7 +123,8 @@ pub(crate) async fn exchange(
     };
     let framing = exchange.request().framing;
     let limit = settings.limits.body_bytes;
-    let mut body = Some(body);
+    let head = &exchange.scratch().upstream;
+    let mut upload = Upload::new(head, Some(body), framing, limit);
     let mut dial = Dial::new(target);
     let mut deadline = Deadline::new();
     loop {
@@ -131,7 +132,6 @@ pub(crate) async fn exchange(
             Ok(lease) => lease,
             Err(error) => return Err((exchange, error)),
         };
-        let upload = Upload::new(&exchange.scratch().upstream, body.take(), framing, limit);
         let mut call = Call {
             exchange,
             lease,
@@ -152,7 +152,8 @@ pub(crate) async fn exchange(
                 let Some(cause) = retry else {
                     return Err((exchange, trouble.into_error()));
                 };
-                body = call.upload.into_unread();
+                upload = call.upload;
+                upload.again();
                 dial.was_stale(&mut exchange, cause);
             }
         }
@@ -258,7 +259,7 @@ impl Call {
             Trouble::Upload(PumpError::Write(_)) => true,
             _ => false,
         };
-        if !silent || !self.lease.was_reused() || self.upload.body_bytes() > 0 {
+        if !silent || !self.lease.was_reused() || !self.upload.is_replayable() {
             return None;
         }
         if self.upload.written() == 0 {
