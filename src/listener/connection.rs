@@ -76,6 +76,10 @@ pub(crate) async fn serve<V: Service>(
                 linger(&mut connection).await;
                 return;
             }
+            After::Reset => {
+                connection.stream.abort();
+                return;
+            }
         }
     }
 }

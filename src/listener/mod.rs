@@ -100,6 +100,8 @@ pub enum After {
     Close,
     /// It is closed once what the client still sends has been let through.
     Linger,
+    /// It is reset: its end would look like the end of a body that was cut.
+    Reset,
 }
 
 /// What answers the requests of connections, on one worker.

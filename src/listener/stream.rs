@@ -67,10 +67,10 @@ impl Stream {
         }
     }
 
-    /// Closes the connection by a reset, so that a client which takes the end of the connection
+    /// Makes the connection's close a reset, so that a client which takes the end of the connection
     /// for the end of the body (RFC 9112, section 6.3) does not take a cut body for a whole one.
     /// What was written and has not left yet is lost.
-    pub fn abort(self) {
+    pub fn abort(&self) {
         // It fails only where there is no connection any more.
         let _ = self.socket().set_zero_linger();
     }
@@ -218,6 +218,7 @@ mod tests {
         let mut bytes = [0; 4];
         near.read_exact(&mut bytes).await.unwrap();
         stream.abort();
+        drop(stream);
         let error = near.read(&mut bytes).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }

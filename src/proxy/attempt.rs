@@ -49,6 +49,8 @@ pub(crate) struct Attempt<'e, 'c> {
     replayable: bool,
     /// True when the client's connection closes after the response.
     close: bool,
+    /// True when the end of the connection is the end of the response's body for the client.
+    until_close: bool,
     /// How much of the 1xx heads in `scratch.downstream` the client has taken.
     interim_sent: usize,
     seen: u64,
@@ -80,6 +82,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             uploading: true,
             replayable: true,
             close: false,
+            until_close: false,
             interim_sent: 0,
             seen: 0,
         }
@@ -208,9 +211,15 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 Poll::Ready(Ok(Some(Passed::Unasked))) => {
                     return Poll::Ready(Err(Trouble::Unasked));
                 }
-                Poll::Ready(Ok(Some(Passed::Final { pump, close, wrote }))) => {
+                Poll::Ready(Ok(Some(Passed::Final {
+                    pump,
+                    close,
+                    until_close,
+                    wrote,
+                }))) => {
                     self.download = pump;
                     self.close = close;
+                    self.until_close = until_close;
                     self.exchange.responded();
                     self.seen = 0;
                     self.client.deadline.set(self.target.settings.body);
@@ -251,9 +260,14 @@ impl<'e, 'c> Attempt<'e, 'c> {
         match outcome {
             Ok(()) => self.succeed(),
             Err(error) => {
+                let until_close = self.until_close;
                 let exchange = self.give_up(&error);
                 exchange.failed(error);
-                After::Close
+                if until_close {
+                    After::Reset
+                } else {
+                    After::Close
+                }
             }
         }
     }

@@ -34,6 +34,7 @@ pub(crate) enum Passed {
     Final {
         pump: Pump,
         close: bool,
+        until_close: bool,
         wrote: Result<(), PumpError>,
     },
 }
@@ -80,7 +81,8 @@ impl Reply<'_> {
             (Framing::Chunked | Framing::UntilClose, _) => (Framing::Chunked, Outgoing::Chunked),
             (framing @ (Framing::None | Framing::Length(_)), _) => (framing, Outgoing::Raw),
         };
-        let close = self.close || framing == Framing::UntilClose;
+        let until_close = framing == Framing::UntilClose;
+        let close = self.close || until_close;
         let edit = ResponseEdit {
             version: self.version,
             close,
@@ -94,6 +96,12 @@ impl Reply<'_> {
             Ok(used) => (used, Ok(())),
             Err(error) => (rest.len(), Err(error)),
         };
-        Ok((Passed::Final { pump, close, wrote }, used))
+        let passed = Passed::Final {
+            pump,
+            close,
+            until_close,
+            wrote,
+        };
+        Ok((passed, used))
     }
 }
