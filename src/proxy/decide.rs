@@ -26,7 +26,7 @@ pub(crate) enum Decision {
 pub(crate) struct Target {
     /// What is set for the upstream.
     pub(crate) settings: upstream::Settings,
-    /// True when the connection is to be upgraded to WebSocket.
+    /// True when the connection is to change to another protocol.
     pub(crate) upgrade: bool,
     /// The identity that the client is given.
     pub(crate) identity: Option<Identity>,
@@ -53,7 +53,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     {
         return Err(Error::BodyTooLarge);
     }
-    let upgrade = headers::asks_for_websocket(request);
+    let upgrade = headers::asks_for_upgrade(request).is_some();
     let local = exchange.local();
     let snapshot = &local.snapshot;
     let &index = snapshot.table.find(request).ok_or(Error::NoRoute)?;
@@ -80,7 +80,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     });
     note(exchange, &assignment, served);
     let served = served.ok_or(Error::Unavailable)?;
-    write_head(exchange, route, settings, upgrade);
+    write_head(exchange, route, settings);
     Ok(Decision::Forward(Target {
         settings: settings_of(&local, route, served),
         upgrade,
@@ -177,7 +177,7 @@ fn note(exchange: &Exchange, assignment: &Assignment, served: Option<usize>) {
 }
 
 /// Writes the request's head as it goes to the upstream.
-fn write_head(exchange: &mut Exchange, route: &Route, settings: &Settings, upgrade: bool) {
+fn write_head(exchange: &mut Exchange, route: &Route, settings: &Settings) {
     let from = Rc::clone(&exchange.from);
     let trusted = exchange.client.trusted;
     let scratch = exchange.scratch();
@@ -194,7 +194,7 @@ fn write_head(exchange: &mut Exchange, route: &Route, settings: &Settings, upgra
             from: &from,
             trusted,
             source: settings.forwarded,
-            upgrade,
+            upgrade: headers::asks_for_upgrade(&scratch.request),
             drop_cookie: cookie,
         },
     );

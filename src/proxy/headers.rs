@@ -27,8 +27,8 @@ pub(crate) struct RequestEdit<'a> {
     pub(crate) trusted: bool,
     /// Which field the peer says it in, and that is written beside `X-Forwarded-*`.
     pub(crate) source: ForwardedSource,
-    /// True when the connection is to be upgraded to WebSocket.
-    pub(crate) upgrade: bool,
+    /// The protocol that the connection is to change to, such as `websocket`.
+    pub(crate) upgrade: Option<&'a [u8]>,
     /// A cookie that goes no further than here, by its name.
     pub(crate) drop_cookie: Option<&'a [u8]>,
 }
@@ -103,16 +103,23 @@ pub(crate) fn check_request(head: &RequestHead) -> Result<(), Error> {
     Ok(())
 }
 
-/// True when the request asks for WebSocket in the way that HTTP/1.1 does (RFC 6455, section 4.1).
-pub(crate) fn asks_for_websocket(head: &RequestHead) -> bool {
-    head.version == Version::Http11
-        && head.framing == Framing::None
-        && head
-            .known(Known::Upgrade)
-            .any(|value| has_token(value, b"websocket"))
-        && head
-            .known(Known::Connection)
-            .any(|value| has_token(value, b"upgrade"))
+/// The protocol that the request asks to change to, as HTTP/1.1 does (RFC 9110, section 7.8).
+///
+/// HTTP itself is none to change to: what would be tunnelled then are requests that nobody here has
+/// seen. Nor is one of several, which the upstream could choose from and we could not tell.
+pub(crate) fn asks_for_upgrade(head: &RequestHead) -> Option<&[u8]> {
+    let mut protocols = head.known(Known::Upgrade);
+    let protocol = protocols.next()?.trim_ascii();
+    let named = head
+        .known(Known::Connection)
+        .any(|value| has_token(value, b"upgrade"));
+    let one = protocols.next().is_none() && !protocol.is_empty() && !protocol.contains(&b',');
+    let name = protocol.split(|&byte| byte == b'/').next()?;
+    let http = [&b"h2c"[..], b"h2", b"http", b"tls"]
+        .iter()
+        .any(|http| name.eq_ignore_ascii_case(http));
+    let asks = head.version == Version::Http11 && head.framing == Framing::None;
+    (asks && named && one && !http).then_some(protocol)
 }
 
 fn has_token(value: &[u8], token: &[u8]) -> bool {
@@ -182,8 +189,8 @@ pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead, edit: &Reques
         Framing::Length(n) => write_length(out, n),
         Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
-    if edit.upgrade {
-        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    if let Some(protocol) = edit.upgrade {
+        write_upgrade(out, protocol);
     } else if trailers {
         out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
     }
@@ -255,6 +262,11 @@ fn write_cookies(out: &mut Vec<u8>, head: &RequestHead, drop: Option<&[u8]>) {
     } else {
         out.extend_from_slice(b"\r\n");
     }
+}
+
+fn write_upgrade(out: &mut Vec<u8>, protocol: &[u8]) {
+    out.extend_from_slice(b"Connection: Upgrade\r\n");
+    write_field(out, b"Upgrade", protocol);
 }
 
 /// Writes where the request comes from.
@@ -367,7 +379,7 @@ pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead, edit: &Resp
         Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
     if head.status == 101 {
-        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        write_upgrade(out, upgrade(head).unwrap_or_default());
     } else if head.status >= 200 {
         if edit.close {
             out.extend_from_slice(b"Connection: close\r\n");
@@ -376,6 +388,17 @@ pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead, edit: &Resp
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// True when the response says which protocol it changes to (RFC 9110, section 15.2.2).
+pub(crate) fn names_upgrade(head: &ResponseHead) -> bool {
+    upgrade(head).is_some_and(|protocol| !protocol.is_empty())
+}
+
+fn upgrade(head: &ResponseHead) -> Option<&[u8]> {
+    let mut fields = head.fields();
+    let field = fields.find(|field| field.known == Known::Upgrade)?;
+    Some(field.value)
 }
 
 /// True when the response may be stored and given to others, so that it must not carry anybody's

@@ -16,7 +16,7 @@ pub(crate) struct Reply<'a> {
     pub(crate) version: Version,
     /// True when the client's connection closes after the response.
     pub(crate) close: bool,
-    /// True when the client asked for WebSocket.
+    /// True when the client asked for another protocol.
     pub(crate) upgrade: bool,
     /// A Set-Cookie field's value that gives the client an identity.
     pub(crate) identity: Option<&'a [u8]>,
@@ -28,7 +28,7 @@ pub(crate) struct Reply<'a> {
 pub(crate) enum Passed {
     /// A 1xx: it stands in `scratch.downstream`, and another head follows.
     Interim,
-    /// A 101 that nobody had asked for.
+    /// A 101 that nobody had asked for, or that does not say what to change to.
     Unasked,
     /// It was written, with what came behind it; the pump carries the rest.
     Final {
@@ -70,7 +70,7 @@ impl Reply<'_> {
             }
             return Ok((Passed::Interim, 0));
         }
-        if response.status == 101 && !self.upgrade {
+        if response.status == 101 && !(self.upgrade && headers::names_upgrade(response)) {
             return Ok((Passed::Unasked, 0));
         }
         let (framing, outgoing) = match (response.framing, self.version) {

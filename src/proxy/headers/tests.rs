@@ -5,7 +5,7 @@ use crate::listener::{ForwardedSource, Peer};
 use crate::message::{Framing, Limits, RequestHead, ResponseHead, Scheme, Version};
 use crate::proxy::Error;
 use crate::proxy::headers::{
-    RequestEdit, ResponseEdit, asks_for_websocket, check_request, is_shared, write_request,
+    RequestEdit, ResponseEdit, asks_for_upgrade, check_request, is_shared, write_request,
     write_response,
 };
 
@@ -31,7 +31,7 @@ fn edited(head: &RequestHead, change: impl FnOnce(&mut RequestEdit<'_>)) -> Stri
         from: &from,
         trusted: false,
         source: ForwardedSource::XForwardedFor,
-        upgrade: false,
+        upgrade: None,
         drop_cookie: None,
     };
     change(&mut edit);
@@ -156,18 +156,26 @@ fn an_absolute_target_is_asked_for_in_origin_form() {
 }
 
 #[test]
-fn a_websocket_is_asked_for_by_both_fields() {
-    let both = request("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n");
-    assert!(asks_for_websocket(&both));
-    assert!(!asks_for_websocket(&request("Upgrade: websocket\r\n")));
-    assert!(!asks_for_websocket(&request(
-        "Connection: Upgrade\r\nUpgrade: h2c\r\n"
-    )));
-    let text = edited(&both, |edit| edit.upgrade = true);
+fn an_upgrade_is_asked_for_by_both_fields() {
+    let asked = |fields: &str| asks_for_upgrade(&request(fields)).map(<[u8]>::to_vec);
+    let both = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n";
+    assert_eq!(asked(both), Some(b"websocket".to_vec()));
+    assert_eq!(asked("Upgrade: websocket\r\n"), None);
+    let other = "Connection: upgrade\r\nUpgrade: custom/1\r\n";
+    assert_eq!(asked(other), Some(b"custom/1".to_vec()));
+    let text = edited(&request(both), |edit| edit.upgrade = Some(b"websocket"));
     assert!(
         text.contains("Connection: Upgrade\r\nUpgrade: websocket\r\n"),
         "{text}"
     );
+}
+
+#[test]
+fn http_is_nothing_to_upgrade_to_nor_is_a_choice() {
+    for protocol in ["h2c", "H2", "HTTP/2.0", "TLS/1.0", "h2c, websocket", ""] {
+        let fields = format!("Connection: Upgrade\r\nUpgrade: {protocol}\r\n");
+        assert_eq!(asks_for_upgrade(&request(&fields)), None, "{protocol}");
+    }
 }
 
 #[test]
