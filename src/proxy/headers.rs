@@ -62,6 +62,7 @@ impl<'a> Named<'a> {
                 let known = Known::of(name);
                 let plain = matches!(known, Known::Other)
                     && !name.eq_ignore_ascii_case(b"close")
+                    && !name.eq_ignore_ascii_case(b"authorization")
                     && !name.is_empty();
                 if plain {
                     names.push(name);
