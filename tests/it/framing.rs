@@ -48,6 +48,23 @@ async fn a_client_of_http_1_0_may_keep_its_connection() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_for_the_close_gets_it() {
+    let (origin, proxy) = hello().await;
+    let mut client = proxy.connect().await;
+    let answer = client
+        .ask(&ask::get("/").field("connection", "close"))
+        .await;
+    assert_eq!(answer.text(), "hello");
+    assert_eq!(answer.field("connection"), Some("close"));
+    client.wire.ended().await;
+    // That is between the two; the connection to the origin goes on.
+    assert_eq!(proxy.get("/").await.text(), "hello");
+    for request in origin.requests() {
+        assert_eq!(request.field("connection"), None, "{}", request.head);
+    }
+}
+
+#[tokio::test]
 async fn the_answer_to_head_keeps_its_length_and_has_no_body() {
     let (origin, proxy) = hello().await;
     let mut client = proxy.connect().await;

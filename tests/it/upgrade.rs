@@ -90,6 +90,33 @@ async fn another_protocol_than_websocket_passes() {
     assert_eq!(client.wire.rest().await, b"ping");
 }
 
+#[tokio::test]
+async fn http_itself_is_nothing_to_upgrade_to() {
+    let (origin, proxy) = in_front_of(origin::answering("plain").await).await;
+    let mut client = proxy.connect().await;
+    for protocol in ["h2c", "HTTP/2.0", "TLS/1.0", "h2c, websocket"] {
+        client
+            .wire
+            .send(REQUEST.replace("websocket", protocol))
+            .await;
+        assert_eq!(client.answer("GET").await.text(), "plain");
+    }
+    for request in origin.requests() {
+        assert_eq!(request.field("upgrade"), None, "{}", request.head);
+        let connection = request.field("connection").unwrap_or_default();
+        assert!(!connection.contains("pgrade"), "{}", request.head);
+    }
+}
+
+#[tokio::test]
+async fn a_change_to_nothing_in_particular_is_502() {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\r\n";
+    let (_origin, proxy) = in_front_of(origin::raw(head).await).await;
+    let mut client = proxy.connect().await;
+    client.wire.send(REQUEST).await;
+    assert_eq!(client.answer("GET").await.status, 502);
+}
+
 /// Opens a raw tunnel.
 async fn tunnel(proxy: &Proxy) -> Client {
     let mut client = proxy.connect().await;

@@ -117,6 +117,46 @@ async fn an_idempotent_request_on_a_connection_that_just_closed_is_sent_again() 
     }
 }
 
+/// Answers the first request of each connection with its own body; closes when the second one is
+/// there.
+async fn stale_echo() -> Origin {
+    origin::serving(|mut conversation| async move {
+        if let Some(request) = conversation.request().await {
+            conversation.ok(&request.body).await;
+            conversation.request().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_idempotent_request_is_sent_again_with_its_small_body() {
+    let origin = stale_echo().await;
+    let proxy = proxy::start(&config::to(origin.address)).await;
+    let mut client = proxy.connect().await;
+    for n in 0..TIMES / 4 {
+        let body = format!("body {n}");
+        let answer = client
+            .ask(&ask::method("PUT", "/").body(body.clone()))
+            .await;
+        assert_eq!((answer.status, answer.text()), (200, body));
+    }
+}
+
+#[tokio::test]
+async fn an_idempotent_request_of_http2_is_sent_again_with_its_small_body() {
+    let origin = stale_echo().await;
+    let secure = secure::start(&config::to(origin.address)).await;
+    let client = secure.http2().await;
+    for n in 0..TIMES / 4 {
+        let body = format!("body {n}");
+        let answer = client
+            .ask(&ask::method("PUT", "/").body(body.clone()))
+            .await;
+        assert_eq!((answer.status, answer.text()), (200, body));
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_is_not_idempotent_is_never_sent_twice() {
     let origin = stale(false).await;
