@@ -1,6 +1,6 @@
 //! All of it, in order: settings, workers, control, admin; signals; and the end.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -70,7 +70,8 @@ pub fn run(options: &Options) -> ExitCode {
     match try_run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", with_causes(&error));
+            // Nobody may be reading, and then nobody needs to be told.
+            let _told = writeln!(io::stderr(), "{}", with_causes(&error));
             ExitCode::FAILURE
         }
     }

@@ -161,7 +161,7 @@ fn upstreams(snapshot: &Snapshot) -> BTreeMap<String, UpstreamStatus> {
             .iter()
             .map(|endpoint| EndpointStatus {
                 address: endpoint.address().to_string(),
-                available: !endpoint.was_refused(),
+                available: endpoint.is_available_now(),
             })
             .collect(),
     };

@@ -59,8 +59,13 @@ impl Endpoint {
         self.refused_until.load(Ordering::Relaxed) != 0
     }
 
+    /// True when it would be tried now.
+    pub fn is_available_now(&self) -> bool {
+        self.is_available(now())
+    }
+
     /// True when it would be tried at `now`.
-    pub fn is_available(&self, now: u64) -> bool {
+    pub(crate) fn is_available(&self, now: u64) -> bool {
         self.refused_until.load(Ordering::Relaxed) <= now
     }
 }
