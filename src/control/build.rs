@@ -16,7 +16,7 @@ use crate::listener::{
     load_tls,
 };
 use crate::proxy::{Route, Snapshot, Variant};
-use crate::split::{Draw, Split, State};
+use crate::split::{Draw, State};
 use crate::telemetry::access_log::{self, AccessLog};
 use crate::telemetry::stats::{Selection, VariantLabels};
 use crate::telemetry::{self, Telemetry, VariantLive, VariantState};
@@ -254,7 +254,7 @@ impl Builder {
         draw: Option<&Arc<Draw>>,
         places: &HashMap<&str, usize>,
     ) -> Result<Route, String> {
-        let split = Split::new(route.split_spec.clone()).map_err(|error| error.to_string())?;
+        let split = route.split.clone();
         let name: Arc<str> = name.into();
         let selections = possible(route);
         let mut variants = Vec::with_capacity(split.variants().len());

@@ -54,6 +54,8 @@ pub struct Live {
     pub config: Arc<Config>,
     /// The hash over the file and all that it names.
     files_sha256: [u8; 32],
+    /// The file and all that it names.
+    files: Vec<PathBuf>,
 }
 
 /// What a reload did.
@@ -249,13 +251,14 @@ impl Prepared {
         let sockets = Sockets::new(n_workers, Arc::clone(&telemetry));
         let plan = sockets.plan(&loaded.config, &path)?;
         let config_sha256 = hex(&loaded.sha256);
-        watcher.set_files(loaded.files);
+        watcher.set_files(loaded.files.clone());
         let live = Live {
             generation: snapshot.generation,
             applied_at: SystemTime::now(),
             snapshot: Arc::new(snapshot),
             config: Arc::new(loaded.config),
             files_sha256: loaded.files_sha256,
+            files: loaded.files,
             config_sha256,
         };
         telemetry.recorder().config_applied(
@@ -363,8 +366,11 @@ impl Controller {
         let path = self.path.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&path))
             .await
-            .map_err(|_| refused(&self.path, "", "loading it panicked".into()))??;
+            .map_err(|_| refused(&self.path, "", "loading it panicked".into()))?
+            .inspect_err(|problems| self.watch_also(problems.files()))?;
         let live = self.shared.live.load_full();
+        // What is refused from here on may be mended in any of its files.
+        self.watch_also(&loaded.files);
         if loaded.files_sha256 == live.files_sha256 {
             self.telemetry
                 .recorder()
@@ -381,7 +387,7 @@ impl Controller {
             .build(&loaded.config, Some(&live.snapshot), &self.path)?;
         let plan = self.sockets.plan(&loaded.config, &self.path)?;
         // From here on nothing can fail.
-        self.watcher.set_files(loaded.files);
+        self.watcher.set_files(loaded.files.clone());
         let next = Arc::new(Live {
             generation: snapshot.generation,
             config_sha256: hex(&loaded.sha256),
@@ -389,6 +395,7 @@ impl Controller {
             snapshot: Arc::new(snapshot),
             config: Arc::new(loaded.config),
             files_sha256: loaded.files_sha256,
+            files: loaded.files,
         });
         self.pointer.store(Arc::clone(&next.snapshot));
         self.shared.live.store(Arc::clone(&next));
@@ -407,6 +414,18 @@ impl Controller {
             outcome: Outcome::Applied,
             took,
         })
+    }
+
+    /// Watches what is live and, besides, the files of what was refused: a certificate that was
+    /// missing may arrive later.
+    fn watch_also(&self, files: &[PathBuf]) {
+        let mut all = self.shared.live.load().files.clone();
+        for file in files {
+            if !all.contains(file) {
+                all.push(file.clone());
+            }
+        }
+        self.watcher.set_files(all);
     }
 
     /// Refuses what only a restart can change, rather than obey a part of a file.

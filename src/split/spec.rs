@@ -84,7 +84,7 @@ pub enum SplitError {
     #[error("weight {weight} of variant `{name}` is over 1000000")]
     Weight { name: String, weight: u32 },
     /// Nobody would get anything.
-    #[error("all weights are 0; to stop a route, set the state of its variants to \"off\"")]
+    #[error("all weights are 0; at least one must be more")]
     AllZero,
     /// A key that no request can have.
     #[error(transparent)]
