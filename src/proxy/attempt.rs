@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::http1::{Incoming, Outgoing, Pump, PumpError, ReadError};
 use crate::listener::After;
@@ -91,7 +92,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
     /// Sends the request, as far as it has come, until the response's head is there and has been
     /// passed on with what came behind it.
     pub(crate) async fn respond(&mut self) -> Result<(), Failure> {
-        self.client.deadline.set(self.target.settings.body);
+        self.client.deadline.set(self.upload_wait());
         poll_fn(|context| self.poll_respond(context)).await
     }
 
@@ -122,6 +123,24 @@ impl<'e, 'c> Attempt<'e, 'c> {
             })));
         }
         Poll::Pending
+    }
+
+    /// How long whoever the request's body waits for may take.
+    fn upload_wait(&self) -> Duration {
+        if self.upload.is_waiting_to_write() {
+            self.target.settings.body
+        } else {
+            self.client.settings.timeouts.body
+        }
+    }
+
+    /// How long whoever the response's body waits for may take.
+    fn download_wait(&self) -> Duration {
+        if self.download.is_waiting_to_write() {
+            self.client.settings.timeouts.body
+        } else {
+            self.target.settings.body
+        }
     }
 
     /// Whose fault it is that the request's body does not move.
@@ -168,7 +187,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             }
             Poll::Pending if self.upload.progress() != self.seen => {
                 self.seen = self.upload.progress();
-                self.client.deadline.set(self.target.settings.body);
+                self.client.deadline.set(self.upload_wait());
             }
             Poll::Pending => {}
         }
@@ -222,7 +241,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                     self.until_close = until_close;
                     self.exchange.responded();
                     self.seen = 0;
-                    self.client.deadline.set(self.target.settings.body);
+                    self.client.deadline.set(self.download_wait());
                     return Poll::Ready(wrote.map_err(Trouble::Download));
                 }
                 Poll::Ready(Ok(None)) => return Poll::Ready(Err(Trouble::Closed)),
@@ -312,7 +331,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         let progress = self.download.progress() + self.upload.progress();
         if progress != self.seen {
             self.seen = progress;
-            self.client.deadline.set(self.target.settings.body);
+            self.client.deadline.set(self.download_wait());
         }
         if self.client.deadline.poll(context).is_ready() {
             return Poll::Ready(Err(if self.download.is_waiting_to_write() {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -137,6 +138,7 @@ pub(crate) async fn exchange(
             lease,
             upload,
             deadline,
+            client_wait: settings.timeouts.body,
             seen: 0,
         };
         match call.respond(dial.target()).await {
@@ -180,6 +182,8 @@ struct Call {
     lease: Lease,
     upload: Upload,
     deadline: Deadline,
+    /// How long the client may make no progress with its body.
+    client_wait: Duration,
     seen: u64,
 }
 
@@ -205,7 +209,11 @@ impl Call {
                     let progress = self.upload.written() + self.upload.body_bytes();
                     if progress != self.seen {
                         self.seen = progress;
-                        self.deadline.set(target.settings.body);
+                        self.deadline.set(if self.upload.is_waiting_to_write() {
+                            target.settings.body
+                        } else {
+                            self.client_wait
+                        });
                     }
                 }
             }

@@ -168,12 +168,18 @@ async fn a_request_is_explained_by_an_instance() {
 #[tokio::test]
 async fn the_demo_shows_both_variants_in_plain_lines_until_it_is_interrupted() {
     let mut demo = command::start(&["demo"]);
-    wait::until("traffic on both variants", async || {
+    wait::until("traffic on both variants after an edit", async || {
         if let Some(exit) = demo.process.try_exit() {
             panic!("the demo ended by itself: {exit:?}");
         }
         let shown = demo.process.stdout();
-        shown.lines().count() > 3 && shown.contains("stable") && shown.contains("canary")
+        let before = shown.contains("of 95.0 %") && shown.contains("of 5.0 %");
+        let after = shown.split_once("file edited to 50/50: live");
+        let has_share = |line: &str| {
+            let canary = line.split("canary ").nth(1).unwrap_or_default();
+            canary.starts_with(|first: char| first.is_ascii_digit())
+        };
+        before && after.is_some_and(|(_, after)| after.lines().any(has_share))
     })
     .await;
     assert!(
@@ -183,4 +189,8 @@ async fn the_demo_shows_both_variants_in_plain_lines_until_it_is_interrupted() {
     demo.process.signal(Signal::INT);
     let exit = demo.process.exit().await;
     assert_eq!(exit.code, Some(0), "{}", demo.process.stderr());
+    let shown = demo.process.stdout();
+    let sum = shown.lines().find(|line| line.contains(" requests in "));
+    let sum = sum.unwrap_or_else(|| panic!("no last line: {shown}"));
+    assert!(sum.ends_with(", 0 failed"), "{sum}");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::support::ask;
 use crate::support::client;
 use crate::support::config;
+use crate::support::http2::{self, Feed};
 use crate::support::message::End;
 use crate::support::origin;
 use crate::support::proxy;
@@ -67,6 +68,56 @@ async fn a_body_that_makes_no_progress_is_408() {
     origin.all_closed().await;
     let requests = origin.requests();
     assert!(requests.iter().all(|received| received.end == End::Cut));
+}
+
+#[tokio::test]
+async fn an_http2_body_that_makes_no_progress_is_408() {
+    let origin = origin::echo().await;
+    let config = config::to(origin.address);
+    let secure = secure::start_with(&config, "timeouts = { body = \"200ms\" }").await;
+    let client = secure.http2().await;
+    // It is fed with nothing, and not ended.
+    let (_feed, body) = Feed::new();
+    let answer = client.open(&ask::method("POST", "/"), body).await;
+    let answer = http2::whole(answer.expect("a response")).await;
+    assert_eq!(answer.status, 408);
+    assert_eq!(client.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_cut() {
+    let origin = origin::answering(vec![b'x'; 32 * 1024 * 1024]).await;
+    let config = config::to(origin.address).http("timeouts = { body = \"200ms\" }");
+    let proxy = proxy::start(&config).await;
+    let mut client = proxy.connect().await;
+    client.wire.send(ask::get("/").http1()).await;
+    origin.received(1).await;
+    origin.all_closed().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_no_more_of_a_body_is_504() {
+    let origin = origin::serving(|mut conversation| async move {
+        conversation.request_head().await;
+        conversation.released().await;
+    })
+    .await;
+    let config =
+        config::to(origin.address).upstream_keys("only", "timeouts = { body = \"200ms\" }");
+    let proxy = proxy::start(&config).await;
+    let mut client = proxy.connect().await;
+    let head = "POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 33554432\r\n\r\n";
+    client.wire.send(head).await;
+    let piece = "x".repeat(64 * 1024);
+    wait::until("an answer to what nobody takes", async || {
+        // The proxy takes no more than the endpoint does.
+        let sending = client.wire.send_patiently(piece.as_bytes());
+        futures_util::future::poll_immediate(sending).await;
+        client.wire.poll().await
+    })
+    .await;
+    assert_eq!(client.answer("POST").await.status, 504);
+    origin.release();
 }
 
 #[tokio::test]
