@@ -24,6 +24,10 @@ pub(crate) const UPSTREAM_LIMITS: Limits = Limits {
     body_bytes: None,
 };
 
+/// Responses of 1xx before the final one: no server needs more than a few, and they are kept until
+/// the client has taken them.
+pub(crate) const MAX_INTERIM: u32 = 100;
+
 /// Why an attempt brought no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -54,6 +58,7 @@ pub(crate) struct Attempt<'e, 'c> {
     until_close: bool,
     /// How much of the 1xx heads in `scratch.downstream` the client has taken.
     interim_sent: usize,
+    n_interim: u32,
     seen: u64,
 }
 
@@ -85,6 +90,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             close: false,
             until_close: false,
             interim_sent: 0,
+            n_interim: 0,
             seen: 0,
         }
     }
@@ -226,7 +232,12 @@ impl<'e, 'c> Attempt<'e, 'c> {
                     });
             match read {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(Some(Passed::Interim))) => {}
+                Poll::Ready(Ok(Some(Passed::Interim))) => {
+                    self.n_interim += 1;
+                    if self.n_interim > MAX_INTERIM {
+                        return Poll::Ready(Err(Trouble::Endless));
+                    }
+                }
                 Poll::Ready(Ok(Some(Passed::Unasked))) => {
                     return Poll::Ready(Err(Trouble::Unasked));
                 }

@@ -16,7 +16,7 @@ use crate::listener::Settings;
 use crate::message::{Body, Framing, Known, RequestHead, ResponseHead, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
-use crate::proxy::attempt::{UPSTREAM_LIMITS, is_idempotent};
+use crate::proxy::attempt::{MAX_INTERIM, UPSTREAM_LIMITS, is_idempotent};
 use crate::proxy::body::{Download, Upload, release};
 use crate::proxy::decide::{self, Decision, Target};
 use crate::proxy::dial::Dial;
@@ -139,6 +139,7 @@ pub(crate) async fn exchange(
             upload,
             deadline,
             client_wait: settings.timeouts.body,
+            n_interim: 0,
             seen: 0,
         };
         match call.respond(dial.target()).await {
@@ -184,6 +185,7 @@ struct Call {
     deadline: Deadline,
     /// How long the client may make no progress with its body.
     client_wait: Duration,
+    n_interim: u32,
     seen: u64,
 }
 
@@ -239,6 +241,10 @@ impl Call {
             if !response.is_interim() {
                 self.exchange.responded();
                 return Poll::Ready(Ok(()));
+            }
+            self.n_interim += 1;
+            if self.n_interim > MAX_INTERIM {
+                return Poll::Ready(Err(Trouble::Endless));
             }
         }
         if let Err(trouble) = sent
