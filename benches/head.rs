@@ -6,7 +6,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use tidegate::http1::codec::{
     Asked, ChunkStep, ChunkedReader, HeadScanner, read_request, read_response,
 };
-use tidegate::message::{Limits, RequestHead, ResponseHead};
+use tidegate::listener::{ForwardedSource, Peer};
+use tidegate::message::{Limits, RequestHead, ResponseHead, Scheme, Version};
+use tidegate::proxy::{RequestEdit, ResponseEdit, write_request, write_response};
 
 /// A load generator's request of 151 bytes.
 const SMALL: &[u8] = b"GET /api/v1/items?page=2 HTTP/1.1\r\n\
@@ -46,6 +48,51 @@ fn read(bytes: &[u8], limits: &Limits, head: &mut RequestHead) {
     let length = scanner.scan(black_box(bytes), limits);
     let length = length.expect("it is valid").expect("it is whole");
     read_request(&bytes[..length], limits, head).expect("it is valid");
+}
+
+/// A head read and written as it goes to an upstream, then its response's as it goes to the client.
+fn rewrites(criterion: &mut Criterion) {
+    let limits = Limits::default();
+    let from = Peer {
+        address: ([192, 0, 2, 7], 40_000).into(),
+        local: ([192, 0, 2, 1], 8080).into(),
+        scheme: Scheme::Http,
+        listener: "http".into(),
+    };
+    let edit = RequestEdit {
+        from: &from,
+        trusted: false,
+        source: ForwardedSource::XForwardedFor,
+        upgrade: None,
+        drop_cookie: None,
+    };
+    let mut head = RequestHead::default();
+    let mut out = Vec::new();
+    let mut group = criterion.benchmark_group("rewrite");
+    for (name, text) in [("request small", SMALL), ("request browser", BROWSER)] {
+        read(text, &limits, &mut head);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                write_request(&mut out, black_box(&head), &edit);
+            });
+        });
+    }
+    let mut response = ResponseHead::default();
+    read_response(RESPONSE, &limits, Asked::Other, &mut response).expect("it is valid");
+    let edit = ResponseEdit {
+        version: Version::Http11,
+        close: false,
+        framing: response.framing,
+        set_cookie: None,
+    };
+    group.bench_function("response", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            write_response(&mut out, black_box(&response), &edit);
+        });
+    });
+    group.finish();
 }
 
 fn heads(criterion: &mut Criterion) {
@@ -109,5 +156,5 @@ fn chunks(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, heads, chunks);
+criterion_group!(benches, heads, rewrites, chunks);
 criterion_main!(benches);

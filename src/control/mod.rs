@@ -6,28 +6,29 @@
 //! holds a [`Control`]: it asks, waits, and reads what is live.
 
 mod build;
+mod handle;
 mod sockets;
 
-use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::interval;
 use tracing::{error, info};
 
 use crate::config::watch::{Change, Watcher};
-use crate::config::{self, Config, Loaded, Problem, Problems};
+use crate::config::{self, Config, Loaded, Problem};
 use crate::control::build::Builder;
+use crate::control::handle::{Reply, Shared};
 use crate::control::sockets::Sockets;
 use crate::listener::Worker;
 use crate::proxy::Snapshot;
 use crate::telemetry::Telemetry;
 
+pub use handle::{Applied, Control, Live, Outcome, Rejected};
 pub use sockets::ListenerStatus;
 
 /// How often availability is looked at for the gauges of the variants.
@@ -38,163 +39,6 @@ const UPKEEP_LOOKS: u32 = 5;
 
 /// How many reloads may be asked for while one is under way; more wait to ask.
 const REQUESTS: usize = 16;
-
-/// What is live: the configuration and the snapshot that was made of it.
-#[derive(Debug)]
-pub struct Live {
-    /// The snapshot's number.
-    pub generation: u64,
-    /// The SHA-256 of the configuration file, in hexadecimal digits.
-    pub config_sha256: String,
-    /// When it became live.
-    pub applied_at: SystemTime,
-    /// What the data plane obeys.
-    pub snapshot: Arc<Snapshot>,
-    /// The configuration.
-    pub config: Arc<Config>,
-    /// The hash over the file and all that it names.
-    files_sha256: [u8; 32],
-    /// The file and all that it names.
-    files: Vec<PathBuf>,
-}
-
-/// What a reload did.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// It made another configuration live.
-    Applied,
-    /// The same bytes were live already.
-    Unchanged,
-}
-
-/// A reload that was carried out.
-#[derive(Clone, Copy, Debug)]
-pub struct Applied {
-    /// The generation that is live.
-    pub generation: u64,
-    /// What was done.
-    pub outcome: Outcome,
-    /// From the start of reading to being live.
-    pub took: Duration,
-}
-
-/// A reload that was refused; what was live is live.
-#[derive(Clone, Debug)]
-pub struct Rejected {
-    /// All that is wrong.
-    pub problems: Vec<Problem>,
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, problem) in self.problems.iter().enumerate() {
-            if n > 0 {
-                writeln!(formatter)?;
-            }
-            write!(formatter, "{problem}")?;
-        }
-        Ok(())
-    }
-}
-
-impl From<Problems> for Rejected {
-    fn from(problems: Problems) -> Self {
-        Self {
-            problems: problems.into_vec(),
-        }
-    }
-}
-
-type Reply = oneshot::Sender<Result<Applied, Rejected>>;
-
-/// The handle that everybody else has.
-#[derive(Clone)]
-pub struct Control {
-    shared: Arc<Shared>,
-    requests: mpsc::Sender<Reply>,
-}
-
-struct Shared {
-    live: ArcSwap<Live>,
-    draining: AtomicBool,
-    listeners: Mutex<Vec<ListenerStatus>>,
-}
-
-impl Control {
-    /// What is live now.
-    pub fn live(&self) -> Arc<Live> {
-        self.shared.live.load_full()
-    }
-
-    /// Reloads the configuration; answers when it is live, or refused.
-    ///
-    /// # Errors
-    /// All that is wrong with it; what was live goes on.
-    pub async fn reload(&self) -> Result<Applied, Rejected> {
-        let (reply, answer) = oneshot::channel();
-        let ended = || Rejected {
-            problems: vec![Problem {
-                file: PathBuf::new(),
-                line: 0,
-                column: 0,
-                key: String::new(),
-                message: "tidegate is shutting down".into(),
-            }],
-        };
-        if self.requests.send(reply).await.is_err() {
-            return Err(ended());
-        }
-        answer.await.unwrap_or_else(|_| Err(ended()))
-    }
-
-    /// The checks of readiness, by name; ready is when none fails.
-    pub fn readiness(&self) -> Vec<(&'static str, Result<(), String>)> {
-        let draining = self.shared.draining.load(Ordering::SeqCst);
-        vec![
-            ("config", Ok(())),
-            (
-                "listeners",
-                if self.listeners().is_empty() {
-                    Err("no listener".into())
-                } else {
-                    Ok(())
-                },
-            ),
-            (
-                "draining",
-                if draining {
-                    Err("shutting down".into())
-                } else {
-                    Ok(())
-                },
-            ),
-        ]
-    }
-
-    /// Says from now on that this instance is not ready.
-    pub fn start_draining(&self) {
-        self.shared.draining.store(true, Ordering::SeqCst);
-    }
-
-    /// The listeners, and how many connections each has.
-    pub fn listeners(&self) -> Vec<ListenerStatus> {
-        self.shared
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(ListenerStatus::now)
-            .collect()
-    }
-
-    /// The address that a listener is bound to.
-    pub fn listener_addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.listeners()
-            .into_iter()
-            .map(|listener| (listener.name, listener.address))
-            .collect()
-    }
-}
 
 /// The task that writes.
 pub struct Controller {

@@ -26,6 +26,9 @@ use crate::message::{Framing, Limits};
 /// what a slow reader leaves behind is, too.
 const SMALL_READ_BYTES: usize = 64 * 1024;
 
+/// A body of so few bytes is copied behind its head: one plain write costs less than a gathering one.
+const COPY_BYTES: usize = 4 * 1024;
+
 /// Bytes that become one frame for a receiver that is no stream: two frames of HTTP/2's default
 /// size, so that many streams share a connection fairly.
 const DECODE_BYTES: usize = 32 * 1024;
@@ -164,7 +167,15 @@ impl Pump {
     ) -> Result<usize, PumpError> {
         if self.outgoing == Outgoing::Raw && !matches!(self.incoming, Incoming::Chunked(_)) {
             let n = self.take_raw(bytes)?;
-            self.write_or_spill(context, head, &bytes[..n], to)?;
+            if head.is_empty() || n == 0 || n > COPY_BYTES {
+                self.write_or_spill(context, head, &bytes[..n], to)?;
+            } else {
+                with_encode(|out| {
+                    out.extend_from_slice(head);
+                    out.extend_from_slice(&bytes[..n]);
+                    self.write_or_spill(context, out, &[], to)
+                })?;
+            }
             return Ok(n);
         }
         with_encode(|out| {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::http1::{Incoming, Outgoing, Pump, PumpError, ReadError};
 use crate::listener::After;
@@ -22,6 +23,10 @@ pub(crate) const UPSTREAM_LIMITS: Limits = Limits {
     uri_bytes: 0,
     body_bytes: None,
 };
+
+/// Responses of 1xx before the final one: no server needs more than a few, and they are kept until
+/// the client has taken them.
+pub(crate) const MAX_INTERIM: u32 = 100;
 
 /// Why an attempt brought no response.
 #[derive(Debug)]
@@ -53,6 +58,7 @@ pub(crate) struct Attempt<'e, 'c> {
     until_close: bool,
     /// How much of the 1xx heads in `scratch.downstream` the client has taken.
     interim_sent: usize,
+    n_interim: u32,
     seen: u64,
 }
 
@@ -84,6 +90,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             close: false,
             until_close: false,
             interim_sent: 0,
+            n_interim: 0,
             seen: 0,
         }
     }
@@ -91,7 +98,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
     /// Sends the request, as far as it has come, until the response's head is there and has been
     /// passed on with what came behind it.
     pub(crate) async fn respond(&mut self) -> Result<(), Failure> {
-        self.client.deadline.set(self.target.settings.body);
+        self.client.deadline.set(self.upload_wait());
         poll_fn(|context| self.poll_respond(context)).await
     }
 
@@ -122,6 +129,24 @@ impl<'e, 'c> Attempt<'e, 'c> {
             })));
         }
         Poll::Pending
+    }
+
+    /// How long whoever the request's body waits for may take.
+    fn upload_wait(&self) -> Duration {
+        if self.upload.is_waiting_to_write() {
+            self.target.settings.body
+        } else {
+            self.client.settings.timeouts.body
+        }
+    }
+
+    /// How long whoever the response's body waits for may take.
+    fn download_wait(&self) -> Duration {
+        if self.download.is_waiting_to_write() {
+            self.client.settings.timeouts.body
+        } else {
+            self.target.settings.body
+        }
     }
 
     /// Whose fault it is that the request's body does not move.
@@ -168,7 +193,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             }
             Poll::Pending if self.upload.progress() != self.seen => {
                 self.seen = self.upload.progress();
-                self.client.deadline.set(self.target.settings.body);
+                self.client.deadline.set(self.upload_wait());
             }
             Poll::Pending => {}
         }
@@ -207,7 +232,12 @@ impl<'e, 'c> Attempt<'e, 'c> {
                     });
             match read {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(Some(Passed::Interim))) => {}
+                Poll::Ready(Ok(Some(Passed::Interim))) => {
+                    self.n_interim += 1;
+                    if self.n_interim > MAX_INTERIM {
+                        return Poll::Ready(Err(Trouble::Endless));
+                    }
+                }
                 Poll::Ready(Ok(Some(Passed::Unasked))) => {
                     return Poll::Ready(Err(Trouble::Unasked));
                 }
@@ -222,7 +252,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                     self.until_close = until_close;
                     self.exchange.responded();
                     self.seen = 0;
-                    self.client.deadline.set(self.target.settings.body);
+                    self.client.deadline.set(self.download_wait());
                     return Poll::Ready(wrote.map_err(Trouble::Download));
                 }
                 Poll::Ready(Ok(None)) => return Poll::Ready(Err(Trouble::Closed)),
@@ -312,7 +342,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         let progress = self.download.progress() + self.upload.progress();
         if progress != self.seen {
             self.seen = progress;
-            self.client.deadline.set(self.target.settings.body);
+            self.client.deadline.set(self.download_wait());
         }
         if self.client.deadline.poll(context).is_ready() {
             return Poll::Ready(Err(if self.download.is_waiting_to_write() {

@@ -20,30 +20,30 @@ const LOOPS: usize = 2;
 
 /// What a request's head on the upstream side depends on besides the head itself.
 #[derive(Debug)]
-pub(crate) struct RequestEdit<'a> {
+pub struct RequestEdit<'a> {
     /// The other end of the client's connection.
-    pub(crate) from: &'a Peer,
+    pub from: &'a Peer,
     /// True when what the peer says of the client is believed.
-    pub(crate) trusted: bool,
+    pub trusted: bool,
     /// Which field the peer says it in, and that is written beside `X-Forwarded-*`.
-    pub(crate) source: ForwardedSource,
+    pub source: ForwardedSource,
     /// The protocol that the connection is to change to, such as `websocket`.
-    pub(crate) upgrade: Option<&'a [u8]>,
+    pub upgrade: Option<&'a [u8]>,
     /// A cookie that goes no further than here, by its name.
-    pub(crate) drop_cookie: Option<&'a [u8]>,
+    pub drop_cookie: Option<&'a [u8]>,
 }
 
 /// What a response's head on the client's side depends on besides the head itself.
 #[derive(Debug)]
-pub(crate) struct ResponseEdit<'a> {
+pub struct ResponseEdit<'a> {
     /// The version of the client's request.
-    pub(crate) version: Version,
+    pub version: Version,
     /// True when the connection is closed after it.
-    pub(crate) close: bool,
+    pub close: bool,
     /// How the body goes out.
-    pub(crate) framing: Framing,
+    pub framing: Framing,
     /// A Set-Cookie field's value to add.
-    pub(crate) set_cookie: Option<&'a [u8]>,
+    pub set_cookie: Option<&'a [u8]>,
 }
 
 /// The names in a head's Connection fields, besides those that we know what they mean.
@@ -130,7 +130,7 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
 }
 
 /// Writes a request's head as it goes to an HTTP/1.1 upstream.
-pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead, edit: &RequestEdit<'_>) {
+pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, edit: &RequestEdit<'_>) {
     let named = Named::of(head.fields());
     out.extend_from_slice(head.method());
     out.push(b' ');
@@ -359,7 +359,7 @@ impl<'a> ResponseFilter<'a> {
 }
 
 /// Writes a response's head as it goes to an HTTP/1 client.
-pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead, edit: &ResponseEdit<'_>) {
+pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, edit: &ResponseEdit<'_>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     write_number(out, u64::from(head.status));
     out.push(b' ');

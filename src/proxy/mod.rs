@@ -1,6 +1,6 @@
 //! The straight line from a request to its response.
 //!
-//! A request's head comes in from `listener`; [`decide`](mod@decide) finds its route and its
+//! A request's head comes in from `listener`; `decide` finds its route and its
 //! variant; `forward` carries it to an endpoint and the response back, between two HTTP/1 sockets
 //! in one task; `translate` does the same for an HTTP/2 client. Whatever goes wrong is an
 //! [`Error`], which becomes an own answer in one place. The exchange counts and logs itself when it
@@ -41,6 +41,7 @@ use crate::proxy::snapshot::Local;
 use crate::upstream::Pools;
 
 pub use error::{Error, Side};
+pub use headers::{RequestEdit, ResponseEdit, write_request, write_response};
 pub use snapshot::{Route, Snapshot, Variant};
 
 /// How often a worker looks after what waits: pooled connections, and a snapshot that is old.

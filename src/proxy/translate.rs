@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -15,7 +16,7 @@ use crate::listener::Settings;
 use crate::message::{Body, Framing, Known, RequestHead, ResponseHead, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
-use crate::proxy::attempt::{UPSTREAM_LIMITS, is_idempotent};
+use crate::proxy::attempt::{MAX_INTERIM, UPSTREAM_LIMITS, is_idempotent};
 use crate::proxy::body::{Download, Upload, release};
 use crate::proxy::decide::{self, Decision, Target};
 use crate::proxy::dial::Dial;
@@ -137,6 +138,8 @@ pub(crate) async fn exchange(
             lease,
             upload,
             deadline,
+            client_wait: settings.timeouts.body,
+            n_interim: 0,
             seen: 0,
         };
         match call.respond(dial.target()).await {
@@ -180,6 +183,9 @@ struct Call {
     lease: Lease,
     upload: Upload,
     deadline: Deadline,
+    /// How long the client may make no progress with its body.
+    client_wait: Duration,
+    n_interim: u32,
     seen: u64,
 }
 
@@ -205,7 +211,11 @@ impl Call {
                     let progress = self.upload.written() + self.upload.body_bytes();
                     if progress != self.seen {
                         self.seen = progress;
-                        self.deadline.set(target.settings.body);
+                        self.deadline.set(if self.upload.is_waiting_to_write() {
+                            target.settings.body
+                        } else {
+                            self.client_wait
+                        });
                     }
                 }
             }
@@ -231,6 +241,10 @@ impl Call {
             if !response.is_interim() {
                 self.exchange.responded();
                 return Poll::Ready(Ok(()));
+            }
+            self.n_interim += 1;
+            if self.n_interim > MAX_INTERIM {
+                return Poll::Ready(Err(Trouble::Endless));
             }
         }
         if let Err(trouble) = sent

@@ -16,6 +16,8 @@ pub(crate) enum Trouble {
     Read(ReadError),
     /// The upstream switched protocols, and nobody had asked for it.
     Unasked,
+    /// The upstream sent 1xx and no end of it.
+    Endless,
     /// The upstream said nothing in time.
     Silent,
     /// The client's body did not come in time.
@@ -29,7 +31,7 @@ impl Trouble {
             Self::Upload(error) => !matches!(error, PumpError::Write(_)),
             Self::Download(error) => matches!(error, PumpError::Write(_)),
             Self::SlowClient => true,
-            Self::Closed | Self::Read(_) | Self::Unasked | Self::Silent => false,
+            Self::Closed | Self::Read(_) | Self::Unasked | Self::Endless | Self::Silent => false,
         }
     }
 
@@ -47,7 +49,7 @@ impl Trouble {
             Self::Closed => Error::UpstreamReset(None),
             Self::Read(ReadError::Head(error)) => Error::UpstreamProtocol(Some(error)),
             Self::Read(error) => Error::UpstreamReset(Some(error)),
-            Self::Unasked => Error::UpstreamProtocol(None),
+            Self::Unasked | Self::Endless => Error::UpstreamProtocol(None),
             Self::Silent => Error::ResponseTimeout,
             Self::SlowClient => Error::ClientTimeout,
         }

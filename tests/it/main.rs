@@ -11,6 +11,7 @@ mod support;
 mod access_log;
 mod admin;
 mod admin_metrics;
+mod bounds;
 mod cli;
 mod forced;
 mod forward;

@@ -61,6 +61,20 @@ impl Frames {
         self.wire.send(bytes).await;
     }
 
+    /// Sends a request and takes it back at once; an error is a connection that is gone.
+    pub(crate) async fn try_request_and_reset(
+        &mut self,
+        stream: u32,
+        fields: &[(&str, &str)],
+    ) -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        let flags = END_HEADERS | END_STREAM;
+        frame(&mut bytes, HEADERS, flags, stream, &block(fields));
+        // RFC 9113, section 7: CANCEL.
+        frame(&mut bytes, RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+        self.wire.try_send(bytes).await
+    }
+
     /// Waits for what becomes of the request on a stream.
     pub(crate) async fn outcome(&mut self, stream: u32) -> Outcome {
         loop {
@@ -90,16 +104,21 @@ impl Frames {
     }
 
     async fn headers(&mut self, stream: u32, fields: &[(&str, &str)], flags: u8) {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(0);
-            literal(&mut block, name);
-            literal(&mut block, value);
-        }
         let mut bytes = Vec::new();
-        frame(&mut bytes, HEADERS, flags, stream, &block);
+        frame(&mut bytes, HEADERS, flags, stream, &block(fields));
         self.wire.send(bytes).await;
     }
+}
+
+/// Writes fields as literals without indexing (RFC 7541, section 6.2.2).
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        literal(&mut block, name);
+        literal(&mut block, value);
+    }
+    block
 }
 
 /// Writes a frame (RFC 9113, section 4.1).

@@ -132,6 +132,14 @@ impl Wire {
             || !self.buffer.is_empty()
     }
 
+    /// Takes what is there, or reads once; nothing when the peer ended.
+    pub(crate) async fn some(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            self.fill().await;
+        }
+        std::mem::take(&mut self.buffer)
+    }
+
     /// Reads until the peer ends and takes all of it.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await {}

@@ -1,0 +1,174 @@
+//! The handle that everybody else has: to ask, to wait, and to read what is live.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{Config, Problem, Problems};
+use crate::control::sockets::ListenerStatus;
+use crate::proxy::Snapshot;
+
+/// What is live: the configuration and the snapshot that was made of it.
+#[derive(Debug)]
+pub struct Live {
+    /// The snapshot's number.
+    pub generation: u64,
+    /// The SHA-256 of the configuration file, in hexadecimal digits.
+    pub config_sha256: String,
+    /// When it became live.
+    pub applied_at: SystemTime,
+    /// What the data plane obeys.
+    pub snapshot: Arc<Snapshot>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The hash over the file and all that it names.
+    pub(crate) files_sha256: [u8; 32],
+    /// The file and all that it names.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What a reload did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It made another configuration live.
+    Applied,
+    /// The same bytes were live already.
+    Unchanged,
+}
+
+/// A reload that was carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied {
+    /// The generation that is live.
+    pub generation: u64,
+    /// What was done.
+    pub outcome: Outcome,
+    /// From the start of reading to being live.
+    pub took: Duration,
+}
+
+/// A reload that was refused; what was live is live.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    /// All that is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.problems.iter().enumerate() {
+            if n > 0 {
+                writeln!(formatter)?;
+            }
+            write!(formatter, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Problems> for Rejected {
+    fn from(problems: Problems) -> Self {
+        Self {
+            problems: problems.into_vec(),
+        }
+    }
+}
+
+/// Where the outcome of a reload that was asked for goes.
+pub(crate) type Reply = oneshot::Sender<Result<Applied, Rejected>>;
+
+/// The handle that everybody else has.
+#[derive(Clone)]
+pub struct Control {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) requests: mpsc::Sender<Reply>,
+}
+
+/// What the handle reads and the one writer writes.
+pub(crate) struct Shared {
+    pub(crate) live: ArcSwap<Live>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) listeners: Mutex<Vec<ListenerStatus>>,
+}
+
+impl Control {
+    /// What is live now.
+    pub fn live(&self) -> Arc<Live> {
+        self.shared.live.load_full()
+    }
+
+    /// Reloads the configuration; answers when it is live, or refused.
+    ///
+    /// # Errors
+    /// All that is wrong with it; what was live goes on.
+    pub async fn reload(&self) -> Result<Applied, Rejected> {
+        let (reply, answer) = oneshot::channel();
+        let ended = || Rejected {
+            problems: vec![Problem {
+                file: PathBuf::new(),
+                line: 0,
+                column: 0,
+                key: String::new(),
+                message: "tidegate is shutting down".into(),
+            }],
+        };
+        if self.requests.send(reply).await.is_err() {
+            return Err(ended());
+        }
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// The checks of readiness, by name; ready is when none fails.
+    pub fn readiness(&self) -> Vec<(&'static str, Result<(), String>)> {
+        let draining = self.shared.draining.load(Ordering::SeqCst);
+        vec![
+            ("config", Ok(())),
+            (
+                "listeners",
+                if self.listeners().is_empty() {
+                    Err("no listener".into())
+                } else {
+                    Ok(())
+                },
+            ),
+            (
+                "draining",
+                if draining {
+                    Err("shutting down".into())
+                } else {
+                    Ok(())
+                },
+            ),
+        ]
+    }
+
+    /// Says from now on that this instance is not ready.
+    pub fn start_draining(&self) {
+        self.shared.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// The listeners, and how many connections each has.
+    pub fn listeners(&self) -> Vec<ListenerStatus> {
+        self.shared
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(ListenerStatus::now)
+            .collect()
+    }
+
+    /// The address that a listener is bound to.
+    pub fn listener_addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.listeners()
+            .into_iter()
+            .map(|listener| (listener.name, listener.address))
+            .collect()
+    }
+}
