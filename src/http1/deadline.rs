@@ -5,10 +5,11 @@
 //! armed again for what is due then. Only a deadline that moves forward touches the timer.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A deadline of one task, over one timer.
@@ -51,7 +52,12 @@ impl Deadline {
         if self.timer.deadline() > due {
             self.timer.as_mut().reset(due);
         }
-        while self.timer.as_mut().poll(context).is_ready() {
+        // A task that has done much in one go is told by tokio that nothing is ready, timers
+        // included; a flood must not keep a deadline from passing.
+        while pin!(unconstrained(self.timer.as_mut()))
+            .poll(context)
+            .is_ready()
+        {
             if self.timer.deadline() >= due {
                 return Poll::Ready(());
             }

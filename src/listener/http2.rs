@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::http1::Deadline;
 use crate::listener::drain::Handle;
+use crate::listener::stall::Notes;
 use crate::listener::{Peer, Service, Settings, Stream};
 
 /// Bytes that a client may send on a stream, and on all streams together, before it has to wait
@@ -43,13 +44,18 @@ pub(crate) async fn serve<V: Service>(
     settings: Arc<Settings>,
     handle: &Rc<Handle>,
 ) {
-    let tasks = Local::default();
+    let tasks = Local::new(settings.timeouts.body);
     let answer = service_fn(|request| {
         let (service, from) = (service.clone(), Rc::clone(from));
         let settings = service
             .settings(&settings.name)
             .unwrap_or_else(|| Arc::clone(&settings));
-        async move { Ok::<_, Infallible>(service.http2(request, &from, &settings).await) }
+        let notes = tasks.notes.clone();
+        async move {
+            let answer = service.http2(request, &from, &settings);
+            let response = notes.exchange(answer).await;
+            Ok::<_, Infallible>(response.map(|body| notes.body(body)))
+        }
     });
     let connection = http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())
@@ -89,12 +95,23 @@ pub(crate) async fn serve<V: Service>(
 }
 
 /// Runs the streams of one connection on its worker; they end with the connection at the latest.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Local {
     tasks: Rc<RefCell<JoinSet<()>>>,
+    notes: Notes,
+    /// How long a client may take nothing of an answer.
+    patience: Duration,
 }
 
 impl Local {
+    fn new(patience: Duration) -> Self {
+        Self {
+            tasks: Rc::default(),
+            notes: Notes::default(),
+            patience,
+        }
+    }
+
     /// How many streams are being answered; forgets those that ended.
     fn n_running(&self) -> usize {
         let mut tasks = self.tasks.borrow_mut();
@@ -106,6 +123,9 @@ impl Local {
 impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
     fn execute(&self, stream: F) {
         self.n_running();
-        self.tasks.borrow_mut().spawn_local(stream);
+        let (notes, patience) = (self.notes.clone(), self.patience);
+        self.tasks
+            .borrow_mut()
+            .spawn_local(async move { notes.until_stalled(stream, patience).await });
     }
 }

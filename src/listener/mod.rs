@@ -10,6 +10,7 @@ mod drain;
 mod http2;
 mod peer;
 mod socket;
+mod stall;
 mod stream;
 mod tls;
 mod worker;

@@ -57,6 +57,11 @@ impl Answer {
         self.status
     }
 
+    /// Bytes of its body.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+
     /// Writes it for HTTP/1.
     pub(crate) fn write_http1(&self, out: &mut Vec<u8>, head_only: bool, close: bool) {
         let title = reason_phrase(self.status);

@@ -76,6 +76,7 @@ impl Dial {
                 }
                 Err(error) => error,
             };
+            exchange.not_connected(pool.endpoint().address());
             self.n_connects += 1;
             let another = upstream
                 .pick(Some(&pool))

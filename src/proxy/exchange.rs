@@ -227,6 +227,12 @@ impl Exchange {
         self.sent = Some(now);
     }
 
+    /// Notes that an endpoint could not be connected to.
+    pub(crate) fn not_connected(&mut self, endpoint: SocketAddr) {
+        self.endpoint = Some(endpoint);
+        self.n_attempts += 1;
+    }
+
     /// Notes that an attempt failed and another one follows.
     pub(crate) fn retry(&mut self, cause: RetryCause, failed: AttemptResult) {
         if let Some(shard) = self.shard() {
@@ -262,9 +268,10 @@ impl Exchange {
         self.status.is_some()
     }
 
-    /// Notes an own answer.
-    pub(crate) fn answered(&mut self, status: u16) {
+    /// Notes an own answer with so many bytes of body.
+    pub(crate) fn answered(&mut self, status: u16, body: usize) {
         self.status = Some(status);
+        self.response_bytes = body as u64;
         self.source = Source::Proxy;
     }
 

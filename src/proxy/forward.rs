@@ -83,7 +83,7 @@ pub(crate) async fn answer(
     let head_only = request.method() == b"HEAD";
     let mut out = Vec::new();
     answer.write_http1(&mut out, head_only, close);
-    exchange.answered(answer.status());
+    exchange.answered(answer.status(), if head_only { 0 } else { answer.len() });
     exchange.failed(error);
     let written = timeout(ANSWER, client.connection.write_all(&out)).await;
     match written {
@@ -109,7 +109,7 @@ async fn options(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
         || !matches!(request.framing, Framing::None | Framing::Length(0));
     let mut out = Vec::new();
     answer::write_options(&mut out, close);
-    exchange.answered(204);
+    exchange.answered(204, 0);
     match timeout(ANSWER, client.connection.write_all(&out)).await {
         Ok(Ok(())) => {
             exchange.completed();

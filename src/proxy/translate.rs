@@ -116,7 +116,7 @@ pub(crate) async fn exchange(
     let target = match decide::decide(&mut exchange, settings) {
         Ok(Decision::Forward(target)) => target,
         Ok(Decision::Options) => {
-            exchange.answered(204);
+            exchange.answered(204, 0);
             exchange.completed();
             return Ok(answer::options_http2());
         }
@@ -167,7 +167,7 @@ pub(crate) async fn exchange(
 pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
     let answer = Answer::new(&error, Some(exchange.request()));
     let head_only = exchange.request().method() == b"HEAD";
-    exchange.answered(answer.status());
+    exchange.answered(answer.status(), if head_only { 0 } else { answer.len() });
     exchange.failed(error);
     exchange.completed();
     let mut response = answer.into_http2();

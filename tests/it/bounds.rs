@@ -177,3 +177,20 @@ async fn memory_is_flat_over_reloads_with_tunnels_open() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_http2_client_that_does_not_take_its_answer_is_cut() {
+    let origin = origin::answering("x".repeat(1024 * 1024)).await;
+    let config = config::to(origin.address);
+    let secure = secure::start_with(&config, "timeouts = { body = \"200ms\" }").await;
+    // It never gives more of the 64 KiB that a stream has to begin with.
+    let mut client = Frames::begin(secure.tls(&["h2"]).await).await;
+    client.request(1, &GET).await;
+    assert_eq!(client.outcome(1).await, Outcome::Status(200));
+    let outcome = client.outcome(1).await;
+    assert!(
+        matches!(outcome, Outcome::Reset(_) | Outcome::Gone),
+        "{outcome:?}"
+    );
+    origin.all_closed().await;
+}
