@@ -52,7 +52,8 @@ pub(crate) async fn serve<V: Service>(
             .unwrap_or_else(|| Arc::clone(&settings));
         let notes = tasks.notes.clone();
         async move {
-            let answer = service.http2(request, &from, &settings);
+            // In a box, so that the stream's task is small: it is moved more than once.
+            let answer = Box::pin(service.http2(request, &from, &settings));
             let response = notes.exchange(answer).await;
             Ok::<_, Infallible>(response.map(|body| notes.body(body)))
         }

@@ -211,7 +211,7 @@ fn read_trailers(lines: &[u8]) -> HeaderMap {
 /// A response's body on its way from an HTTP/1 upstream to an HTTP/2 stream. It drives what is
 /// left of the request's body, too, and ends the exchange.
 pub(crate) struct Download {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     lease: Option<Lease>,
     upload: Upload,
     pump: Pump,
@@ -224,7 +224,7 @@ pub(crate) struct Download {
 
 impl Download {
     pub(crate) fn new(
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         lease: Lease,
         upload: Upload,
         pump: Pump,

@@ -140,7 +140,7 @@ impl Service for Proxy {
         let (parts, body) = request.into_parts();
         let mut scratch = Scratch::take();
         let read = translate::read_request(&parts, &body, &mut scratch.request, settings);
-        let mut exchange = self.begin(scratch, from, settings);
+        let mut exchange = Box::new(self.begin(scratch, from, settings));
         let result = match read {
             Ok(()) => translate::exchange(exchange, body, settings).await,
             Err(error) => Err((exchange, error)),

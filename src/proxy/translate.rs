@@ -109,10 +109,10 @@ pub(crate) fn read_request(
 /// # Errors
 /// While nothing went to the client; the exchange comes back to be answered.
 pub(crate) async fn exchange(
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     body: body::Incoming,
     settings: &Settings,
-) -> Result<Response<Body>, (Exchange, Error)> {
+) -> Result<Response<Body>, (Box<Exchange>, Error)> {
     let target = match decide::decide(&mut exchange, settings) {
         Ok(Decision::Forward(target)) => target,
         Ok(Decision::Options) => {
@@ -179,7 +179,8 @@ pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
 
 /// One attempt.
 struct Call {
-    exchange: Exchange,
+    /// In a box: it is handed from the request to the response's body.
+    exchange: Box<Exchange>,
     lease: Lease,
     upload: Upload,
     deadline: Deadline,
