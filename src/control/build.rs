@@ -37,11 +37,7 @@ impl Builder {
     ///
     /// # Errors
     /// When there is no key for session tickets.
-    pub(crate) fn new(
-        telemetry: Arc<Telemetry>,
-        n_workers: usize,
-        _config: &Config,
-    ) -> Result<Self, String> {
+    pub(crate) fn new(telemetry: Arc<Telemetry>, n_workers: usize) -> Result<Self, String> {
         let tickets = Tickets::new().map_err(|error| error.to_string())?;
         Ok(Self {
             telemetry,

@@ -89,7 +89,7 @@ impl Prepared {
             n_workers,
             watcher: (watcher, changes),
         } = start;
-        let mut builder = Builder::new(Arc::clone(&telemetry), n_workers, &loaded.config)
+        let mut builder = Builder::new(Arc::clone(&telemetry), n_workers)
             .map_err(|message| refused(&path, "", message))?;
         let snapshot = builder.build(&loaded.config, None, &path)?;
         let sockets = Sockets::new(n_workers, Arc::clone(&telemetry));

@@ -72,7 +72,8 @@ pub(crate) async fn serve<V: Service>(
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
     let mut deadline = Deadline::new();
-    deadline.set(settings.timeouts.idle);
+    // Until the first request; from then on it is idling that ends it.
+    deadline.set(settings.timeouts.first_byte);
     let mut ending = false;
     poll_fn(|context| {
         if connection.as_mut().poll(context).is_ready() {

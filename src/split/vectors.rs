@@ -136,3 +136,25 @@ fn the_test_vectors_hold() {
     let read: Value = serde_json::from_str(FILE).unwrap();
     assert_eq!(read["splits"].as_array().unwrap().len(), SPLITS.len());
 }
+
+#[test]
+fn the_readme_shows_vectors_that_hold() {
+    let file: Value = serde_json::from_str(FILE).unwrap();
+    let known = file["splits"][0]["keys"].as_array().unwrap();
+    let shown: Vec<Vec<&str>> = include_str!("../../README.md")
+        .lines()
+        .skip_while(|line| !line.starts_with("| key | hash of stable |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            line.split('|')
+                .map(|cell| cell.trim().trim_matches('`'))
+                .collect()
+        })
+        .collect();
+    assert_eq!(shown.len(), 4);
+    for cells in shown {
+        let row = json!({"key": cells[1], "hashes": [cells[2], cells[3]], "chosen": cells[4]});
+        assert!(known.contains(&row), "{row}");
+    }
+}

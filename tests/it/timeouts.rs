@@ -145,6 +145,16 @@ async fn a_tls_handshake_that_does_not_come_to_its_end_is_closed() {
 }
 
 #[tokio::test]
+async fn an_http2_connection_without_a_request_is_closed() {
+    let origin = origin::answering("hello").await;
+    let config = config::to(origin.address);
+    let timeouts = "timeouts = { first_byte = \"200ms\" }";
+    let secure = secure::start_with(&config, timeouts).await;
+    let client = secure.http2().await;
+    wait::until("the close", async || client.is_closed()).await;
+}
+
+#[tokio::test]
 async fn an_idle_http2_connection_is_closed() {
     let origin = origin::answering("hello").await;
     let config = config::to(origin.address);
