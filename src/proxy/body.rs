@@ -1,11 +1,12 @@
 //! The bodies of an exchange with an HTTP/2 client: hyper on one side, a socket on the other.
 
+use std::error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::io::AsyncWrite;
 
@@ -22,10 +23,13 @@ use crate::upstream::{Lease, Settings};
 const GATHER_BYTES: usize = 32 * 1024;
 
 /// A request's body on its way from an HTTP/2 stream to an HTTP/1 upstream.
-pub(crate) struct Upload {
-    incoming: Option<Incoming>,
-    chunked: bool,
+pub(crate) struct Upload<B = Incoming> {
+    incoming: Option<B>,
+    framing: Framing,
     allowed: u64,
+    /// True once the body ended before its end: then it is never done, and its connection is no
+    /// other request's.
+    is_cut: bool,
     /// What was gathered: kept from the first byte on while it is little, so that it can be sent
     /// again.
     out: Vec<u8>,
@@ -35,19 +39,23 @@ pub(crate) struct Upload {
     written: u64,
 }
 
-impl Upload {
+impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'static> + Unpin>
+    Upload<B>
+{
     /// Makes one that sends `head` and then the body.
     pub(crate) fn new(
         head: &[u8],
-        incoming: Option<Incoming>,
+        incoming: Option<B>,
         framing: Framing,
         limit: Option<u64>,
     ) -> Self {
         let mut out = take_buffer();
         out.extend_from_slice(head);
+        let incoming = incoming.filter(|incoming| !incoming.is_end_stream());
         Self {
-            incoming: incoming.filter(|incoming| !incoming.is_end_stream()),
-            chunked: framing == Framing::Chunked,
+            is_cut: incoming.is_none() && matches!(framing, Framing::Length(1..)),
+            incoming,
+            framing,
             allowed: limit.unwrap_or(u64::MAX),
             out,
             sent: 0,
@@ -59,7 +67,7 @@ impl Upload {
 
     /// True when everything was sent.
     pub(crate) fn is_done(&self) -> bool {
-        self.incoming.is_none() && self.sent == self.out.len()
+        self.incoming.is_none() && !self.is_cut && self.sent == self.out.len()
     }
 
     /// Bytes of body so far.
@@ -122,6 +130,9 @@ impl Upload {
 
     /// Gathers what has come of the body; ready while more may be had at once.
     fn poll_gather(&mut self, context: &mut Context<'_>) -> Result<Poll<()>, Trouble> {
+        if self.is_cut {
+            return Err(Trouble::Upload(PumpError::Cut));
+        }
         while self.out.len() - self.sent < GATHER_BYTES {
             let Some(incoming) = &mut self.incoming else {
                 return Ok(Poll::Ready(()));
@@ -130,9 +141,10 @@ impl Upload {
                 return Ok(Poll::Pending);
             };
             match frame {
-                None => self.end(&[]),
+                None => self.end(&[])?,
                 Some(Err(error)) => {
                     self.incoming = None;
+                    self.is_cut = true;
                     let error = std::io::Error::other(error);
                     return Err(Trouble::Upload(PumpError::Read(error)));
                 }
@@ -140,7 +152,7 @@ impl Upload {
                     Ok(data) => self.data(&data)?,
                     Err(frame) => {
                         let trailers = frame.into_trailers().map(|map| write_trailers(&map));
-                        self.end(&trailers.unwrap_or_default());
+                        self.end(&trailers.unwrap_or_default())?;
                     }
                 },
             }
@@ -151,11 +163,14 @@ impl Upload {
     fn data(&mut self, data: &[u8]) -> Result<(), Trouble> {
         let n = data.len() as u64;
         self.body_bytes += n;
+        if matches!(self.framing, Framing::Length(length) if length < self.body_bytes) {
+            return Err(self.cut());
+        }
         self.allowed = self
             .allowed
             .checked_sub(n)
             .ok_or(Trouble::Upload(PumpError::TooLarge))?;
-        if self.chunked && n > 0 {
+        if self.framing == Framing::Chunked && n > 0 {
             write_chunk_head(&mut self.out, data.len());
             self.out.extend_from_slice(data);
             self.out.extend_from_slice(b"\r\n");
@@ -165,15 +180,26 @@ impl Upload {
         Ok(())
     }
 
-    fn end(&mut self, trailers: &[u8]) {
+    fn end(&mut self, trailers: &[u8]) -> Result<(), Trouble> {
         self.incoming = None;
-        if self.chunked {
-            write_last_chunk(&mut self.out, trailers);
+        match self.framing {
+            Framing::Chunked => write_last_chunk(&mut self.out, trailers),
+            // hyper has compared the two; what the next request of the connection would be taken
+            // for is worth comparing twice.
+            Framing::Length(length) if length != self.body_bytes => return Err(self.cut()),
+            Framing::Length(_) | Framing::None | Framing::UntilClose => {}
         }
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Trouble {
+        self.incoming = None;
+        self.is_cut = true;
+        Trouble::Upload(PumpError::Cut)
     }
 }
 
-impl Drop for Upload {
+impl<B> Drop for Upload<B> {
     fn drop(&mut self) {
         give_buffer(std::mem::take(&mut self.out));
     }
@@ -343,5 +369,83 @@ impl http_body::Body for Download {
             Some(length) => SizeHint::with_exact(length.saturating_sub(self.pump.body_bytes())),
             None => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use bytes::Bytes;
+    use http_body::Frame;
+
+    use crate::http1::PumpError;
+    use crate::message::Framing;
+    use crate::proxy::body::Upload;
+    use crate::proxy::trouble::Trouble;
+
+    /// A body whose frames are all there; `None` among them is the stream's reset.
+    struct Script(VecDeque<Option<&'static [u8]>>);
+
+    impl http_body::Body for Script {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            Poll::Ready(self.0.pop_front().map(|frame| match frame {
+                Some(bytes) => Ok(Frame::data(Bytes::from_static(bytes))),
+                None => Err(io::ErrorKind::ConnectionReset.into()),
+            }))
+        }
+    }
+
+    fn sent(framing: Framing, frames: &[Option<&'static [u8]>]) -> (Vec<u8>, bool) {
+        let body = Script(frames.iter().copied().collect());
+        let mut upload = Upload::new(b"head\r\n\r\n", Some(body), framing, None);
+        let mut out = Vec::new();
+        let mut context = Context::from_waker(Waker::noop());
+        match upload.poll(&mut context, &mut out) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(Trouble::Upload(_))) => {
+                // However often it is asked: what was cut is not done.
+                let again = upload.poll(&mut context, &mut out);
+                let cut = matches!(again, Poll::Ready(Err(Trouble::Upload(PumpError::Cut))));
+                assert!(cut, "{again:?}");
+                assert!(!upload.is_done());
+            }
+            other => panic!("{other:?}"),
+        }
+        (out, upload.is_done())
+    }
+
+    #[test]
+    fn a_whole_body_is_sent_and_done() {
+        let (out, done) = sent(Framing::Length(5), &[Some(b"he"), Some(b"llo")]);
+        assert_eq!((&out[..], done), (&b"head\r\n\r\nhello"[..], true));
+        let (out, done) = sent(Framing::Chunked, &[Some(b"hello")]);
+        let whole = b"head\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        assert_eq!((&out[..], done), (&whole[..], true));
+    }
+
+    #[test]
+    fn a_body_that_ends_before_its_end_is_never_done() {
+        for framing in [Framing::Length(5), Framing::Chunked] {
+            assert!(!sent(framing, &[Some(b"hell"), None]).1, "{framing:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_length_than_it_says_is_never_done() {
+        assert!(!sent(Framing::Length(5), &[Some(b"hell")]).1);
+        let (out, done) = sent(Framing::Length(5), &[Some(b"hello"), Some(b"!")]);
+        assert!(!done);
+        assert!(!out.ends_with(b"!"), "nothing beyond the length goes out");
+        assert!(!sent(Framing::Length(5), &[]).1);
     }
 }
