@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::split::{Draw, State};
 use crate::telemetry::access_log::{self, AccessLog};
 use crate::telemetry::stats::{Selection, VariantLabels};
 use crate::telemetry::{self, Telemetry, VariantLive, VariantState};
-use crate::upstream::{self, Balance, Endpoint, Upstream};
+use crate::upstream::{self, Balance, Place, Upstream};
 
 /// What building needs besides the configuration.
 pub(crate) struct Builder {
@@ -200,14 +199,18 @@ impl Builder {
                     config::Balance::LeastRequest => Balance::LeastRequest,
                     config::Balance::RoundRobin => Balance::RoundRobin,
                 },
-                connect: upstream.timeouts.connect,
-                response: upstream.timeouts.response,
-                body: upstream.timeouts.body,
+                timeouts: upstream::Timeouts {
+                    connect: upstream.timeouts.connect,
+                    response: upstream.timeouts.response,
+                    body: upstream.timeouts.body,
+                },
                 idle: upstream.timeouts.idle,
                 pool: upstream.pool_idle,
             };
             let before = before.get(name.as_str()).copied();
-            upstreams.push(self.upstream(name, settings, &upstream.endpoints, before));
+            let places = upstream.endpoints.iter().map(|&at| Place::from(at));
+            let places: Vec<_> = places.collect();
+            upstreams.push(self.upstream(name, settings, &places, before));
         }
         (upstreams, places)
     }
@@ -216,28 +219,17 @@ impl Builder {
         &self,
         name: &str,
         settings: upstream::Settings,
-        addresses: &[SocketAddr],
+        places: &[Place],
         before: Option<&Arc<Upstream>>,
     ) -> Arc<Upstream> {
-        let known = before.map_or(&[][..], |before| before.endpoints());
+        let known = before.map_or_else(Arc::default, |before| before.endpoints());
         if let Some(before) = before
             && *before.settings() == settings
-            && known
-                .iter()
-                .map(|endpoint| endpoint.address())
-                .eq(addresses.iter().copied())
+            && known.is_of(places)
         {
             return Arc::clone(before);
         }
-        let endpoints = addresses
-            .iter()
-            .map(|&address| {
-                known
-                    .iter()
-                    .find(|endpoint| endpoint.address() == address)
-                    .map_or_else(|| Arc::new(Endpoint::new(address)), Arc::clone)
-            })
-            .collect();
+        let endpoints = known.next(places);
         let name: Arc<str> = name.into();
         let stats = self.telemetry.registry().upstream(&name);
         Arc::new(Upstream::new(name, settings, endpoints, stats))

@@ -9,6 +9,7 @@ mod build;
 mod handle;
 mod sockets;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -242,6 +243,7 @@ impl Controller {
             files: loaded.files,
         });
         self.pointer.store(Arc::clone(&next.snapshot));
+        retire(&live.snapshot, &next.snapshot);
         self.shared.live.store(Arc::clone(&next));
         self.commit_sockets(plan, Some(&live.config));
         let took = began.elapsed();
@@ -321,6 +323,23 @@ impl Controller {
         self.telemetry
             .registry()
             .set_live(build::shown(&live), tokio::time::Instant::now());
+    }
+}
+
+/// Retires the endpoints that `after` does not have.
+fn retire(before: &Snapshot, after: &Snapshot) {
+    let after: HashMap<_, _> = after
+        .upstreams
+        .iter()
+        .map(|one| (one.name(), one))
+        .collect();
+    let none = Arc::default();
+    for upstream in &before.upstreams {
+        match after.get(upstream.name()) {
+            Some(same) if Arc::ptr_eq(same, upstream) => {}
+            Some(next) => upstream.endpoints().retire_but(&next.endpoints()),
+            None => upstream.endpoints().retire_but(&none),
+        }
     }
 }
 

@@ -134,7 +134,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
     /// How long whoever the request's body waits for may take.
     fn upload_wait(&self) -> Duration {
         if self.upload.is_waiting_to_write() {
-            self.target.settings.body
+            self.target.timeouts.body
         } else {
             self.client.settings.timeouts.body
         }
@@ -145,7 +145,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         if self.download.is_waiting_to_write() {
             self.client.settings.timeouts.body
         } else {
-            self.target.settings.body
+            self.target.timeouts.body
         }
     }
 
@@ -189,7 +189,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         match result {
             Poll::Ready(()) => {
                 self.uploading = false;
-                self.client.deadline.set(self.target.settings.response);
+                self.client.deadline.set(self.target.timeouts.response);
             }
             Poll::Pending if self.upload.progress() != self.seen => {
                 self.seen = self.upload.progress();

@@ -17,7 +17,7 @@ use crate::proxy::Error;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::CloseReason;
-use crate::upstream::{Lease, Settings};
+use crate::upstream::{Lease, Timeouts};
 
 /// Bytes that are gathered before they are written.
 const GATHER_BYTES: usize = 32 * 1024;
@@ -242,7 +242,7 @@ pub(crate) struct Download {
     upload: Upload,
     pump: Pump,
     length: Option<u64>,
-    settings: Settings,
+    timeouts: Timeouts,
     deadline: Deadline,
     seen: u64,
     trailers_sent: bool,
@@ -255,17 +255,17 @@ impl Download {
         upload: Upload,
         pump: Pump,
         length: Option<u64>,
-        settings: Settings,
+        timeouts: Timeouts,
         mut deadline: Deadline,
     ) -> Self {
-        deadline.set(settings.body);
+        deadline.set(timeouts.body);
         Self {
             exchange,
             lease: Some(lease),
             upload,
             pump,
             length,
-            settings,
+            timeouts,
             deadline,
             seen: 0,
             trailers_sent: false,
@@ -333,7 +333,7 @@ impl http_body::Body for Download {
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(Ok(())) if !out.is_empty() => {
-                this.deadline.set(this.settings.body);
+                this.deadline.set(this.timeouts.body);
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from(out)))))
             }
             Poll::Ready(Ok(())) => {
@@ -349,7 +349,7 @@ impl http_body::Body for Download {
                 let progress = this.upload.written() + this.upload.body_bytes();
                 if progress != this.seen {
                     this.seen = progress;
-                    this.deadline.set(this.settings.body);
+                    this.deadline.set(this.timeouts.body);
                 }
                 if this.deadline.poll(context).is_ready() {
                     let error = this.fail(Error::Truncated(None));

@@ -24,8 +24,8 @@ pub(crate) enum Decision {
 /// Where a request goes, and how.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// What is set for the upstream.
-    pub(crate) settings: upstream::Settings,
+    /// How long the upstream may take.
+    pub(crate) timeouts: upstream::Timeouts,
     /// True when the connection is to change to another protocol.
     pub(crate) upgrade: bool,
     /// The identity that the client is given.
@@ -82,7 +82,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     let served = served.ok_or(Error::Unavailable)?;
     write_head(exchange, route, settings);
     Ok(Decision::Forward(Target {
-        settings: settings_of(&local, route, served),
+        timeouts: timeouts_of(&local, route, served),
         upgrade,
         identity: assignment.issue_identity,
         fresh: fresh.get(),
@@ -104,14 +104,13 @@ pub(crate) fn reassign(exchange: &mut Exchange, target: &mut Target) -> bool {
     };
     exchange.assigned = Some(Assigned { served, ..assigned });
     exchange.failed_over(assigned.variant, served);
-    target.settings = settings_of(&local, route, served);
+    target.timeouts = timeouts_of(&local, route, served);
     true
 }
 
-fn settings_of(local: &Local, route: &Route, variant: usize) -> upstream::Settings {
-    local.snapshot.upstreams[route.variants[variant].upstream]
-        .settings()
-        .clone()
+fn timeouts_of(local: &Local, route: &Route, variant: usize) -> upstream::Timeouts {
+    let upstream = &local.snapshot.upstreams[route.variants[variant].upstream];
+    upstream.settings().timeouts
 }
 
 /// Assigns the request to a variant, as things are now.

@@ -69,7 +69,7 @@ impl Dial {
                 exchange.connected(pool.endpoint().address(), None);
                 return Ok(lease);
             }
-            let error = match pool.connect(self.target.settings.connect).await {
+            let error = match pool.connect(self.target.timeouts.connect).await {
                 Ok(lease) => {
                     exchange.connected(pool.endpoint().address(), lease.connected_in());
                     return Ok(lease);

@@ -80,8 +80,8 @@ impl Proxy {
         let mut ticks = interval(SWEEP);
         loop {
             ticks.tick().await;
-            // An idle worker lets go of an old snapshot, too.
-            let _current = self.inner.local();
+            // An idle worker lets go of an old snapshot and of old endpoints, too.
+            self.inner.local().follow();
             self.inner.pools.sweep();
         }
     }

@@ -84,6 +84,13 @@ impl Local {
         self.upstreams[index].get_or_init(|| pools.local(&self.snapshot.upstreams[index], worker))
     }
 
+    /// Lets go of endpoints that went away, also while no request asks for their upstream.
+    pub(crate) fn follow(&self) {
+        for upstream in self.upstreams.iter().filter_map(OnceCell::get) {
+            upstream.follow();
+        }
+    }
+
     /// Counts a request that was answered before it had a route.
     pub(crate) fn unrouted(&self, listener: &str, worker: usize, status: u16) {
         if let Some(settings) = self.snapshot.listeners.get(listener) {

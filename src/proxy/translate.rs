@@ -193,7 +193,7 @@ struct Call {
 impl Call {
     /// Sends the request, as far as it has come, until the response's head is there.
     async fn respond(&mut self, target: &Target) -> Result<(), Trouble> {
-        self.deadline.set(target.settings.response);
+        self.deadline.set(target.timeouts.response);
         poll_fn(|context| self.poll_respond(context, target)).await
     }
 
@@ -206,14 +206,14 @@ impl Call {
         let mut sent = Ok(());
         if !self.upload.is_done() {
             match self.upload.poll(context, &mut connection.stream) {
-                Poll::Ready(Ok(())) => self.deadline.set(target.settings.response),
+                Poll::Ready(Ok(())) => self.deadline.set(target.timeouts.response),
                 Poll::Ready(Err(trouble)) => sent = Err(trouble),
                 Poll::Pending => {
                     let progress = self.upload.written() + self.upload.body_bytes();
                     if progress != self.seen {
                         self.seen = progress;
                         self.deadline.set(if self.upload.is_waiting_to_write() {
-                            target.settings.body
+                            target.timeouts.body
                         } else {
                             self.client_wait
                         });
@@ -334,7 +334,7 @@ impl Call {
             self.upload,
             pump,
             length,
-            target.settings.clone(),
+            target.timeouts,
             self.deadline,
         );
         *response.body_mut() = Body::Stream(Box::pin(download));

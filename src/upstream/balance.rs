@@ -101,12 +101,12 @@ mod tests {
 
     use crate::telemetry::stats::UpstreamStats;
     use crate::upstream::balance::Picker;
-    use crate::upstream::{Balance, Endpoint, Pool};
+    use crate::upstream::{Balance, Endpoint, Place, Pool};
 
     fn pools(n: u16) -> Vec<Rc<Pool>> {
         (0..n)
             .map(|port| {
-                let endpoint = Arc::new(Endpoint::new(([127, 0, 0, 1], port).into()));
+                let endpoint = Arc::new(Endpoint::new(&Place::from(([127, 0, 0, 1], port))));
                 let stats = Arc::new(UpstreamStats::new("u".into(), 1));
                 Rc::new(Pool::new(endpoint, stats, 0))
             })

@@ -1,9 +1,11 @@
 //! One address of an upstream, and what is known of it by all workers.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use crate::upstream::Place;
 
 /// How long an endpoint that could not be connected to is left alone: long enough that a dead
 /// one costs one attempt a second, short enough that one that came back is found at once.
@@ -17,17 +19,23 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub struct Endpoint {
     id: u64,
     address: SocketAddr,
+    /// The host name that led to it, if one did.
+    host: Option<Arc<str>>,
     /// Milliseconds of the process's clock until which it is left alone; 0 when it is not.
     refused_until: AtomicU64,
+    /// True once nothing names it any more.
+    retired: AtomicBool,
 }
 
 impl Endpoint {
     /// Makes an endpoint that nothing is known of.
-    pub fn new(address: SocketAddr) -> Self {
+    pub fn new(place: &Place) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            address,
+            address: place.address,
+            host: place.host.clone(),
             refused_until: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
         }
     }
 
@@ -39,6 +47,22 @@ impl Endpoint {
     /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The host name that led to it; `None` when the configuration gives the address.
+    pub fn host(&self) -> Option<&Arc<str>> {
+        self.host.as_ref()
+    }
+
+    /// Notes that nothing names it any more: no connection with it is to wait for another request.
+    /// What is under way goes on.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// True once nothing names it any more.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// Notes that it could not be connected to.
@@ -78,12 +102,12 @@ pub(crate) fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::upstream::Endpoint;
     use crate::upstream::endpoint::now;
+    use crate::upstream::{Endpoint, Place};
 
     #[test]
     fn an_endpoint_that_refused_is_left_alone_for_a_second() {
-        let endpoint = Endpoint::new(([127, 0, 0, 1], 1).into());
+        let endpoint = Endpoint::new(&Place::from(([127, 0, 0, 1], 1)));
         assert!(endpoint.is_available(now()));
         endpoint.refused();
         assert!(!endpoint.is_available(now()));

@@ -1,23 +1,27 @@
 //! Upstreams: from a decision to a connection with an endpoint.
 //!
 //! An [`Upstream`] is a named set of endpoints with its settings, shared by all workers and kept
-//! over reloads while it is unchanged. What a worker needs for it, its own pools and counts, is a
+//! over reloads while it is unchanged. Its endpoints may change all the same, when a name leads
+//! elsewhere: they stand behind a pointer that the control plane alone writes. What a worker needs for it, its own pools and counts, is a
 //! [`LocalUpstream`]: no lock and no shared counter lies on a request's way. This module knows
 //! neither routes nor variants.
 
 mod balance;
 mod endpoint;
+mod local;
 mod pool;
+mod set;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 pub use balance::Balance;
 pub use endpoint::Endpoint;
+pub use local::{LocalUpstream, Pools};
 pub use pool::{ConnectError, Lease, Pool};
+pub use set::{EndpointSet, Place};
 
 use crate::telemetry::stats::UpstreamStats;
 
@@ -26,16 +30,23 @@ use crate::telemetry::stats::UpstreamStats;
 pub struct Settings {
     /// How an endpoint is chosen.
     pub balance: Balance,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// How long a connection may wait in the pool; below what endpoints themselves allow.
+    pub idle: Duration,
+    /// How many connections may wait in the pool of one worker for one endpoint.
+    pub pool: usize,
+}
+
+/// How long an upstream may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
     /// The time to connect.
     pub connect: Duration,
     /// The time from the end of the request to the head of the response.
     pub response: Duration,
     /// The time without progress of a body, either way.
     pub body: Duration,
-    /// How long a connection may wait in the pool; below what endpoints themselves allow.
-    pub idle: Duration,
-    /// How many connections may wait in the pool of one worker for one endpoint.
-    pub pool: usize,
 }
 
 /// A named set of endpoints.
@@ -43,7 +54,7 @@ pub struct Settings {
 pub struct Upstream {
     name: Arc<str>,
     settings: Settings,
-    endpoints: Vec<Arc<Endpoint>>,
+    endpoints: Arc<ArcSwap<EndpointSet>>,
     stats: Arc<UpstreamStats>,
 }
 
@@ -53,13 +64,13 @@ impl Upstream {
     pub fn new(
         name: Arc<str>,
         settings: Settings,
-        endpoints: Vec<Arc<Endpoint>>,
+        endpoints: EndpointSet,
         stats: Arc<UpstreamStats>,
     ) -> Self {
         Self {
             name,
             settings,
-            endpoints,
+            endpoints: Arc::new(ArcSwap::from_pointee(endpoints)),
             stats,
         }
     }
@@ -74,9 +85,22 @@ impl Upstream {
         &self.settings
     }
 
-    /// Its endpoints, in the order of the configuration.
-    pub fn endpoints(&self) -> &[Arc<Endpoint>] {
-        &self.endpoints
+    /// Its endpoints as they are now.
+    pub fn endpoints(&self) -> Arc<EndpointSet> {
+        self.endpoints.load_full()
+    }
+
+    /// Replaces its endpoints, for requests from now on; those that stay are kept with all that is
+    /// known of them. Tells whether anything changed. Called by the control plane alone.
+    pub fn follow(&self, places: &[Place]) -> bool {
+        let before = self.endpoints.load_full();
+        if before.is_of(places) {
+            return false;
+        }
+        let after = Arc::new(before.next(places));
+        self.endpoints.store(Arc::clone(&after));
+        before.retire_but(&after);
+        true
     }
 
     /// Its numbers.
@@ -87,89 +111,8 @@ impl Upstream {
     /// How many endpoints would be tried now.
     pub fn n_available(&self) -> usize {
         let now = endpoint::now();
-        self.endpoints
-            .iter()
-            .filter(|endpoint| endpoint.is_available(now))
-            .count()
-    }
-}
-
-/// One worker's view of an upstream.
-#[derive(Debug)]
-pub struct LocalUpstream {
-    upstream: Arc<Upstream>,
-    pools: Vec<Rc<Pool>>,
-    picker: balance::Picker,
-}
-
-impl LocalUpstream {
-    /// The upstream itself.
-    pub fn upstream(&self) -> &Upstream {
-        &self.upstream
-    }
-
-    /// True when at least one endpoint would be tried now.
-    pub fn is_available(&self) -> bool {
-        // Endpoints that refuse are rare: the clock is read only once one does.
-        self.pools.iter().any(|pool| !pool.endpoint().was_refused()) || {
-            let now = endpoint::now();
-            self.pools
-                .iter()
-                .any(|pool| pool.endpoint().is_available(now))
-        }
-    }
-
-    /// Picks the pool of an endpoint for a new attempt; not the one in `tried` while there is
-    /// another. `None` when none is available.
-    pub fn pick(&self, tried: Option<&Rc<Pool>>) -> Option<Rc<Pool>> {
-        self.picker
-            .pick(self.upstream.settings.balance, &self.pools, tried)
-            .cloned()
-    }
-}
-
-/// All pools of one worker, by endpoint: they outlive the snapshots.
-#[derive(Debug, Default)]
-pub struct Pools {
-    by_endpoint: RefCell<HashMap<u64, Rc<Pool>>>,
-}
-
-impl Pools {
-    /// The worker's view of an upstream, over the pools that exist already.
-    pub fn local(&self, upstream: &Arc<Upstream>, worker: usize) -> LocalUpstream {
-        let mut by_endpoint = self.by_endpoint.borrow_mut();
-        let pools = upstream
-            .endpoints
-            .iter()
-            .map(|endpoint| {
-                let pool = by_endpoint.entry(endpoint.id()).or_insert_with(|| {
-                    Rc::new(Pool::new(
-                        Arc::clone(endpoint),
-                        Arc::clone(&upstream.stats),
-                        worker,
-                    ))
-                });
-                pool.set_limits(upstream.settings.idle, upstream.settings.pool);
-                Rc::clone(pool)
-            })
-            .collect();
-        LocalUpstream {
-            upstream: Arc::clone(upstream),
-            pools,
-            picker: balance::Picker::new(worker),
-        }
-    }
-
-    /// Closes connections that waited too long or that the endpoint closed, and forgets the pools
-    /// of endpoints that no configuration names any more. Called every second or so.
-    pub fn sweep(&self) {
-        let pools: Vec<_> = self.by_endpoint.borrow().values().cloned().collect();
-        for pool in pools {
-            pool.sweep();
-        }
-        // The pool, and a weak one nobody counts: an endpoint held by its pool alone is gone.
-        self.by_endpoint
-            .borrow_mut()
-            .retain(|_, pool| Arc::strong_count(pool.endpoint()) > 1 || pool.in_flight() > 0);
+        let endpoints = self.endpoints.load();
+        let available = endpoints.iter().filter(|one| one.is_available(now));
+        available.count()
     }
 }

@@ -129,7 +129,9 @@ impl Pool {
     pub(crate) fn sweep(&self) {
         let limit = self.idle_timeout.get();
         self.idle.borrow_mut().retain(|idle| {
-            let reason = if idle.since.elapsed() > limit {
+            let reason = if self.endpoint.is_retired() {
+                CloseReason::Removed
+            } else if idle.since.elapsed() > limit {
                 CloseReason::Idle
             } else if !is_open(&idle.connection) {
                 CloseReason::Upstream
@@ -219,6 +221,8 @@ impl Lease {
         let mut idle = self.pool.idle.borrow_mut();
         if !connection.inbox().is_empty() {
             self.close = Some(CloseReason::Error);
+        } else if self.pool.endpoint.is_retired() {
+            self.close = Some(CloseReason::Removed);
         } else if idle.len() >= self.pool.max_idle.get() {
             self.close = Some(CloseReason::Full);
         } else {

@@ -1,0 +1,125 @@
+//! One worker's view of the upstreams: its pools, and which of them a request may go to.
+
+use std::cell::{Ref, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+
+use crate::upstream::{EndpointSet, Pool, Upstream, balance, endpoint};
+
+/// One worker's view of an upstream.
+#[derive(Debug)]
+pub struct LocalUpstream {
+    upstream: Arc<Upstream>,
+    /// The endpoints of now. Looking costs one read of what nobody writes while nothing changes.
+    source: RefCell<Cache<Arc<ArcSwap<EndpointSet>>, Arc<EndpointSet>>>,
+    view: RefCell<View>,
+    pools: Pools,
+    worker: usize,
+    picker: balance::Picker,
+}
+
+/// The endpoints as this worker last saw them.
+#[derive(Debug)]
+struct View {
+    endpoints: Arc<EndpointSet>,
+    /// Their pools, in the same order.
+    pools: Vec<Rc<Pool>>,
+}
+
+impl LocalUpstream {
+    /// The upstream itself.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// True when at least one endpoint would be tried now.
+    pub fn is_available(&self) -> bool {
+        let view = self.view();
+        // Endpoints that refuse are rare: the clock is read only once one does.
+        view.pools.iter().any(|pool| !pool.endpoint().was_refused()) || {
+            let now = endpoint::now();
+            view.pools
+                .iter()
+                .any(|pool| pool.endpoint().is_available(now))
+        }
+    }
+
+    /// Picks the pool of an endpoint for a new attempt; not the one in `tried` while there is
+    /// another. `None` when none is available.
+    pub fn pick(&self, tried: Option<&Rc<Pool>>) -> Option<Rc<Pool>> {
+        let balance = self.upstream.settings.balance;
+        self.picker
+            .pick(balance, &self.view().pools, tried)
+            .cloned()
+    }
+
+    /// Takes note of endpoints that came and went, also when no request comes.
+    pub fn follow(&self) {
+        let _current = self.view();
+    }
+
+    /// The endpoints of now.
+    fn view(&self) -> Ref<'_, View> {
+        let mut source = self.source.borrow_mut();
+        let current = source.load();
+        if !Arc::ptr_eq(current, &self.view.borrow().endpoints) {
+            let view = self.pools.view(&self.upstream, current, self.worker);
+            *self.view.borrow_mut() = view;
+        }
+        self.view.borrow()
+    }
+}
+
+/// All pools of one worker, by endpoint: they outlive the snapshots.
+#[derive(Clone, Debug, Default)]
+pub struct Pools {
+    by_endpoint: Rc<RefCell<HashMap<u64, Rc<Pool>>>>,
+}
+
+impl Pools {
+    /// The worker's view of an upstream, over the pools that exist already.
+    pub fn local(&self, upstream: &Arc<Upstream>, worker: usize) -> LocalUpstream {
+        LocalUpstream {
+            upstream: Arc::clone(upstream),
+            source: RefCell::new(Cache::new(Arc::clone(&upstream.endpoints))),
+            view: RefCell::new(self.view(upstream, &upstream.endpoints(), worker)),
+            pools: self.clone(),
+            worker,
+            picker: balance::Picker::new(worker),
+        }
+    }
+
+    fn view(&self, upstream: &Upstream, endpoints: &Arc<EndpointSet>, worker: usize) -> View {
+        let mut by_endpoint = self.by_endpoint.borrow_mut();
+        let pools = endpoints.iter().map(|endpoint| {
+            let pool = by_endpoint.entry(endpoint.id()).or_insert_with(|| {
+                let stats = Arc::clone(&upstream.stats);
+                Rc::new(Pool::new(Arc::clone(endpoint), stats, worker))
+            });
+            pool.set_limits(upstream.settings.idle, upstream.settings.pool);
+            Rc::clone(pool)
+        });
+        View {
+            pools: pools.collect(),
+            endpoints: Arc::clone(endpoints),
+        }
+    }
+
+    /// Closes connections that waited too long, that the endpoint closed, or whose endpoint is no
+    /// more, and forgets the pools of endpoints that no configuration names any more. Called every
+    /// second or so.
+    pub fn sweep(&self) {
+        let pools: Vec<_> = self.by_endpoint.borrow().values().cloned().collect();
+        for pool in pools {
+            pool.sweep();
+        }
+        // The pool, and a weak one nobody counts: an endpoint held by its pool alone is gone.
+        self.by_endpoint
+            .borrow_mut()
+            .retain(|_, pool| Arc::strong_count(pool.endpoint()) > 1 || pool.in_flight() > 0);
+    }
+}
