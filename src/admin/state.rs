@@ -45,6 +45,7 @@ pub(in crate::admin) fn status(control: &Control) -> Status {
         config_sha256: live.config_sha256.clone(),
         applied_at: rfc3339(live.applied_at),
         ready,
+        warnings: live.warnings.iter().map(problem).collect(),
         routes: routes(&live),
         upstreams: upstreams(&live.snapshot),
         listeners: listeners(control),

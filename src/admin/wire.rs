@@ -20,6 +20,9 @@ pub struct Status {
     pub applied_at: String,
     /// True when `/readyz` says so.
     pub ready: bool,
+    /// What is allowed in that configuration and hardly meant.
+    #[serde(default)]
+    pub warnings: Vec<ConfigProblem>,
     /// Routes by name.
     pub routes: BTreeMap<String, RouteStatus>,
     /// Upstreams by name.

@@ -26,6 +26,9 @@ pub(in crate::cli) struct Check {
     /// The same as `--format json`.
     #[arg(long)]
     json: bool,
+    /// Take warnings for problems: exit 1 when there is one.
+    #[arg(long)]
+    strict: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -39,35 +42,59 @@ enum Format {
 impl Check {
     pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let path = default_file(self.file)?;
-        let problems = match config::load(&path) {
-            Ok(_) => Vec::new(),
-            Err(problems) => problems.into_vec(),
+        let (problems, warnings) = match config::load(&path) {
+            Ok(loaded) => (Vec::new(), loaded.warnings),
+            Err(problems) => (problems.into_vec(), Vec::new()),
         };
+        let ok = problems.is_empty() && (!self.strict || warnings.is_empty());
         let format = if self.json { Format::Json } else { self.format };
         match format {
             Format::Json => json(
                 out,
                 &serde_json::json!({
                     "file": path,
-                    "ok": problems.is_empty(),
+                    "ok": ok,
                     "problems": problems,
+                    "warnings": warnings,
                 }),
             )?,
-            Format::Text if problems.is_empty() => {
-                writeln!(out, "configuration {} OK", path.display())?;
+            Format::Text => {
+                let ink = Ink::of_stdout();
+                show(out, ink, &problems)?;
+                show(
+                    out,
+                    ink,
+                    &warnings.iter().map(as_warning).collect::<Vec<_>>(),
+                )?;
+                let verdict = match (problems.len(), warnings.len()) {
+                    (0, 0) => String::from(" OK"),
+                    (0, n) if ok => format!(" OK, {}", count(n, "warning")),
+                    (0, n) => format!(": {}", count(n, "warning")),
+                    (n, _) => format!(": {}", count(n, "problem")),
+                };
+                writeln!(out, "configuration {}{verdict}", path.display())?;
             }
-            Format::Text => show(out, &path, &problems)?,
         }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure::Negative)
-        }
+        if ok { Ok(()) } else { Err(Failure::Negative) }
     }
 }
 
-fn show(out: &mut dyn Write, path: &Path, problems: &[Problem]) -> Result<(), Failure> {
-    let ink = Ink::of_stdout();
+/// A warning as it is shown among problems.
+fn as_warning(warning: &Problem) -> Problem {
+    Problem {
+        message: format!("warning: {}", warning.message),
+        ..warning.clone()
+    }
+}
+
+fn count(n: usize, noun: &str) -> String {
+    match n {
+        1 => format!("1 {noun}"),
+        n => format!("{n} {noun}s"),
+    }
+}
+
+fn show(out: &mut dyn Write, ink: Ink, problems: &[Problem]) -> Result<(), Failure> {
     let mut texts: BTreeMap<&Path, String> = BTreeMap::new();
     for problem in problems {
         let text = texts
@@ -82,9 +109,6 @@ fn show(out: &mut dyn Write, path: &Path, problems: &[Problem]) -> Result<(), Fa
             point(out, ink, problem, line)?;
         }
     }
-    let n = problems.len();
-    let noun = if n == 1 { "problem" } else { "problems" };
-    writeln!(out, "configuration {}: {n} {noun}", path.display())?;
     Ok(())
 }
 

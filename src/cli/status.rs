@@ -89,7 +89,14 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
         &["LISTENER", "ADDRESS", "PROTOCOLS", "", "CONNECTIONS", ""],
         &[4],
         &rows,
-    )
+    )?;
+    if !status.warnings.is_empty() {
+        writeln!(out)?;
+    }
+    for warning in &status.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
 }
 
 /// Make a running instance read its configuration again.
@@ -182,6 +189,8 @@ mod tests {
                 "drained": false, "requests": 700, "failures": 1,
             }}}},
             "upstreams": {},
+            "warnings": [{ "file": "t.toml", "line": 3, "column": 1, "key": "upstream.a",
+                "message": "no route leads here" }],
             "listeners": { "http": { "address": "127.0.0.1:8080", "protocols": ["http/1.1"],
                 "tls": false, "connections": 4, "draining": false, "of_the_future": 1 } },
         }))
@@ -194,6 +203,8 @@ mod tests {
         let words: Vec<_> = text.lines().nth(3).unwrap().split_whitespace().collect();
         let expected = "shop canary shop-v2 5 5 % on 1/2 3 0 700 1";
         assert_eq!(words.join(" "), expected);
+        let warning = "warning: t.toml:3:1 upstream.a: no route leads here\n";
+        assert!(text.ends_with(warning), "{text}");
         assert!(text.lines().all(|line| !line.ends_with(' ')), "{text}");
     }
 }

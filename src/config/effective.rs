@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::config::route::RouteConfig;
+use crate::config::secret::Secret;
 use crate::config::settings::{
     AccessLogOutput, AdminConfig, Config, ListenerConfig, Protocol, UpstreamConfig,
 };
@@ -237,11 +238,16 @@ fn fields(specs: &[FieldSpec]) -> Value {
 }
 
 fn admin(admin: &AdminConfig) -> Value {
-    let file = admin.token_file.as_deref();
-    let token = (admin.token.is_some() && file.is_none()).then_some(REDACTED);
     object([
         ("address", json!(admin.address)),
-        ("token", token.into()),
-        ("token_file", file.map_or(Value::Null, path)),
+        ("token", admin.token.as_ref().map_or(Value::Null, secret)),
     ])
+}
+
+/// What is said of a secret: that there is one, or where it lies.
+fn secret(secret: &Secret) -> Value {
+    match secret.file() {
+        Some(file) => json!({ "file": path(file) }),
+        None => json!(REDACTED),
+    }
 }

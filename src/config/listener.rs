@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::config::advice;
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{
     CertificateFiles, Forwarded, ListenerConfig, ListenerTimeouts, Protocol, TlsConfig,
@@ -98,6 +99,7 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         });
         table.set("connections", &mut max_connections, |value| {
             let number = count(value, 0..=100_000_000)?;
+            advice::connections(value, number);
             Some((number != 0).then_some(number))
         });
         table.set("streams", &mut max_streams, |value| {
@@ -112,7 +114,11 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
 
     let mut trusted_proxies = Vec::new();
     table.set("trusted_proxies", &mut trusted_proxies, |value| {
-        value.list("a list of networks, such as [\"10.0.0.0/8\"]", network)
+        value.list("a list of networks, such as [\"10.0.0.0/8\"]", |value| {
+            let network = network(value)?;
+            advice::trusted(value, network);
+            Some(network)
+        })
     });
     let mut forwarded = Forwarded::default();
     table.set("forwarded", &mut forwarded, |value| {

@@ -4,6 +4,8 @@
 //! [`Config`] is what was meant: checked, with all defaults. Nothing here knows what is built from
 //! it, and nothing behind it reads TOML. [`watch`] says when it is time to look again.
 
+mod advice;
+mod disk;
 mod effective;
 mod listener;
 mod load;

@@ -18,6 +18,13 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, candidate)| candidate)
 }
 
+/// What is said behind an unknown word: the known one that was meant, or nothing.
+pub(crate) fn hint<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(word, known)
+        .map(|near| format!(", did you mean \"{near}\"?"))
+        .unwrap_or_default()
+}
+
 /// The number of insertions, deletions, replacements and swaps of neighbours that lead from one
 /// word to the other (optimal string alignment).
 fn distance(left: &[char], right: &str) -> usize {

@@ -67,10 +67,8 @@ impl Problems {
         }
     }
 
-    /// Puts problems in order; `None` when there is none.
-    pub(crate) fn new(mut problems: Vec<Problem>) -> Option<Self> {
-        // A stable sort: at one place, what was found first comes first.
-        problems.sort_by_key(|problem| (problem.line, problem.column));
+    /// Makes a list of problems that are in order; `None` when there is none.
+    pub(crate) fn new(problems: Vec<Problem>) -> Option<Self> {
         let files = vec![problems.first()?.file.clone()];
         Some(Self { problems, files })
     }

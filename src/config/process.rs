@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::listener::{NamedFile, WAIT, address, count};
+use crate::config::listener::{WAIT, address, count};
 use crate::config::reader::{Table, Value};
-use crate::config::secret::Secret;
 use crate::config::settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, ListenerConfig, MetricsConfig,
     RuntimeConfig, ShutdownConfig,
@@ -19,6 +17,8 @@ use crate::config::unit::write_duration;
 const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=*WAIT.end();
 /// The most worker threads: more than any machine has cores for.
 const MAX_WORKERS: u64 = 1024;
+/// How long a bearer token may be: not a mere placeholder, and no more than a header takes.
+const TOKEN: RangeInclusive<usize> = 8..=4096;
 /// The most buckets: each costs a number for each variant, outcome and worker.
 const MAX_BUCKETS: usize = 100;
 
@@ -79,11 +79,10 @@ pub(crate) fn access_log(root: &mut Table<'_>) -> AccessLogConfig {
     log
 }
 
-/// Reads `[admin]`, whose address must not be that of a listener; adds the file that it names.
-pub(crate) fn admin<'d>(
-    root: &mut Table<'d>,
+/// Reads `[admin]`, whose address must not be that of a listener.
+pub(crate) fn admin(
+    root: &mut Table<'_>,
     listeners: &BTreeMap<String, ListenerConfig>,
-    files: &mut Vec<NamedFile<'d>>,
 ) -> AdminConfig {
     let mut admin = AdminConfig::default();
     root.section("admin", |table| {
@@ -100,18 +99,13 @@ pub(crate) fn admin<'d>(
             }
             Some(address)
         });
-        table.set("token", &mut admin.token, |value| Some(Some(token(value)?)));
-        let has_token = table.optional("token").is_some();
-        let file = table.optional("token_file");
-        if let Some(value) = &file {
-            admin.token_file = token_file(value, files);
-            if has_token {
-                value.refuse_key("there is a token already; one of the two is enough");
-            }
+        let token = table.optional("token");
+        if let Some(value) = &token {
+            admin.token = value.secret(TOKEN);
         }
-        if !admin.address.ip().is_loopback() && !has_token && file.is_none() {
+        if !admin.address.ip().is_loopback() && token.is_none() {
             table.refuse(format!(
-                "{} is not a loopback address, so a token or a token_file is needed",
+                "{} is not a loopback address, so a token is needed",
                 admin.address
             ));
         }
@@ -150,30 +144,4 @@ fn buckets(value: &Value<'_>) -> Option<Vec<f64>> {
         return None;
     }
     Some(buckets)
-}
-
-fn token(value: &Value<'_>) -> Option<Secret> {
-    let text = value.secret()?;
-    if !is_token(text) {
-        value.refuse(NO_TOKEN);
-        return None;
-    }
-    Some(Secret::new(text.to_owned()))
-}
-
-/// What is said of a token that is none; the token itself is not repeated.
-pub(crate) const NO_TOKEN: &str = "the token is not 8 to 4096 visible ASCII characters";
-
-/// True for what can be sent as a bearer token and is not a mere placeholder.
-pub(crate) fn is_token(text: &str) -> bool {
-    (8..=4096).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn token_file<'d>(value: &Value<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<PathBuf> {
-    let path = value.path()?;
-    files.push(NamedFile {
-        value: value.clone(),
-        path: path.clone(),
-    });
-    Some(path)
 }

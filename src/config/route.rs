@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::advice;
 use crate::config::matching;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
@@ -124,6 +125,7 @@ fn route(
                 Some(Some(sticky::read_force(value)?))
             });
             let (variants, upstreams) = variants?;
+            advice::single_variant(&split, variants.len());
             let split_spec = SplitSpec {
                 salt,
                 variants,
@@ -172,9 +174,7 @@ fn split(table: &Table<'_>, spec: &SplitSpec) -> Option<Split> {
 fn upstream_name(value: &Value<'_>, known: &BTreeSet<&str>) -> Option<String> {
     let name = value.parsed("the name of an upstream", Some)?;
     if !known.contains(name) {
-        let hint = near::nearest(name, known.iter().copied())
-            .map(|near| format!(", did you mean \"{near}\"?"))
-            .unwrap_or_default();
+        let hint = near::hint(name, known.iter().copied());
         value.refuse(format!("there is no upstream {}{hint}", value.shown()));
         return None;
     }

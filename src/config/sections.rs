@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::config::advice;
 use crate::config::listener::{self, NamedFile};
 use crate::config::process;
 use crate::config::reader;
 use crate::config::route::{self, RouteConfig};
-use crate::config::settings::{AdminConfig, Config, ListenerConfig};
+use crate::config::settings::{Config, ListenerConfig};
 use crate::config::upstream;
 use crate::route::Table;
 
@@ -16,14 +17,15 @@ use crate::route::Table;
 /// is given all files that are named.
 pub(crate) fn read<'d>(
     root: &mut reader::Table<'d>,
-    look: impl FnOnce(Vec<NamedFile<'d>>, &mut AdminConfig),
+    look: impl FnOnce(Vec<NamedFile<'d>>),
 ) -> Option<Config> {
     let mut files = Vec::new();
     let runtime = process::runtime(root);
     let listeners = listeners(root, &mut files);
     let mut known_upstreams = BTreeSet::new();
     let mut upstreams = BTreeMap::new();
-    if let Some(value) = root.optional("upstream") {
+    let upstream_section = root.optional("upstream");
+    if let Some(value) = &upstream_section {
         // An upstream with problems is no unknown upstream.
         value.entries(|name, _| known_upstreams.insert(name).then_some(()));
         upstreams = value
@@ -35,9 +37,15 @@ pub(crate) fn read<'d>(
     let (routes, table) = routes(root, &known_upstreams);
     let shutdown = process::shutdown(root);
     let access_log = process::access_log(root);
-    let mut admin = process::admin(root, &listeners, &mut files);
+    let admin = process::admin(root, &listeners);
     let metrics = process::metrics(root);
-    look(files, &mut admin);
+    look(files);
+    // What is wrong may be why something seems unused.
+    if root.is_fine()
+        && let Some(value) = &upstream_section
+    {
+        advice::unused_upstreams(value, &routes);
+    }
     Some(Config {
         runtime,
         listeners,

@@ -285,8 +285,6 @@ pub struct AdminConfig {
     pub address: SocketAddr,
     /// The bearer token that every request must bring; there is one unless the address is loopback.
     pub token: Option<Secret>,
-    /// The file that the token was read from, if it was.
-    pub token_file: Option<PathBuf>,
 }
 
 impl Default for AdminConfig {
@@ -294,7 +292,6 @@ impl Default for AdminConfig {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9900)),
             token: None,
-            token_file: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::config::advice;
 use crate::config::listener::{WAIT, count};
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{Balance, UpstreamConfig, UpstreamTimeouts};
@@ -35,7 +36,11 @@ fn upstream(table: &mut Table<'_>) -> Option<UpstreamConfig> {
             value.duration(&WAIT)
         });
         table.set("body", &mut timeouts.body, |value| value.duration(&WAIT));
-        table.set("idle", &mut timeouts.idle, |value| value.duration(&WAIT));
+        table.set("idle", &mut timeouts.idle, |value| {
+            let idle = value.duration(&WAIT)?;
+            advice::idle(value, idle);
+            Some(idle)
+        });
     });
     let mut pool_idle = POOL_IDLE;
     table.section("pool", |table| {

@@ -27,6 +27,8 @@ pub struct Live {
     pub snapshot: Arc<Snapshot>,
     /// The configuration.
     pub config: Arc<Config>,
+    /// What is not wrong with it, but hardly meant.
+    pub warnings: Vec<Problem>,
     /// The hash over the file and all that it names.
     pub(crate) files_sha256: [u8; 32],
     /// The file and all that it names.

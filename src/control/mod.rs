@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::time::interval;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::watch::{Change, Watcher};
 use crate::config::{self, Config, Loaded, Problem};
@@ -97,11 +97,13 @@ impl Prepared {
         let plan = sockets.plan(&loaded.config, &path)?;
         let config_sha256 = hex(&loaded.sha256);
         watcher.set_files(loaded.files.clone());
+        tell_warnings(&loaded.warnings);
         let live = Live {
             generation: snapshot.generation,
             applied_at: SystemTime::now(),
             snapshot: Arc::new(snapshot),
             config: Arc::new(loaded.config),
+            warnings: loaded.warnings,
             files_sha256: loaded.files_sha256,
             files: loaded.files,
             config_sha256,
@@ -239,6 +241,7 @@ impl Controller {
             applied_at: SystemTime::now(),
             snapshot: Arc::new(snapshot),
             config: Arc::new(loaded.config),
+            warnings: loaded.warnings,
             files_sha256: loaded.files_sha256,
             files: loaded.files,
         });
@@ -254,6 +257,7 @@ impl Controller {
             next.applied_at,
         );
         self.show();
+        tell_warnings(&next.warnings);
         info!(generation = next.generation, ?took, "configuration applied");
         Ok(Applied {
             generation: next.generation,
@@ -340,6 +344,12 @@ fn retire(before: &Snapshot, after: &Snapshot) {
             Some(next) => upstream.endpoints().retire_but(&next.endpoints()),
             None => upstream.endpoints().retire_but(&none),
         }
+    }
+}
+
+fn tell_warnings(warnings: &[Problem]) {
+    for warning in warnings {
+        warn!(%warning, "configuration warning");
     }
 }
 

@@ -70,6 +70,23 @@ async fn a_bad_file_fails_the_check_with_every_problem() {
 }
 
 #[tokio::test]
+async fn a_warning_fails_the_check_only_when_it_is_strict() {
+    let pair = Pair::start().await;
+    let text = pair.split([95, 5], "").text();
+    let (_dir, path) = file(&format!(
+        "{text}\n[upstream.spare]\nendpoints = [\"127.0.0.1:9\"]\n"
+    ));
+    let output = command::run(&["check", &path]).await;
+    assert_eq!(output.code, 0, "{output:?}");
+    let warning = "upstream.spare: warning: no route leads here";
+    assert!(output.stdout.contains(warning), "{output:?}");
+    assert!(output.stdout.ends_with(" OK, 1 warning\n"), "{output:?}");
+    let output = command::run(&["check", "--strict", "--json", &path]).await;
+    assert_eq!(output.code, 1, "{output:?}");
+    assert_eq!(json(&output)["warnings"][0]["key"], "upstream.spare");
+}
+
+#[tokio::test]
 async fn what_is_not_understood_ends_with_2() {
     for arguments in [
         &["nonsense"][..],

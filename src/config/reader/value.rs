@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::near;
 use crate::config::reader::trail::Trail;
 use crate::config::reader::{Document, Table, shorten};
 use crate::config::unit;
@@ -35,6 +36,18 @@ impl<'d> Value<'d> {
     pub(crate) fn refuse_key(&self, message: impl Into<String>) {
         self.document
             .problem(self.key_at, &self.trail.text(), message);
+    }
+
+    /// Records that the value is allowed, but hardly meant.
+    pub(crate) fn warn(&self, message: impl Into<String>) {
+        let at = self.spanned.span().start;
+        self.document.warning(at, &self.trail.text(), message);
+    }
+
+    /// Records that what stands under the key is allowed, but hardly meant.
+    pub(crate) fn warn_key(&self, message: impl Into<String>) {
+        self.document
+            .warning(self.key_at, &self.trail.text(), message);
     }
 
     /// Records that the value is not what belongs there.
@@ -143,12 +156,16 @@ impl<'d> Value<'d> {
             .iter()
             .map(|(word, _)| format!("\"{word}\""))
             .collect();
-        self.parsed(&words.join(" or "), |text| {
-            choices
-                .iter()
-                .find(|(word, _)| *word == text)
-                .map(|&(_, choice)| choice)
-        })
+        let what = words.join(" or ");
+        let text = self.string_that_is(&what)?;
+        let found = choices.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            self.is_not(&format!(
+                "{what}{}",
+                near::hint(text, choices.iter().map(|(word, _)| *word))
+            ));
+        }
+        found.map(|&(_, choice)| choice)
     }
 
     /// The boolean that the value is, without a problem when it is none.
@@ -158,10 +175,11 @@ impl<'d> Value<'d> {
 
     /// Reads a whole number within a range.
     pub(crate) fn whole(&self, range: RangeInclusive<u64>) -> Option<u64> {
-        let number = self.spanned.get_ref().as_integer();
-        let result = number
-            .and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok())
-            .filter(|number| range.contains(number));
+        let number = match self.spanned.get_ref().as_integer() {
+            Some(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+            None => self.expanded().and_then(|text| text.parse().ok()),
+        };
+        let result = number.filter(|number| range.contains(number));
         if result.is_none() {
             self.is_not(&format!(
                 "a whole number from {} to {}",
@@ -178,8 +196,8 @@ impl<'d> Value<'d> {
             DeValue::Float(number) => number.as_str().parse().ok(),
             // Up to 2^53 exactly, and nobody counts further in seconds.
             DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
+            DeValue::String(_) => self.expanded().and_then(|text| text.parse().ok()),
             DeValue::Integer(_)
-            | DeValue::String(_)
             | DeValue::Boolean(_)
             | DeValue::Datetime(_)
             | DeValue::Array(_)
@@ -223,15 +241,6 @@ impl<'d> Value<'d> {
         })
     }
 
-    /// Reads a string that no message may repeat.
-    pub(crate) fn secret(&self) -> Option<&'d str> {
-        let result = self.spanned.get_ref().as_str();
-        if result.is_none() {
-            self.refuse("the value is not a string");
-        }
-        result
-    }
-
     /// The value as a message repeats it.
     pub(crate) fn shown(&self) -> String {
         match self.spanned.get_ref() {
@@ -241,10 +250,29 @@ impl<'d> Value<'d> {
             | DeValue::Integer(_)
             | DeValue::Float(_)
             | DeValue::Boolean(_)
-            | DeValue::Datetime(_) => {
-                shorten(self.document.text.get(self.spanned.span()).unwrap_or("it"))
-            }
+            | DeValue::Datetime(_) => match self.expanded() {
+                Some(text) => {
+                    let text = shorten(&format!("{text:?}"));
+                    format!("{} (here {text})", shorten(self.written()))
+                }
+                None => shorten(self.written()),
+            },
         }
+    }
+
+    /// The value as the file has it.
+    pub(in crate::config::reader) fn written(&self) -> &'d str {
+        self.document
+            .text
+            .get(self.spanned.span())
+            .unwrap_or("the value")
+    }
+
+    /// The text that the value is with the environment put in; `None` where it is no text or
+    /// nothing was put in.
+    pub(in crate::config::reader) fn expanded(&self) -> Option<&'d str> {
+        let text = self.spanned.get_ref().as_str()?;
+        self.written().contains("${").then_some(text)
     }
 
     fn as_table(&self, entries: &'d DeTable<'d>) -> Table<'d> {

@@ -8,7 +8,7 @@ use crate::message::RequestHead;
 
 const TEXT: &str = "[listener.https]\naddress = \"127.0.0.1:0\"\n[listener.https.tls]\n\
                     certificates = [{ cert = \"certs/a.crt\", key = \"certs/a.key\" }]\n\
-                    [admin]\naddress = \"0.0.0.0:0\"\ntoken_file = \"token\"\n";
+                    [admin]\naddress = \"0.0.0.0:0\"\ntoken = { file = \"token\" }\n";
 
 fn arrange(folder: &Path) {
     fs::create_dir(folder.join("certs")).unwrap();
@@ -51,7 +51,7 @@ fn files_that_cannot_be_read_are_told_where_they_are_named() {
         format!(
             "{root}/t.toml:4:47 listener.https.tls.certificates[0].key: {root}/certs/a.key cannot be \
              read: No such file or directory (os error 2)\n\
-             {root}/t.toml:7:14 admin.token_file: in {root}/token, the token is not 8 to 4096 visible \
+             {root}/t.toml:7:18 admin.token.file: what {root}/token holds is not 8 to 4096 visible \
              ASCII characters"
         )
     );

@@ -1,16 +1,22 @@
 //! What is read and what is refused, to the letter.
 
 mod defaults;
+mod environment;
 mod examples;
 mod files;
 mod messages;
 mod routes;
+mod secrets;
 mod syntax;
+mod warnings;
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::config::load::check;
+use crate::config::load::{Checked, check};
+use crate::config::reader::Disk;
 
 /// A listener and an upstream, so that a test need only write what it is about.
 const BASE: &str = "\n[listener.base]\naddress = \"127.0.0.1:80\"\n\
@@ -18,8 +24,28 @@ const BASE: &str = "\n[listener.base]\naddress = \"127.0.0.1:80\"\n\
 
 /// Reads a text without looking for the files that it names.
 fn read(text: &str) -> Result<Config, String> {
-    check(text, Path::new("/etc/tidegate/t.toml"), |_, _| {})
+    checked(text)
+        .config
         .map_err(|problems| problems.to_string())
+}
+
+/// Checks a text without looking for the files that it names; `A` in the environment is `one`, and
+/// `EMPTY` is nothing.
+fn checked(text: &str) -> Checked {
+    let variable = |name: &str| match name {
+        "A" => Some(OsString::from("one")),
+        "NUMBER" => Some(OsString::from("17")),
+        "EMPTY" => Some(OsString::new()),
+        "BYTES" => Some(OsString::from_vec(vec![0xff])),
+        _ => None,
+    };
+    check(
+        text,
+        Path::new("/etc/tidegate/t.toml"),
+        Disk::Ignore,
+        &variable,
+        |_| {},
+    )
 }
 
 /// The configuration that a text and [`BASE`] make.

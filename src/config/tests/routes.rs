@@ -87,7 +87,7 @@ fn a_split_leads_somewhere() {
     );
     refused(
         "[route.r.split]\na = { upstream = \"base\", weight = 1, state = \"of\" }\n",
-        &["2:46 route.r.split.a.state: \"of\" is not \"on\" or \"off\""],
+        &["2:46 route.r.split.a.state: \"of\" is not \"on\" or \"off\", did you mean \"off\"?"],
     );
 }
 

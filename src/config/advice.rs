@@ -1,0 +1,69 @@
+//! Warnings: what is allowed and hardly meant.
+//!
+//! A warning must be worth reading every time: what a careful operator would do on purpose gets
+//! none. What concerns one value alone is warned of where that value is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::reader::Value;
+use crate::config::route::RouteConfig;
+use crate::config::unit::write_duration;
+
+/// How long common servers keep an idle connection at most: 60 s to 75 s.
+const ENDPOINTS_IDLE: Duration = Duration::from_secs(60);
+
+/// Warns of each upstream that no route leads to.
+pub(crate) fn unused_upstreams(section: &Value<'_>, routes: &BTreeMap<String, RouteConfig>) {
+    let used: BTreeSet<&str> = routes
+        .values()
+        .flat_map(|route| &route.upstreams)
+        .map(String::as_str)
+        .collect();
+    section.entries(|name, value| {
+        if !used.contains(name) {
+            value.warn_key("no route leads here");
+        }
+        None::<()>
+    });
+}
+
+/// Warns of an idle time that endpoints will not wait for.
+pub(crate) fn idle(value: &Value<'_>, idle: Duration) {
+    if ENDPOINTS_IDLE < idle {
+        value.warn(format!(
+            "endpoints that close idle connections before {} make requests fail; few wait longer than {}",
+            write_duration(idle),
+            write_duration(ENDPOINTS_IDLE)
+        ));
+    }
+}
+
+/// Warns of a network that everybody is in, where it is asked whom to trust.
+pub(crate) fn trusted(value: &Value<'_>, network: IpNet) {
+    if network.prefix_len() == 0 {
+        value.warn("every client can claim any address: this trusts everybody");
+    }
+}
+
+/// Warns of more connections than this process may ever have open: each takes two files, one
+/// towards the client and one towards the upstream.
+pub(crate) fn connections(value: &Value<'_>, connections: usize) {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    if let Some(limit) = limit
+        && limit / 2 < connections as u64
+    {
+        value.warn(format!(
+            "{connections} connections need twice as many open files, and this machine allows {limit}"
+        ));
+    }
+}
+
+/// Warns of a split that divides nothing.
+pub(crate) fn single_variant(split: &Value<'_>, n_variants: usize) {
+    if n_variants == 1 {
+        split.warn_key("one variant alone divides nothing; `upstream = …` says the same");
+    }
+}

@@ -1,0 +1,136 @@
+//! The environment in a file: `${NAME}` and `${NAME:-default}` in strings.
+//!
+//! What stands in the place of a name is put into values only, never into keys, and after the TOML
+//! was read: nothing in the environment can change what the file is made of.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+
+use serde_spanned::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::config::reader::Document;
+
+/// The most that the environment may add to a file, in bytes: as much as a file may have.
+const MAX_ADDED: usize = 16 << 20;
+
+/// Puts the environment into all strings of a table; `variable` knows it.
+pub(crate) fn expand(
+    document: &Document<'_>,
+    entries: &mut DeTable<'_>,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) {
+    let expansion = Expansion {
+        document,
+        variable,
+        left: Cell::new(MAX_ADDED),
+    };
+    expansion.table("", entries);
+}
+
+struct Expansion<'e, 'd> {
+    document: &'e Document<'d>,
+    variable: &'e dyn Fn(&str) -> Option<OsString>,
+    /// How much may still be added.
+    left: Cell<usize>,
+}
+
+impl Expansion<'_, '_> {
+    fn table(&self, path: &str, entries: &mut DeTable<'_>) {
+        for (key, value) in entries.iter_mut() {
+            let path = match path {
+                "" => key.get_ref().to_string(),
+                path => format!("{path}.{}", key.get_ref()),
+            };
+            self.value(&path, value);
+        }
+    }
+
+    fn value(&self, path: &str, spanned: &mut Spanned<DeValue<'_>>) {
+        let at = spanned.span().start;
+        match spanned.get_mut() {
+            DeValue::String(text) => {
+                if text.contains("${") {
+                    match self.text(text) {
+                        Ok(expanded) => *text = expanded.into(),
+                        Err(message) => self.document.unexpanded(at, path, message),
+                    }
+                }
+            }
+            DeValue::Array(values) => {
+                for (n, value) in values.iter_mut().enumerate() {
+                    self.value(&format!("{path}[{n}]"), value);
+                }
+            }
+            DeValue::Table(entries) => self.table(path, entries),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {}
+        }
+    }
+
+    /// A text with the environment put in, or what is wrong with it.
+    fn text(&self, text: &str) -> Result<String, String> {
+        let mut result = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            if let Some(before) = rest[..at].strip_suffix('$') {
+                result.push_str(before);
+                result.push_str("${");
+                rest = &rest[at + 2..];
+                continue;
+            }
+            result.push_str(&rest[..at]);
+            let Some((inside, behind)) = rest[at + 2..].split_once('}') else {
+                return Err(String::from(
+                    "\"${\" without \"}\"; \"$${\" stands for the text itself",
+                ));
+            };
+            result.push_str(&self.variable(inside)?);
+            rest = behind;
+        }
+        result.push_str(rest);
+        Ok(result)
+    }
+
+    /// What stands for `NAME` or `NAME:-default`. As in a shell, the default also stands for a
+    /// variable that is set to nothing.
+    fn variable(&self, inside: &str) -> Result<String, String> {
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside, None),
+        };
+        if !is_variable(name) {
+            return Err(format!(
+                "{name:?} is no name of an environment variable; ${{NAME}} or ${{NAME:-default}} belongs here"
+            ));
+        }
+        let value = match (self.variable)(name) {
+            Some(value) => value
+                .into_string()
+                .map_err(|_| format!("the environment variable {name} is not UTF-8"))?,
+            None if default.is_none() => {
+                return Err(format!(
+                    "the environment variable {name} is not set, and there is no default (${{{name}:-default}})"
+                ));
+            }
+            None => String::new(),
+        };
+        let value = match default {
+            Some(default) if value.is_empty() => default.to_owned(),
+            _ => value,
+        };
+        let left = self.left.get().checked_sub(value.len());
+        self.left.set(left.ok_or("the environment adds too much")?);
+        Ok(value)
+    }
+}
+
+/// True for a name that a shell can set (POSIX, XBD section 8.1).
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}

@@ -1,0 +1,95 @@
+//! A value that is a secret: a text, or a file with the text in it.
+
+use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::disk;
+use crate::config::reader::{Disk, Value};
+use crate::config::secret::Secret;
+
+/// The largest file that a secret is read from, in bytes.
+const MAX_FILE: u64 = 64 << 10;
+
+/// The permission of everybody to read.
+const READABLE_BY_ALL: u32 = 0o004;
+
+impl Value<'_> {
+    /// Reads a secret of so many visible ASCII characters: a text, or `{ file = "…" }` with the
+    /// text in it and perhaps white space around. The file is watched like the configuration, and
+    /// no message repeats the secret.
+    pub(crate) fn secret(&self, length: RangeInclusive<usize>) -> Option<Secret> {
+        if self.is_table() {
+            return self.table(|table| {
+                let value = table.required("file", "the path of a file with the secret")?;
+                value.secret_file(length)
+            })?;
+        }
+        let Some(text) = self.spanned.get_ref().as_str() else {
+            self.refuse("the value is not a text or { file = \"…\" }");
+            return None;
+        };
+        if !is_secret(text, &length) {
+            self.refuse(rule("the text", &length));
+            return None;
+        }
+        if self.expanded().is_none() && self.is_readable_by_all() {
+            self.warn(
+                "everybody on this machine can read this file and the secret in it; \
+                 take the right away, or write { file = \"…\" }",
+            );
+        }
+        Some(Secret::new(text.to_owned()))
+    }
+
+    fn secret_file(&self, length: RangeInclusive<usize>) -> Option<Secret> {
+        let path = self.path()?;
+        match self.document.disk {
+            Disk::Read => {}
+            #[cfg(test)]
+            Disk::Ignore => return Some(Secret::from_file("x".repeat(*length.start()), path)),
+        }
+        match disk::read(&path, MAX_FILE) {
+            Ok(bytes) => {
+                self.named(path.clone(), Some(Sha256::digest(&bytes).into()));
+                let text = str::from_utf8(&bytes).unwrap_or_default().trim();
+                if !is_secret(text, &length) {
+                    self.refuse(rule(&format!("what {} holds", path.display()), &length));
+                    return None;
+                }
+                Some(Secret::from_file(text.to_owned(), path))
+            }
+            Err(error) => {
+                self.refuse(format!("{} cannot be read: {error}", path.display()));
+                self.named(path, None);
+                None
+            }
+        }
+    }
+
+    fn named(&self, path: PathBuf, sha256: Option<[u8; 32]>) {
+        let mut found = self.document.found.borrow_mut();
+        found.secrets.push((path, sha256));
+    }
+
+    fn is_readable_by_all(&self) -> bool {
+        self.document.disk == Disk::Read
+            && std::fs::metadata(self.document.file)
+                .is_ok_and(|metadata| metadata.mode() & READABLE_BY_ALL != 0)
+    }
+}
+
+/// True for what can be sent in a header and is not a mere placeholder.
+fn is_secret(text: &str, length: &RangeInclusive<usize>) -> bool {
+    length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn rule(what: &str, length: &RangeInclusive<usize>) -> String {
+    format!(
+        "{what} is not {} to {} visible ASCII characters",
+        length.start(),
+        length.end()
+    )
+}
