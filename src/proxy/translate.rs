@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body;
 
 use crate::http1::codec::{Asked, read_response};
 use crate::http1::{Deadline, Incoming, Outgoing, Pump, PumpError, ReadError};
 use crate::listener::Settings;
-use crate::message::{Body, Framing, Known, RequestHead, ResponseHead, Version};
+use crate::message::{Body, Framing, RequestHead, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
 use crate::proxy::attempt::{MAX_INTERIM, UPSTREAM_LIMITS, is_idempotent};
@@ -21,7 +21,7 @@ use crate::proxy::body::{Download, Upload, release};
 use crate::proxy::decide::{self, Decision, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
-use crate::proxy::headers::{self, ResponseFilter};
+use crate::proxy::headers::{self, ResponseEdit};
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::{CloseReason, RetryCause};
 use crate::upstream::Lease;
@@ -288,12 +288,15 @@ impl Call {
         let cookie = self.exchange.identity_cookie(target.identity);
         let head = self.exchange.response();
         let mut response = Response::new(Body::Empty);
-        write_head(head, &mut response);
-        if let Some(cookie) = cookie.filter(|_| !headers::is_shared(head))
-            && let Ok(cookie) = HeaderValue::from_bytes(&cookie)
-        {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
-        }
+        *response.status_mut() =
+            StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let edit = ResponseEdit {
+            version: Version::Http2,
+            close: false,
+            framing: head.framing,
+            set_cookie: cookie.as_deref().filter(|_| !headers::is_shared(head)),
+        };
+        headers::write_response_fields(response.headers_mut(), head, &edit);
         let framing = head.framing;
         let length = match framing {
             Framing::Length(n) => Some(n),
@@ -339,26 +342,5 @@ impl Call {
         );
         *response.body_mut() = Body::Stream(Box::pin(download));
         response
-    }
-}
-
-/// Copies what goes on of a response's head.
-fn write_head(head: &ResponseHead, response: &mut Response<Body>) {
-    *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let headers = response.headers_mut();
-    let filter = ResponseFilter::new(head);
-    for field in head.fields() {
-        if !filter.keeps(&field) && field.known != Known::ContentLength {
-            continue;
-        }
-        if field.known == Known::ContentLength && matches!(head.status, 100..200 | 204) {
-            continue;
-        }
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(field.name),
-            HeaderValue::from_bytes(field.value),
-        ) {
-            headers.append(name, value);
-        }
     }
 }

@@ -1,0 +1,58 @@
+//! Where a request comes from, in the fields that tell it.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use crate::listener::ForwardedSource;
+use crate::message::{Known, RequestHead};
+use crate::proxy::headers::RequestEdit;
+use crate::proxy::headers::sink::{Sink, write_number};
+
+/// Writes where the request comes from.
+pub(in crate::proxy::headers) fn write_forwarded<S: Sink>(
+    out: &mut S,
+    head: &RequestHead,
+    edit: &RequestEdit<'_>,
+) {
+    let peer = edit.from.address.ip().to_canonical();
+    let scheme = edit.from.scheme.name();
+    let trusted = |known| edit.trusted && head.known(known).next().is_some();
+    let chain = |known| head.known(known).filter(|_| edit.trusted);
+    out.composed(b"X-Forwarded-For", |out| {
+        for value in chain(Known::XForwardedFor) {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
+        }
+        write!(out, "{peer}").expect("a Vec takes any bytes");
+    });
+    if !trusted(Known::XForwardedProto) {
+        out.field(b"X-Forwarded-Proto", scheme.as_bytes());
+    }
+    if !trusted(Known::XForwardedHost) {
+        out.field(b"X-Forwarded-Host", head.authority());
+    }
+    if !trusted(Known::XForwardedPort) {
+        out.composed(b"X-Forwarded-Port", |out| {
+            write_number(out, u64::from(edit.from.local.port()));
+        });
+    }
+    if edit.source == ForwardedSource::Forwarded {
+        out.composed(b"Forwarded", |out| {
+            for value in chain(Known::Forwarded) {
+                out.extend_from_slice(value);
+                out.extend_from_slice(b", ");
+            }
+            // RFC 7239, section 6: an IPv6 address stands in brackets and quotes.
+            let node = match peer {
+                IpAddr::V4(address) => format!("for={address};proto={scheme}"),
+                IpAddr::V6(address) => format!("for=\"[{address}]\";proto={scheme}"),
+            };
+            out.extend_from_slice(node.as_bytes());
+            if !head.authority().is_empty() {
+                out.extend_from_slice(b";host=\"");
+                out.extend_from_slice(head.authority());
+                out.push(b'"');
+            }
+        });
+    }
+}

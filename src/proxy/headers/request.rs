@@ -1,0 +1,188 @@
+//! A request's head on its way to an upstream.
+
+use crate::listener::{ForwardedSource, Peer};
+use crate::message::{Framing, Known, RequestHead, Version};
+use crate::proxy::Error;
+use crate::proxy::headers::forwarded::write_forwarded;
+use crate::proxy::headers::sink::Sink;
+use crate::proxy::headers::{Named, has_token};
+
+/// Our name in `Via`; a request that passed it so often is going in circles.
+const PSEUDONYM: &[u8] = b"tidegate";
+const LOOPS: usize = 2;
+
+/// What a request's head on the upstream side depends on besides the head itself.
+#[derive(Debug)]
+pub struct RequestEdit<'a> {
+    /// The other end of the client's connection.
+    pub from: &'a Peer,
+    /// True when what the peer says of the client is believed.
+    pub trusted: bool,
+    /// Which field the peer says it in, and that is written beside `X-Forwarded-*`.
+    pub source: ForwardedSource,
+    /// The protocol that the connection is to change to, such as `websocket`.
+    pub upgrade: Option<&'a [u8]>,
+    /// A cookie that goes no further than here, by its name.
+    pub drop_cookie: Option<&'a [u8]>,
+}
+
+/// Refuses what must not be forwarded because of its fields alone.
+///
+/// # Errors
+/// When the request has come through here before, or expects what nobody knows.
+pub(crate) fn check_request(head: &RequestHead) -> Result<(), Error> {
+    let mut passed = 0;
+    for field in head.fields() {
+        match field.known {
+            Known::Via => {
+                passed += field
+                    .value
+                    .split(|&byte| byte == b',')
+                    .filter(|hop| hop.trim_ascii().ends_with(PSEUDONYM))
+                    .count();
+            }
+            Known::Expect if !field.value.eq_ignore_ascii_case(b"100-continue") => {
+                return Err(Error::Expectation);
+            }
+            _ => {}
+        }
+    }
+    if passed >= LOOPS {
+        return Err(Error::Loop);
+    }
+    Ok(())
+}
+
+/// The protocol that the request asks to change to, as HTTP/1.1 does (RFC 9110, section 7.8).
+///
+/// HTTP itself is none to change to: what would be tunnelled then are requests that nobody here has
+/// seen. Nor is one of several, which the upstream could choose from and we could not tell.
+pub(crate) fn asks_for_upgrade(head: &RequestHead) -> Option<&[u8]> {
+    let mut protocols = head.known(Known::Upgrade);
+    let protocol = protocols.next()?.trim_ascii();
+    let named = head
+        .known(Known::Connection)
+        .any(|value| has_token(value, b"upgrade"));
+    let one = protocols.next().is_none() && !protocol.is_empty() && !protocol.contains(&b',');
+    let name = protocol.split(|&byte| byte == b'/').next()?;
+    let http = [&b"h2c"[..], b"h2", b"http", b"tls"]
+        .iter()
+        .any(|http| name.eq_ignore_ascii_case(http));
+    let asks = head.version == Version::Http11 && head.framing == Framing::None;
+    (asks && named && one && !http).then_some(protocol)
+}
+
+/// Writes a request's head as it goes to an HTTP/1.1 upstream.
+pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, edit: &RequestEdit<'_>) {
+    out.extend_from_slice(head.method());
+    out.push(b' ');
+    write_target(out, head);
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    out.extend_from_slice(head.authority());
+    out.extend_from_slice(b"\r\n");
+    write_fields(out, head, edit);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the fields of a request as they go to an upstream, whichever protocol it speaks.
+fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>) {
+    let named = Named::of(head.fields());
+    let mut cookies = 0;
+    let mut trailers = false;
+    for field in head.fields() {
+        match field.known {
+            Known::Other if named.has(&field) => continue,
+            Known::Host
+            | Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::ProxyAuthorization
+            | Known::ProxyAuthenticate
+            | Known::TransferEncoding
+            | Known::ContentLength
+            | Known::Upgrade => continue,
+            Known::Te => {
+                trailers |= has_token(field.value, b"trailers");
+                continue;
+            }
+            // HTTP/2 may send a cookie field for each cookie; HTTP/1 wants one (RFC 9113, 8.2.3).
+            Known::Cookie if head.version == Version::Http2 || edit.drop_cookie.is_some() => {
+                cookies += 1;
+                continue;
+            }
+            Known::XForwardedFor
+            | Known::XForwardedHost
+            | Known::XForwardedPort
+            | Known::XForwardedProto
+            | Known::Forwarded
+            | Known::XRealIp => {
+                // Nobody's word but a trusted proxy's; what is appended to is written below.
+                let kept = edit.trusted
+                    && match field.known {
+                        Known::XForwardedFor => false,
+                        Known::Forwarded => edit.source != ForwardedSource::Forwarded,
+                        _ => true,
+                    };
+                if !kept {
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        out.field(field.name, field.value);
+    }
+    if cookies > 0 {
+        write_cookies(out, head, edit.drop_cookie);
+    }
+    match head.framing {
+        Framing::None | Framing::UntilClose => {}
+        Framing::Length(n) => out.length(n),
+        Framing::Chunked => out.unsized_body(),
+    }
+    if let Some(protocol) = edit.upgrade {
+        out.upgrade(protocol);
+    } else if trailers {
+        out.trailers_welcome();
+    }
+    write_forwarded(out, head, edit);
+    out.field(
+        b"Via",
+        match head.version {
+            Version::Http10 => b"1.0 tidegate",
+            Version::Http11 => b"1.1 tidegate",
+            Version::Http2 => b"2.0 tidegate",
+        },
+    );
+}
+
+/// The target in origin form (RFC 9112, section 3.2.1), which is how a server is asked.
+fn write_target(out: &mut Vec<u8>, head: &RequestHead) {
+    let path = head.path();
+    out.extend_from_slice(if path.is_empty() { b"/" } else { path });
+    if let Some(query) = head.query() {
+        out.push(b'?');
+        out.extend_from_slice(query);
+    }
+}
+
+/// Writes one Cookie field of all cookies but the one that is ours.
+fn write_cookies<S: Sink>(out: &mut S, head: &RequestHead, drop: Option<&[u8]>) {
+    let mut pairs = head
+        .known(Known::Cookie)
+        .flat_map(|value| value.split(|&byte| byte == b';'))
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| {
+            let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
+            !pair.is_empty() && drop.is_none_or(|drop| name.trim_ascii() != drop)
+        });
+    let Some(first) = pairs.next() else {
+        return;
+    };
+    out.composed(b"Cookie", |out| {
+        out.extend_from_slice(first);
+        for pair in pairs {
+            out.extend_from_slice(b"; ");
+            out.extend_from_slice(pair);
+        }
+    });
+}
