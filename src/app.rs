@@ -187,6 +187,7 @@ async fn start(options: &Options) -> Result<Running, StartError> {
         n_workers,
         watcher,
     })
+    .await
     .map_err(StartError::Refused)?;
     let mut workers = Vec::with_capacity(n_workers);
     for index in 0..n_workers {

@@ -10,15 +10,15 @@ use tokio::time::Instant;
 use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::wire::{
-    ConfigProblem, EndpointStatus, Endpoints, Explained, ListenerStatus, Reloaded, RouteStatus,
-    Status, UpstreamStatus, VariantStatus,
+    ConfigProblem, EndpointStatus, Endpoints, Explained, ListenerStatus, NameStatus, Reloaded,
+    RouteStatus, Status, UpstreamStatus, VariantStatus,
 };
-use crate::config::Problem;
-use crate::control::{Control, Live, Outcome};
+use crate::config::{Problem, UpstreamConfig};
+use crate::control::{self, Control, Live, Outcome};
 use crate::proxy::{Route, Snapshot};
 use crate::split::State;
 use crate::telemetry::stats::{Code, VariantTotals};
-use crate::upstream::Upstream;
+use crate::upstream::{EndpointSpec, Upstream};
 
 /// The token that the live configuration asks for.
 pub(in crate::admin) fn token(control: &Control) -> Option<String> {
@@ -47,7 +47,7 @@ pub(in crate::admin) fn status(control: &Control) -> Status {
         ready,
         warnings: live.warnings.iter().map(problem).collect(),
         routes: routes(&live),
-        upstreams: upstreams(&live.snapshot),
+        upstreams: upstreams(control, &live),
         listeners: listeners(control),
     }
 }
@@ -155,21 +155,39 @@ fn endpoints(upstream: &Upstream) -> Endpoints {
     }
 }
 
-fn upstreams(snapshot: &Snapshot) -> BTreeMap<String, UpstreamStatus> {
-    let status = |upstream: &Upstream| UpstreamStatus {
+fn upstreams(control: &Control, live: &Live) -> BTreeMap<String, UpstreamStatus> {
+    let fare = control.names();
+    let status = |config: &UpstreamConfig, upstream: &Upstream| UpstreamStatus {
         endpoints: upstream
             .endpoints()
             .iter()
             .map(|endpoint| EndpointStatus {
                 address: endpoint.address().to_string(),
+                host: endpoint.host().map(ToString::to_string),
                 available: endpoint.is_available_now(),
             })
             .collect(),
+        names: config
+            .endpoints
+            .iter()
+            .filter_map(|spec| Some(name(spec, fare.get(&spec.name()?))))
+            .collect(),
     };
-    let upstreams = snapshot.upstreams.iter();
-    upstreams
-        .map(|upstream| (upstream.name().to_string(), status(upstream)))
+    let configs = live.config.upstreams.values();
+    configs
+        .zip(&live.snapshot.upstreams)
+        .map(|(config, upstream)| (upstream.name().to_string(), status(config, upstream)))
         .collect()
+}
+
+fn name(spec: &EndpointSpec, fares: Option<&control::NameStatus>) -> NameStatus {
+    let error = fares.and_then(|fares| fares.error.as_ref());
+    NameStatus {
+        name: spec.to_string(),
+        resolved_at: fares.and_then(|fares| fares.resolved_at).map(rfc3339),
+        error: error.map(|(error, _)| error.clone()),
+        error_at: error.map(|(_, at)| rfc3339(*at)),
+    }
 }
 
 fn listeners(control: &Control) -> BTreeMap<String, ListenerStatus> {

@@ -77,6 +77,24 @@ pub struct Endpoints {
 pub struct UpstreamStatus {
     /// Its endpoints, in the order of the file.
     pub endpoints: Vec<EndpointStatus>,
+    /// The names that lead to them, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<NameStatus>,
+}
+
+/// One name of endpoints.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct NameStatus {
+    /// The name as it is written in the file.
+    pub name: String,
+    /// When it was last resolved, RFC 3339; null when it never was.
+    pub resolved_at: Option<String>,
+    /// What is wrong with it, if something is; endpoints that it led to before stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When that was last seen, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_at: Option<String>,
 }
 
 /// One endpoint.
@@ -84,6 +102,9 @@ pub struct UpstreamStatus {
 pub struct EndpointStatus {
     /// Address and port.
     pub address: String,
+    /// The host name that led to it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// True when it may be used now.
     pub available: bool,
 }

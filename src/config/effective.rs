@@ -45,6 +45,12 @@ impl Config {
             },
             "admin": admin(&self.admin),
             "metrics": { "buckets": self.metrics.buckets },
+            "resolver": {
+                "nameservers": texts(&self.resolver.nameservers),
+                "min_ttl": duration(self.resolver.min_ttl),
+                "max_ttl": duration(self.resolver.max_ttl),
+                "timeout": duration(self.resolver.timeout),
+            },
         })
     }
 }
@@ -64,6 +70,10 @@ fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
         .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| (key.to_owned(), value));
     Value::Object(entries.collect())
+}
+
+fn texts<T: ToString>(things: &[T]) -> Value {
+    things.iter().map(ToString::to_string).collect()
 }
 
 fn duration(duration: Duration) -> Value {
@@ -133,7 +143,7 @@ fn listener(listener: &ListenerConfig) -> Value {
 
 fn upstream(upstream: &UpstreamConfig) -> Value {
     json!({
-        "endpoints": upstream.endpoints,
+        "endpoints": texts(&upstream.endpoints),
         "balance": upstream.balance.name(),
         "timeouts": {
             "connect": duration(upstream.timeouts.connect),

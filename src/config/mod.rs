@@ -31,6 +31,6 @@ pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};
 pub use secret::Secret;
 pub use settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, CertificateFiles,
-    Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig, Protocol, RuntimeConfig,
-    ShutdownConfig, TlsConfig, UpstreamConfig, UpstreamTimeouts,
+    Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig, Protocol, ResolverConfig,
+    RuntimeConfig, ShutdownConfig, TlsConfig, UpstreamConfig, UpstreamTimeouts,
 };

@@ -39,6 +39,7 @@ pub(crate) fn read<'d>(
     let access_log = process::access_log(root);
     let admin = process::admin(root, &listeners);
     let metrics = process::metrics(root);
+    let resolver = upstream::resolver(root);
     look(files);
     // What is wrong may be why something seems unused.
     if root.is_fine()
@@ -56,6 +57,7 @@ pub(crate) fn read<'d>(
         access_log,
         admin,
         metrics,
+        resolver,
     })
 }
 

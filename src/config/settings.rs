@@ -15,6 +15,7 @@ use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::message::Limits;
 use crate::route::Table;
+use crate::upstream::EndpointSpec;
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// What is measured, and how finely.
     pub metrics: MetricsConfig,
+    /// How names of endpoints are looked up.
+    pub resolver: ResolverConfig,
 }
 
 /// What the process itself does.
@@ -159,7 +162,7 @@ pub struct CertificateFiles {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UpstreamConfig {
     /// Where it serves; at least one, none twice.
-    pub endpoints: Vec<SocketAddr>,
+    pub endpoints: Vec<EndpointSpec>,
     /// How one of them is chosen.
     pub balance: Balance,
     /// How long it may take.
@@ -209,6 +212,31 @@ impl Default for UpstreamTimeouts {
             response: Duration::from_secs(30),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(4),
+        }
+    }
+}
+
+/// How names of endpoints are looked up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResolverConfig {
+    /// The name servers; none means those of the system.
+    pub nameservers: Vec<SocketAddr>,
+    /// The least time between two look-ups of a name.
+    pub min_ttl: Duration,
+    /// The greatest; not less than the least.
+    pub max_ttl: Duration,
+    /// How long a look-up may take.
+    pub timeout: Duration,
+}
+
+impl Default for ResolverConfig {
+    /// At most half a minute old, whatever a record says: an endpoint that moved is to be found.
+    fn default() -> Self {
+        Self {
+            nameservers: Vec::new(),
+            min_ttl: Duration::from_secs(1),
+            max_ttl: Duration::from_secs(30),
+            timeout: Duration::from_secs(2),
         }
     }
 }

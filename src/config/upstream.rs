@@ -1,18 +1,25 @@
-//! Reads `[upstream.NAME]`.
+//! Reads `[upstream.NAME]`, and `[resolver]`, which looks their names up.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::advice;
 use crate::config::listener::{WAIT, count};
 use crate::config::reader::{Table, Value};
-use crate::config::settings::{Balance, UpstreamConfig, UpstreamTimeouts};
+use crate::config::settings::{Balance, ResolverConfig, UpstreamConfig, UpstreamTimeouts};
+use crate::config::unit::write_duration;
+use crate::upstream::EndpointSpec;
 
 /// Idle connections of a worker to an endpoint unless told otherwise: a burst of that many
 /// requests finds its connections again.
 const POOL_IDLE: usize = 256;
 
 /// What belongs where endpoints are named.
-const ENDPOINTS: &str = "a list of addresses such as [\"10.0.0.11:9000\"]";
+const ENDPOINTS: &str = "a list of addresses or names such as [\"10.0.0.11:9000\"]";
+/// What belongs where name servers are named.
+const NAMESERVERS: &str = "a list of addresses such as [\"10.0.0.2:53\"]";
+const NAMESERVER: &str = "an IP address, with a port or without, such as \"10.0.0.2:53\"";
+/// The port of name servers.
+const DNS: u16 = 53;
 
 /// Reads one upstream; `None` when a problem was recorded.
 pub(crate) fn read(value: &Value<'_>) -> Option<UpstreamConfig> {
@@ -54,16 +61,22 @@ fn upstream(table: &mut Table<'_>) -> Option<UpstreamConfig> {
     })
 }
 
-fn endpoints(value: &Value<'_>) -> Option<Vec<SocketAddr>> {
+fn endpoints(value: &Value<'_>) -> Option<Vec<EndpointSpec>> {
     let mut seen = Vec::new();
     let endpoints = value.list(ENDPOINTS, |value| {
-        let address = endpoint(value)?;
-        if seen.contains(&address) {
+        let spec = match value.string()?.parse::<EndpointSpec>() {
+            Ok(spec) => spec,
+            Err(error) => {
+                value.refuse(format!("{} {error}", value.shown()));
+                return None;
+            }
+        };
+        if seen.contains(&spec) {
             value.refuse(format!("{} is named twice", value.shown()));
             return None;
         }
-        seen.push(address);
-        Some(address)
+        seen.push(spec.clone());
+        Some(spec)
     })?;
     if endpoints.is_empty() {
         value.refuse("empty; an upstream needs at least one endpoint");
@@ -72,31 +85,38 @@ fn endpoints(value: &Value<'_>) -> Option<Vec<SocketAddr>> {
     Some(endpoints)
 }
 
-fn endpoint(value: &Value<'_>) -> Option<SocketAddr> {
-    let text = value.string()?;
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        if address.port() == 0 {
-            value.refuse(format!(
-                "{} has port 0, which nobody listens on",
-                value.shown()
+/// Reads `[resolver]`.
+pub(crate) fn resolver(root: &mut Table<'_>) -> ResolverConfig {
+    let mut resolver = ResolverConfig::default();
+    root.section("resolver", |table| {
+        table.set("nameservers", &mut resolver.nameservers, |value| {
+            value.list(NAMESERVERS, |value| value.parsed(NAMESERVER, nameserver))
+        });
+        table.set("min_ttl", &mut resolver.min_ttl, |value| {
+            value.duration(&WAIT)
+        });
+        table.set("max_ttl", &mut resolver.max_ttl, |value| {
+            value.duration(&WAIT)
+        });
+        table.set("timeout", &mut resolver.timeout, |value| {
+            value.duration(&WAIT)
+        });
+        if resolver.max_ttl < resolver.min_ttl {
+            table.refuse(format!(
+                "max_ttl ({}) is less than min_ttl ({})",
+                write_duration(resolver.max_ttl),
+                write_duration(resolver.min_ttl)
             ));
-            return None;
         }
-        return Some(address);
-    }
-    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
-    let is_host_name = host.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    if is_host_name {
-        value.refuse(format!(
-            "{} is a host name; give an IP address and a port",
-            value.shown()
-        ));
-    } else {
-        value
-            .is_not("an IP address with a port, such as \"10.0.0.11:9000\" or \"[fd00::11]:9000\"");
-    }
-    None
+    });
+    resolver
+}
+
+/// An address, with the port of DNS unless it has another.
+fn nameserver(text: &str) -> Option<SocketAddr> {
+    let address = match text.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, DNS),
+        Err(_) => text.parse().ok()?,
+    };
+    (address.port() != 0).then_some(address)
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{self, Config, ListenerConfig, RouteConfig};
+use crate::control::resolver::Resolver;
 use crate::control::{Live, Rejected, refused};
 use crate::listener::{
     CertificatePair, ForwardedSource, Settings, Tickets, Timeouts, TlsSettings, TrustedProxies,
@@ -55,6 +56,7 @@ impl Builder {
         &mut self,
         config: &Config,
         previous: Option<&Snapshot>,
+        resolver: &Resolver,
         path: &Path,
     ) -> Result<Snapshot, Rejected> {
         let mut problems = Vec::new();
@@ -80,7 +82,7 @@ impl Builder {
         if !problems.is_empty() {
             return Err(Rejected { problems });
         }
-        let (upstreams, places) = self.upstreams(config, previous);
+        let (upstreams, places) = self.upstreams(config, previous, resolver);
         let before: HashMap<&str, &Route> = previous
             .into_iter()
             .flat_map(|previous| &previous.routes)
@@ -184,6 +186,7 @@ impl Builder {
         &self,
         config: &'c Config,
         previous: Option<&Snapshot>,
+        resolver: &Resolver,
     ) -> (Vec<Arc<Upstream>>, HashMap<&'c str, usize>) {
         let before: HashMap<&str, &Arc<Upstream>> = previous
             .into_iter()
@@ -208,9 +211,12 @@ impl Builder {
                 pool: upstream.pool_idle,
             };
             let before = before.get(name.as_str()).copied();
-            let places = upstream.endpoints.iter().map(|&at| Place::from(at));
-            let places: Vec<_> = places.collect();
-            upstreams.push(self.upstream(name, settings, &places, before));
+            let places = resolver.places(&upstream.endpoints);
+            let built = self.upstream(name, settings, &places, before);
+            if upstream.endpoints.iter().any(|spec| spec.name().is_some()) {
+                built.stats().expect_resolutions();
+            }
+            upstreams.push(built);
         }
         (upstreams, places)
     }

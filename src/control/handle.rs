@@ -1,5 +1,6 @@
 //! The handle that everybody else has: to ask, to wait, and to read what is live.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,8 +12,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, Problem, Problems};
+use crate::control::resolver::NameStatus;
 use crate::control::sockets::ListenerStatus;
 use crate::proxy::Snapshot;
+use crate::upstream::Name;
 
 /// What is live: the configuration and the snapshot that was made of it.
 #[derive(Debug)]
@@ -97,6 +100,7 @@ pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) draining: AtomicBool,
     pub(crate) listeners: Mutex<Vec<ListenerStatus>>,
+    pub(crate) names: Mutex<HashMap<Name, NameStatus>>,
 }
 
 impl Control {
@@ -164,6 +168,15 @@ impl Control {
             .iter()
             .map(ListenerStatus::now)
             .collect()
+    }
+
+    /// How the names of endpoints fare, of those that were looked up.
+    pub fn names(&self) -> HashMap<Name, NameStatus> {
+        self.shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The address that a listener is bound to.

@@ -6,10 +6,11 @@
 //! holds a [`Control`]: it asks, waits, and reads what is live.
 
 mod build;
+mod follow;
 mod handle;
+mod resolver;
 mod sockets;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,12 +25,14 @@ use crate::config::watch::{Change, Watcher};
 use crate::config::{self, Config, Loaded, Problem};
 use crate::control::build::Builder;
 use crate::control::handle::{Reply, Shared};
+use crate::control::resolver::{Done, Resolver};
 use crate::control::sockets::Sockets;
 use crate::listener::Worker;
 use crate::proxy::Snapshot;
 use crate::telemetry::Telemetry;
 
 pub use handle::{Applied, Control, Live, Outcome, Rejected};
+pub use resolver::NameStatus;
 pub use sockets::ListenerStatus;
 
 /// How often availability is looked at for the gauges of the variants.
@@ -48,6 +51,7 @@ pub struct Controller {
     /// What the workers read.
     pointer: Arc<ArcSwap<Snapshot>>,
     builder: Builder,
+    resolver: Resolver,
     sockets: Sockets,
     telemetry: Arc<Telemetry>,
     watcher: Watcher,
@@ -74,6 +78,8 @@ pub struct Prepared {
     controller: Controller,
     control: Control,
     sockets: sockets::Plan,
+    /// The look-ups that ended meanwhile.
+    resolved: Vec<Done>,
 }
 
 impl Prepared {
@@ -81,7 +87,7 @@ impl Prepared {
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub fn new(start: Start) -> Result<Self, Rejected> {
+    pub async fn new(start: Start) -> Result<Self, Rejected> {
         let began = Instant::now();
         let Start {
             path,
@@ -92,7 +98,9 @@ impl Prepared {
         } = start;
         let mut builder = Builder::new(Arc::clone(&telemetry), n_workers)
             .map_err(|message| refused(&path, "", message))?;
-        let snapshot = builder.build(&loaded.config, None, &path)?;
+        let mut resolver = Resolver::new(&loaded.config.resolver);
+        let (_, resolved) = resolver.first(&loaded.config).await;
+        let snapshot = builder.build(&loaded.config, None, &resolver, &path)?;
         let sockets = Sockets::new(n_workers, Arc::clone(&telemetry));
         let plan = sockets.plan(&loaded.config, &path)?;
         let config_sha256 = hex(&loaded.sha256);
@@ -119,6 +127,7 @@ impl Prepared {
             live: ArcSwap::from_pointee(live),
             draining: AtomicBool::new(false),
             listeners: Mutex::default(),
+            names: Mutex::default(),
         });
         let (requests, received) = mpsc::channel(REQUESTS);
         let control = Control {
@@ -131,6 +140,7 @@ impl Prepared {
                 shared,
                 pointer,
                 builder,
+                resolver,
                 sockets,
                 telemetry,
                 watcher,
@@ -139,6 +149,7 @@ impl Prepared {
             },
             control,
             sockets: plan,
+            resolved,
         })
     }
 
@@ -153,9 +164,11 @@ impl Prepared {
             mut controller,
             control,
             sockets,
+            resolved,
         } = self;
         controller.sockets.set_workers(workers);
         controller.commit_sockets(sockets, None);
+        controller.resolved(resolved);
         controller.show();
         (control, controller)
     }
@@ -181,6 +194,7 @@ impl Controller {
                     // Who asked may have gone; the reload is done all the same.
                     let _heard = reply.send(outcome);
                 }
+                done = self.resolver.next() => self.resolved(vec![done]),
                 _ = looks.tick() => {
                     n_looks = n_looks.wrapping_add(1);
                     if n_looks.is_multiple_of(UPKEEP_LOOKS) {
@@ -229,11 +243,17 @@ impl Controller {
             });
         }
         self.refuse_restarts(&live.config, &loaded.config)?;
-        let snapshot = self
-            .builder
-            .build(&loaded.config, Some(&live.snapshot), &self.path)?;
-        let plan = self.sockets.plan(&loaded.config, &self.path)?;
+        let (before, resolved) = self.resolver.first(&loaded.config).await;
+        let (snapshot, plan) = match self.prepare(&loaded.config, &live) {
+            Ok(prepared) => prepared,
+            Err(rejected) => {
+                self.resolver.roll_back(&live.config, before);
+                self.resolved(resolved);
+                return Err(rejected);
+            }
+        };
         // From here on nothing can fail.
+        self.resolver.commit(&loaded.config, &before);
         self.watcher.set_files(loaded.files.clone());
         let next = Arc::new(Live {
             generation: snapshot.generation,
@@ -246,9 +266,10 @@ impl Controller {
             files: loaded.files,
         });
         self.pointer.store(Arc::clone(&next.snapshot));
-        retire(&live.snapshot, &next.snapshot);
+        follow::retire(&live.snapshot, &next.snapshot);
         self.shared.live.store(Arc::clone(&next));
         self.commit_sockets(plan, Some(&live.config));
+        self.resolved(resolved);
         let took = began.elapsed();
         self.telemetry.recorder().config_applied(
             next.generation,
@@ -264,6 +285,19 @@ impl Controller {
             outcome: Outcome::Applied,
             took,
         })
+    }
+
+    /// Builds and binds what another configuration needs.
+    fn prepare(
+        &mut self,
+        config: &Config,
+        live: &Live,
+    ) -> Result<(Snapshot, sockets::Plan), Rejected> {
+        let snapshot =
+            self.builder
+                .build(config, Some(&live.snapshot), &self.resolver, &self.path)?;
+        let plan = self.sockets.plan(config, &self.path)?;
+        Ok((snapshot, plan))
     }
 
     /// Watches what is live and, besides, the files of what was refused: a certificate that was
@@ -327,23 +361,6 @@ impl Controller {
         self.telemetry
             .registry()
             .set_live(build::shown(&live), tokio::time::Instant::now());
-    }
-}
-
-/// Retires the endpoints that `after` does not have.
-fn retire(before: &Snapshot, after: &Snapshot) {
-    let after: HashMap<_, _> = after
-        .upstreams
-        .iter()
-        .map(|one| (one.name(), one))
-        .collect();
-    let none = Arc::default();
-    for upstream in &before.upstreams {
-        match after.get(upstream.name()) {
-            Some(same) if Arc::ptr_eq(same, upstream) => {}
-            Some(next) => upstream.endpoints().retire_but(&next.endpoints()),
-            None => upstream.endpoints().retire_but(&none),
-        }
     }
 }
 

@@ -130,6 +130,9 @@ families! {
     UPSTREAM_ENDPOINTS = Gauge "tidegate_upstream_endpoints"
         ["route", "variant", "upstream", "state"]
         "Endpoints of the variant, by whether they may be used.";
+    DNS_RESOLUTIONS = Counter "tidegate_dns_resolutions_total"
+        ["upstream", "result"]
+        "Look-ups of the names of an upstream, by what came of them.";
     TUNNELS_OPEN = Gauge "tidegate_tunnels_open"
         ["route", "variant", "upstream"]
         "Tunnels, such as WebSockets, that are open.";

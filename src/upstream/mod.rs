@@ -10,7 +10,9 @@ mod balance;
 mod endpoint;
 mod local;
 mod pool;
+mod resolve;
 mod set;
+mod spec;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,9 @@ pub use balance::Balance;
 pub use endpoint::Endpoint;
 pub use local::{LocalUpstream, Pools};
 pub use pool::{ConnectError, Lease, Pool};
+pub use resolve::{Answer, Client, LookupError, ResolverSettings, Schedule};
 pub use set::{EndpointSet, Place};
+pub use spec::{EndpointSpec, Name, SpecError};
 
 use crate::telemetry::stats::UpstreamStats;
 

@@ -16,6 +16,8 @@ pub struct Place {
     pub address: SocketAddr,
     /// The host name that led to it; none when the configuration gives the address.
     pub host: Option<Arc<str>>,
+    /// Its share among the others; at least 1.
+    pub weight: u16,
 }
 
 impl<A: Into<SocketAddr>> From<A> for Place {
@@ -23,6 +25,7 @@ impl<A: Into<SocketAddr>> From<A> for Place {
         Self {
             address: address.into(),
             host: None,
+            weight: 1,
         }
     }
 }
@@ -31,6 +34,8 @@ impl<A: Into<SocketAddr>> From<A> for Place {
 #[derive(Debug, Default)]
 pub struct EndpointSet {
     endpoints: Vec<Arc<Endpoint>>,
+    /// What they were made of.
+    places: Vec<Place>,
 }
 
 impl EndpointSet {
@@ -44,15 +49,13 @@ impl EndpointSet {
         });
         Self {
             endpoints: endpoints.collect(),
+            places: places.to_vec(),
         }
     }
 
     /// True when it has an endpoint at each of these places, in this order, and no other.
     pub fn is_of(&self, places: &[Place]) -> bool {
-        let of = places
-            .iter()
-            .map(|place| (place.address, place.host.as_ref()));
-        self.iter().map(|one| key(one)).eq(of)
+        self.places == places
     }
 
     /// The endpoints.

@@ -21,6 +21,7 @@ mod identity;
 mod interplay;
 mod life;
 mod limits;
+mod names;
 mod reload;
 mod reload_files;
 mod reload_listeners;

@@ -203,17 +203,7 @@ async fn round_robin_takes_turns() {
 
 #[tokio::test]
 async fn the_endpoint_with_fewer_requests_gets_the_next() {
-    let held = |name: &'static str| {
-        origin::serving(move |mut conversation| async move {
-            while let Some(request) = conversation.request().await {
-                if request.target() == "/hold" {
-                    conversation.released().await;
-                }
-                conversation.ok(name.as_bytes()).await;
-            }
-        })
-    };
-    let origins = [held("a").await, held("b").await];
+    let origins = [origin::held("a").await, origin::held("b").await];
     let secure = secure::start(&among(&origins, "balance = \"least_request\"")).await;
     // One connection is one worker, whatever is counted where.
     let client = secure.http2().await;

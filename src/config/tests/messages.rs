@@ -26,7 +26,7 @@ fn an_unknown_section_is_refused() {
         "[listner.http]\n",
         &[
             "1:2 listner: unknown key, did you mean listener? (known here: runtime, listener, \
-           upstream, route, shutdown, access_log, admin, metrics)",
+           upstream, route, shutdown, access_log, admin, metrics, resolver)",
         ],
     );
     refused(
@@ -194,7 +194,7 @@ fn an_upstream_is_checked() {
         "[upstream.a]\nbalance = \"random\"\npool = { idle = -1 }\n[upstream.a.timeouts]\nconnect = \"0ms\"\n\
          conect = \"1s\"\n",
         &[
-            "1:11 upstream.a.endpoints: missing; a list of addresses such as [\"10.0.0.11:9000\"] \
+            "1:11 upstream.a.endpoints: missing; a list of addresses or names such as [\"10.0.0.11:9000\"] \
              belongs here",
             "2:11 upstream.a.balance: \"random\" is not \"least_request\" or \"round_robin\"",
             "3:17 upstream.a.pool.idle: -1 is not a whole number from 0 to 100000",
@@ -211,22 +211,24 @@ fn an_upstream_is_checked() {
     refused(
         "[upstream.a]\nendpoints = \"127.0.0.1:1\"\n",
         &[
-            "2:13 upstream.a.endpoints: \"127.0.0.1:1\" is not a list of addresses such as \
+            "2:13 upstream.a.endpoints: \"127.0.0.1:1\" is not a list of addresses or names such as \
            [\"10.0.0.11:9000\"]",
         ],
     );
 }
 
 #[test]
-fn an_endpoint_is_an_ip_address_and_a_port() {
-    let not = "is not an IP address with a port, such as \"10.0.0.11:9000\" or \"[fd00::11]:9000\"";
+fn an_endpoint_is_an_address_or_a_name_and_a_port() {
+    let not = "is not an address or a name with a port, such as \"10.0.0.11:9000\", \
+               \"[fd00::11]:9000\" or \"shop.internal:9000\", nor a service such as \
+               \"srv:_http._tcp.shop.internal\"";
     refused(
-        "[upstream.a]\nendpoints = [\n\"app:9000\",\n\"app.example.com\",\n\":80\",\n\"1.2.3.4\",\n\
+        "[upstream.a]\nendpoints = [\n\"app:http\",\n\"app.example.com\",\n\":80\",\n\"1.2.3.4\",\n\
          \"1.2.3.4:0\",\n\"1.2.3.4:5\",\n\"1.2.3.4:5\",\n\"::1\",\n8,\n\"http://a:80\",\n]\n",
         &[
-            "3:1 upstream.a.endpoints[0]: \"app:9000\" is a host name; give an IP address and a port",
-            "4:1 upstream.a.endpoints[1]: \"app.example.com\" is a host name; give an IP address and \
-             a port",
+            "3:1 upstream.a.endpoints[0]: \"app:http\" has no port from 1 to 65535 after its colon",
+            "4:1 upstream.a.endpoints[1]: \"app.example.com\" has no port; write it as \
+             \"shop.internal:9000\"",
             &format!("5:1 upstream.a.endpoints[2]: \":80\" {not}"),
             &format!("6:1 upstream.a.endpoints[3]: \"1.2.3.4\" {not}"),
             "7:1 upstream.a.endpoints[4]: \"1.2.3.4:0\" has port 0, which nobody listens on",
@@ -234,6 +236,19 @@ fn an_endpoint_is_an_ip_address_and_a_port() {
             &format!("10:1 upstream.a.endpoints[7]: \"::1\" {not}"),
             "11:1 upstream.a.endpoints[8]: 8 is not a string",
             &format!("12:1 upstream.a.endpoints[9]: \"http://a:80\" {not}"),
+        ],
+    );
+}
+
+#[test]
+fn a_resolver_has_addresses_and_bounds() {
+    let not = "is not an IP address, with a port or without, such as \"10.0.0.2:53\"";
+    refused(
+        "[resolver]\nnameservers = [\"dns.internal\", \"10.0.0.2:0\"]\nmin_ttl = \"31s\"\n",
+        &[
+            "1:2 resolver: max_ttl (30s) is less than min_ttl (31s)",
+            &format!("2:16 resolver.nameservers[0]: \"dns.internal\" {not}"),
+            &format!("2:32 resolver.nameservers[1]: \"10.0.0.2:0\" {not}"),
         ],
     );
 }

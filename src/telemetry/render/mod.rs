@@ -33,6 +33,7 @@ pub(crate) fn render(registry: &Registry, recorder: &Recorder, now: Instant) -> 
     variants::attempts(&mut text, &variants);
     edges::upstream_connections(&mut text, &upstreams);
     variants::endpoints(&mut text, &shown.live);
+    edges::resolutions(&mut text, &upstreams);
     variants::tunnels(&mut text, &variants);
     edges::downstream_connections(&mut text, &listeners);
     control(&mut text, recorder);

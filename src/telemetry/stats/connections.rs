@@ -1,11 +1,13 @@
 //! The numbers of connections: downstream by listener, upstream by upstream.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::telemetry::stats::codes::{Code, Codes};
 use crate::telemetry::stats::shards::Shards;
-use crate::telemetry::stats::{CloseReason, Counter, Protocol, RejectReason, Selection, Source};
+use crate::telemetry::stats::{
+    CloseReason, Counter, Protocol, RejectReason, Resolution, Selection, Source,
+};
 
 /// The numbers of one listener.
 #[derive(Debug)]
@@ -115,6 +117,8 @@ impl ListenerTotals {
 pub struct UpstreamStats {
     upstream: Arc<str>,
     shards: Shards<UpstreamShard>,
+    /// Look-ups of its names, which only the control plane counts; none while it has no names.
+    resolutions: OnceLock<[Counter; Resolution::N]>,
 }
 
 impl UpstreamStats {
@@ -123,6 +127,7 @@ impl UpstreamStats {
         Self {
             upstream,
             shards: Shards::new(n_workers),
+            resolutions: OnceLock::new(),
         }
     }
 
@@ -135,6 +140,16 @@ impl UpstreamStats {
         self.shards.of(worker, UpstreamShard::default)
     }
 
+    /// Notes that it has names, so that the numbers of their look-ups are shown from 0.
+    pub fn expect_resolutions(&self) {
+        self.resolutions.get_or_init(Default::default);
+    }
+
+    /// Counts a look-up of one of its names.
+    pub fn resolved(&self, result: Resolution) {
+        self.resolutions.get_or_init(Default::default)[result as usize].add(1);
+    }
+
     /// The name of the upstream.
     pub fn upstream(&self) -> &Arc<str> {
         &self.upstream
@@ -142,7 +157,11 @@ impl UpstreamStats {
 
     /// Adds up the shards of all workers.
     pub fn read(&self) -> UpstreamTotals {
-        let mut totals = UpstreamTotals::default();
+        let resolutions = self.resolutions.get();
+        let mut totals = UpstreamTotals {
+            resolutions: resolutions.map(|counters| counters.each_ref().map(Counter::total)),
+            ..UpstreamTotals::default()
+        };
         for shard in self.shards.iter() {
             for (total, counter) in totals.closed.iter_mut().zip(&shard.closed) {
                 *total += counter.ends();
@@ -206,6 +225,8 @@ pub struct UpstreamTotals {
     pub opened: u64,
     /// Connections that have ended, in the order of the reasons.
     pub closed: [u64; CloseReason::N],
+    /// Look-ups of its names, in the order of the results; none while it has no names.
+    pub resolutions: Option<[u64; Resolution::N]>,
     /// How often one was put into a pool.
     parked: u64,
     /// How often one left a pool, to be used or to be closed.

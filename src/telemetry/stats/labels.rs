@@ -202,6 +202,22 @@ label_values! {
 }
 
 label_values! {
+    /// What came of looking a name up.
+    Resolution {
+        /// Addresses did.
+        Success = "success",
+        /// There is no such name.
+        NotFound = "not_found",
+        /// The name has no addresses.
+        Empty = "empty",
+        /// No answer came in time.
+        Timeout = "timeout",
+        /// Something else went wrong.
+        Failure = "failure",
+    }
+}
+
+label_values! {
     /// Why an upstream connection was closed.
     CloseReason {
         /// It was unused for too long.

@@ -23,7 +23,7 @@ pub use counter::Counter;
 pub use histogram::{Buckets, BucketsError, HistogramTotals};
 pub use labels::{
     AttemptResult, CloseReason, ErrorReason, ForcedRejection, Outcome, Protocol, RejectReason,
-    RetryCause, RetryResult, Selection, Source, TunnelEnd,
+    Resolution, RetryCause, RetryResult, Selection, Source, TunnelEnd,
 };
 pub use route::{RouteShard, RouteStats, RouteTotals};
 pub use totals::VariantTotals;

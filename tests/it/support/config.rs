@@ -107,6 +107,15 @@ impl Config {
         self
     }
 
+    /// Adds an upstream whose endpoints are as they are written.
+    pub(crate) fn upstream_named(mut self, name: &str, endpoints: &[&str]) -> Self {
+        self.upstreams.push(Section {
+            name: name.to_owned(),
+            keys: format!("endpoints = {endpoints:?}"),
+        });
+        self
+    }
+
     /// Gives an upstream further keys.
     pub(crate) fn upstream_keys(mut self, name: &str, keys: &str) -> Self {
         let mut upstreams = self.upstreams.iter_mut();

@@ -82,6 +82,25 @@ pub(crate) async fn answering_at(address: SocketAddr, body: impl Into<Vec<u8>>) 
     .await
 }
 
+/// Answers every request with 200 and this body, those for `/hold` not before they are released.
+pub(crate) async fn held(body: &'static str) -> Origin {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    held_at(any, body).await
+}
+
+/// Answers likewise at a certain address.
+pub(crate) async fn held_at(address: SocketAddr, body: &'static str) -> Origin {
+    serving_at(address, move |mut conversation| async move {
+        while let Some(request) = conversation.request().await {
+            if request.target() == "/hold" {
+                conversation.released().await;
+            }
+            conversation.ok(body.as_bytes()).await;
+        }
+    })
+    .await
+}
+
 /// Answers every request with exactly these bytes, and keeps the connection.
 pub(crate) async fn raw(bytes: impl Into<Vec<u8>>) -> Origin {
     let bytes = Arc::new(bytes.into());

@@ -31,6 +31,11 @@ pub(crate) async fn start(config: &Config) -> Proxy {
     start_in(TempDir::new().expect("a directory"), config).await
 }
 
+/// Starts a proxy with a configuration that a test has changed as text.
+pub(crate) async fn start_text(text: &str) -> Proxy {
+    start_text_as(TempDir::new().expect("a directory"), text, |_, _| {}).await
+}
+
 /// Starts a proxy whose directory holds files already, such as certificates.
 pub(crate) async fn start_in(dir: TempDir, config: &Config) -> Proxy {
     start_as(dir, config, |_, _| {}).await
@@ -42,7 +47,15 @@ pub(crate) async fn start_as(
     config: &Config,
     prepare: impl FnOnce(&mut Command, &Path),
 ) -> Proxy {
-    replace(&dir.path().join("tidegate.toml"), config.text());
+    start_text_as(dir, &config.text(), prepare).await
+}
+
+async fn start_text_as(
+    dir: TempDir,
+    text: &str,
+    prepare: impl FnOnce(&mut Command, &Path),
+) -> Proxy {
+    replace(&dir.path().join("tidegate.toml"), text);
     let mut command = command::tidegate();
     command
         .args(["run", "--config"])
