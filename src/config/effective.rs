@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::config::settings::{
-    AccessLogOutput, AdminConfig, Config, ListenerConfig, Protocol, UpstreamConfig,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Config, ListenerConfig,
+    Protocol, UpstreamConfig,
 };
 use crate::config::unit::{write_duration, write_size};
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
@@ -35,14 +36,7 @@ impl Config {
                 "spread": duration(self.shutdown.spread),
                 "timeout": duration(self.shutdown.timeout),
             },
-            "access_log": {
-                "format": self.access_log.format.name(),
-                "output": match &self.access_log.output {
-                    AccessLogOutput::Stdout => json!("stdout"),
-                    AccessLogOutput::Off => json!("off"),
-                    AccessLogOutput::File(file) => path(file),
-                },
-            },
+            "access_log": access_log(&self.access_log),
             "admin": admin(&self.admin),
             "metrics": { "buckets": self.metrics.buckets },
             "resolver": {
@@ -245,6 +239,31 @@ fn fields(specs: &[FieldSpec]) -> Value {
         (field.name.clone(), value)
     });
     Value::Object(entries.collect())
+}
+
+fn access_log(log: &AccessLogConfig) -> Value {
+    let has_fields = log.format == AccessLogFormat::Json;
+    let fields = log.fields.iter().map(|field| json!(field.name()));
+    object([
+        ("format", json!(log.format.name())),
+        (
+            "output",
+            match &log.output {
+                AccessLogOutput::Stdout => json!("stdout"),
+                AccessLogOutput::Off => json!("off"),
+                AccessLogOutput::File(file) => path(file),
+            },
+        ),
+        (
+            "fields",
+            has_fields.then(|| fields.collect::<Value>()).into(),
+        ),
+        ("sample", json!(log.sample)),
+        (
+            "redact",
+            log.redact.iter().map(|mask| mask.name()).collect(),
+        ),
+    ])
 }
 
 fn admin(admin: &AdminConfig) -> Value {

@@ -6,12 +6,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::listener::{WAIT, address, count};
+use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, ListenerConfig, MetricsConfig,
     RuntimeConfig, ShutdownConfig,
 };
 use crate::config::unit::write_duration;
+use crate::telemetry::access_log::{Field, Mask};
 
 /// What a part of the shutdown may last; nothing is a choice, too.
 const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=*WAIT.end();
@@ -75,8 +77,55 @@ pub(crate) fn access_log(root: &mut Table<'_>) -> AccessLogConfig {
                 _ => value.path().map(AccessLogOutput::File),
             }
         });
+        let fields = Field::ALL.map(|field| (field.name(), field));
+        let chosen = table.optional("fields");
+        if let Some(value) = &chosen
+            && log.format != AccessLogFormat::Json
+        {
+            let format = log.format.name();
+            value.refuse_key(format!("the format \"{format}\" has fields of its own"));
+        }
+        if let Some(chosen) = chosen.and_then(|value| words(&value, "a field", &fields)) {
+            if chosen.is_empty() {
+                table.refuse_key("fields", "none; leave it out for all of them");
+            }
+            log.fields = chosen;
+        }
+        table.set("sample", &mut log.sample, Value::share);
+        let masks = Mask::ALL.map(|mask| (mask.name(), mask));
+        table.set("redact", &mut log.redact, |value| {
+            words(value, "what can be masked", &masks)
+        });
     });
     log
+}
+
+/// Reads a list of known words, each at most once; `kind` says what one of them is.
+fn words<T: Copy + PartialEq>(
+    value: &Value<'_>,
+    kind: &str,
+    known: &[(&str, T)],
+) -> Option<Vec<T>> {
+    let mut seen = Vec::new();
+    value.list(&format!("a list of words, each {kind}"), |value| {
+        let text = value.parsed(kind, Some)?;
+        let names = || known.iter().map(|&(name, _)| name);
+        let Some(&(_, word)) = known.iter().find(|&&(name, _)| name == text) else {
+            value.refuse(format!(
+                "{} is not {kind}{} (known here: {})",
+                value.shown(),
+                near::hint(text, names()),
+                names().collect::<Vec<_>>().join(", ")
+            ));
+            return None;
+        };
+        if seen.contains(&word) {
+            value.refuse(format!("{} stands there twice", value.shown()));
+            return None;
+        }
+        seen.push(word);
+        Some(word)
+    })
 }
 
 /// Reads `[admin]`, whose address must not be that of a listener.

@@ -15,6 +15,7 @@ use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::message::Limits;
 use crate::route::Table;
+use crate::telemetry::access_log::{Field, Mask};
 use crate::upstream::EndpointSpec;
 
 /// A whole configuration.
@@ -263,12 +264,30 @@ impl Default for ShutdownConfig {
 }
 
 /// What is written about each request.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccessLogConfig {
     /// How a line looks.
     pub format: AccessLogFormat,
     /// Where it goes.
     pub output: AccessLogOutput,
+    /// The members of a JSON line, in their order; at least one.
+    pub fields: Vec<Field>,
+    /// The share of successes that is written, from 0 to 1; what failed always is.
+    pub sample: f64,
+    /// What is masked.
+    pub redact: Vec<Mask>,
+}
+
+impl Default for AccessLogConfig {
+    fn default() -> Self {
+        Self {
+            format: AccessLogFormat::default(),
+            output: AccessLogOutput::default(),
+            fields: Field::ALL.to_vec(),
+            sample: 1.0,
+            redact: vec![Mask::Query],
+        }
+    }
 }
 
 /// How a line of the access log looks.

@@ -168,6 +168,9 @@ impl Builder {
                 config::AccessLogOutput::Off => access_log::Output::Off,
                 config::AccessLogOutput::File(path) => access_log::Output::Path(path.clone()),
             },
+            fields: config.fields.clone(),
+            sample: config.sample,
+            redact: config.redact.clone(),
         };
         if let Some((open, log)) = &self.access_log
             && *open == settings

@@ -14,7 +14,7 @@ use crate::proxy::Error;
 use crate::proxy::Inner;
 use crate::proxy::error::Side;
 use crate::proxy::snapshot::{Local, Route};
-use crate::split::Identity;
+use crate::split::{HashKey, Identity};
 use crate::telemetry::access_log::{AccessLog, Entry};
 use crate::telemetry::stats::{
     AttemptResult, ErrorReason, Finished, Outcome, RetryCause, RetryResult, Selection, Shard,
@@ -358,7 +358,7 @@ impl Drop for Exchange {
                 .local()
                 .unrouted(&self.from.listener, self.worker.index, status),
         }
-        self.log(status, duration, reason, &scratch.request);
+        self.log(status, duration, outcome, reason, &scratch.request);
         scratch.response.clear();
         scratch.give();
     }
@@ -367,15 +367,18 @@ impl Drop for Exchange {
 impl Exchange {
     /// A hash of the key that the client is known by, so that its lines can be found together
     /// without telling who it is.
-    fn key_hash(&self, request: &RequestHead) -> Option<u64> {
+    fn key_hash(&self, request: &RequestHead, access_log: &AccessLog) -> Option<u64> {
         let key = self.route()?.split.key(request, self.client.address)?;
-        Some(xxh3_64(key.as_bytes()))
+        // There are few enough addresses to find one by its hash.
+        let tells_address = matches!(key, HashKey::Client(_)) && access_log.hides_client();
+        (!tells_address).then(|| xxh3_64(key.as_bytes()))
     }
 
     fn log(
         &self,
         status: u16,
         duration: Duration,
+        outcome: Outcome,
         reason: Option<ErrorReason>,
         request: &RequestHead,
     ) {
@@ -387,6 +390,11 @@ impl Exchange {
         let Some(access_log) = access_log else {
             return;
         };
+        if !access_log.wants(outcome != Outcome::Success || reason.is_some()) {
+            return;
+        }
+        let tells_agent = access_log.tells_agent();
+        let agent = |name: &[u8]| tells_agent.then(|| request.field(name)).flatten();
         let names = match (&self.tunnel, self.route().zip(self.assigned)) {
             (Some(tunnel), _) => Some((&tunnel.route, &tunnel.variant, &tunnel.served)),
             (None, Some((route, assigned))) => Some((
@@ -403,12 +411,13 @@ impl Exchange {
             variant: names.map(|(_, variant, _)| &**variant),
             served_variant: names.map(|(_, _, served)| &**served),
             selection: self.assigned.map(|to| to.selection),
-            key_hash: self.key_hash(request),
+            key_hash: self.key_hash(request, access_log),
             method: request.method(),
             host: request.authority(),
             path: request.path(),
-            referer: request.field(b"referer"),
-            user_agent: request.field(b"user-agent"),
+            query: request.query(),
+            referer: agent(b"referer"),
+            user_agent: agent(b"user-agent"),
             status,
             source: self.source,
             reason,

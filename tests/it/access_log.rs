@@ -1,5 +1,6 @@
 //! The access log: one line for each request, in the format that is asked for.
 
+use regex::Regex;
 use serde_json::Value;
 
 use crate::support::ask;
@@ -118,4 +119,103 @@ async fn it_may_go_to_a_file_or_nowhere() {
         })
         .await;
     assert_eq!(std::fs::read_to_string(&path).expect("a file"), before);
+}
+
+#[tokio::test]
+async fn a_line_has_the_fields_that_are_chosen_and_nothing_that_is_masked() {
+    let origin = origin::answering("hello").await;
+    let log =
+        "[access_log]\nfields = [\"status\", \"query\", \"client_ip\"]\nredact = [\"client_ip\"]";
+    let proxy = proxy::start(&config::to(origin.address).section(log)).await;
+    assert_eq!(proxy.get("/?a=1&b=2").await.text(), "hello");
+    let lines = lines(&proxy, 1).await;
+    assert_eq!(
+        lines[0],
+        "{\"status\":200,\"query\":\"a=1&b=2\",\"client_ip\":\"127.0.0.0\"}\n"
+    );
+}
+
+#[tokio::test]
+async fn a_hash_of_an_address_is_not_told_when_the_address_is_not() {
+    let pair = Pair::start().await;
+    for (redact, told) in [("", true), ("\"client_ip\"", false)] {
+        let keys = "sticky = { keys = [\"client_ip\"] }";
+        let log = format!("[access_log]\nredact = [{redact}]");
+        let proxy = proxy::start(&pair.split([1, 0], keys).section(&log)).await;
+        assert_eq!(proxy.get("/").await.status, 200);
+        let line: Value = serde_json::from_str(&lines(&proxy, 1).await[0]).expect("JSON");
+        assert_eq!(line["key_hash"].is_string(), told, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn of_successes_a_sample_is_written_and_of_failures_all() {
+    let origin = origin::answering("hello").await;
+    let refusing = origin::refusing();
+    let config = config::to(origin.address)
+        .upstream("gone", &[refusing.address])
+        .route("gone", "match = { path = \"/gone\" }\nupstream = \"gone\"")
+        .section("[access_log]\nsample = 0.25");
+    let proxy = proxy::start(&config).await;
+    // One connection is served by one worker, so that the count is exact.
+    let mut client = proxy.connect().await;
+    let mut failed = 0;
+    for n in 0..200 {
+        let path = if n % 10 == 9 { "/gone" } else { "/" };
+        let status = client.get(path).await.status;
+        failed += usize::from(500 <= status);
+    }
+    assert_eq!(failed, 20);
+    let mut read: Vec<Value> = Vec::new();
+    wait::until("the failures and a quarter of the rest", async || {
+        let text = proxy.process.stdout();
+        let whole = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        read = whole
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        let n_failures = read
+            .iter()
+            .filter(|line| line["status"].as_u64() >= Some(500))
+            .count();
+        n_failures == 20 && read.len() >= 20 + 44
+    })
+    .await;
+    assert!(read.len() <= 20 + 46, "{}", read.len());
+}
+
+/// Reads a line as Apache's documentation has its combined format: nothing of ours takes part.
+fn read_combined(line: &str) -> Vec<String> {
+    let quoted = r#""((?:[^"\\]|\\.)*)""#;
+    let pattern = format!(
+        r"^(\S+) (\S+) (\S+) \[(\d{{2}}/[A-Z][a-z]{{2}}/\d{{4}}:\d{{2}}:\d{{2}}:\d{{2}} [+-]\d{{4}})\] {quoted} (\d{{3}}) (\d+|-)(?: {quoted} {quoted})?\n$"
+    );
+    let pattern = Regex::new(&pattern).expect("a pattern");
+    let found = pattern.captures(line).unwrap_or_else(|| panic!("{line}"));
+    let groups = found.iter().skip(1).flatten();
+    groups.map(|group| group.as_str().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn common_and_combined_are_read_by_what_reads_apaches() {
+    let origin = origin::answering("hello").await;
+    let config = config::to(origin.address);
+    for (format, n_groups) in [("common", 7), ("combined", 9)] {
+        let log = format!("[access_log]\nformat = \"{format}\"\nredact = []");
+        let proxy = proxy::start(&config.clone().section(&log)).await;
+        let ask = ask::get("/a%20b?c=\"d\\\"")
+            .field("user-agent", "Mozilla/5.0 (X11; \"Linux\")")
+            .field("referer", "https://a.example/?b=c");
+        assert_eq!(proxy.ask(&ask).await.status, 200);
+        let groups = read_combined(&lines(&proxy, 1).await[0]);
+        assert_eq!(groups.len(), n_groups, "{groups:?}");
+        assert_eq!(groups[..3], ["127.0.0.1", "-", "-"]);
+        assert_eq!(groups[4], r#"GET /a%20b?c=\"d\\\" HTTP/1.1"#);
+        assert_eq!(groups[5..7], ["200", "5"]);
+        if format == "combined" {
+            assert_eq!(groups[7], "https://a.example/?b=c");
+            assert_eq!(groups[8], r#"Mozilla/5.0 (X11; \"Linux\")"#);
+        }
+    }
 }

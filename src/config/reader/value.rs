@@ -192,9 +192,20 @@ impl<'d> Value<'d> {
 
     /// Reads a number greater than zero, whole or not.
     pub(crate) fn positive(&self) -> Option<f64> {
+        self.number("a number greater than 0", |number| 0.0 < number)
+    }
+
+    /// Reads a number from 0 to 1.
+    pub(crate) fn share(&self) -> Option<f64> {
+        self.number("a number from 0 to 1", |number| {
+            (0.0..=1.0).contains(&number)
+        })
+    }
+
+    fn number(&self, what: &str, fits: impl FnOnce(f64) -> bool) -> Option<f64> {
         let result = match self.spanned.get_ref() {
             DeValue::Float(number) => number.as_str().parse().ok(),
-            // Up to 2^53 exactly, and nobody counts further in seconds.
+            // Up to 2^53 exactly, and nobody counts further.
             DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
             DeValue::String(_) => self.expanded().and_then(|text| text.parse().ok()),
             DeValue::Integer(_)
@@ -203,9 +214,9 @@ impl<'d> Value<'d> {
             | DeValue::Array(_)
             | DeValue::Table(_) => None,
         };
-        let result = result.filter(|number: &f64| number.is_finite() && 0.0 < *number);
+        let result = result.filter(|number: &f64| number.is_finite() && fits(*number));
         if result.is_none() {
-            self.is_not("a number greater than 0");
+            self.is_not(what);
         }
         result
     }

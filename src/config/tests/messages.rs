@@ -1,6 +1,7 @@
 //! Every kind of problem outside of routes, as it is told.
 
-use crate::config::tests::{read, refused};
+use crate::config::tests::{config, read, refused};
+use crate::telemetry::access_log::Field;
 
 #[test]
 fn all_problems_are_told_at_once_in_the_order_of_the_file() {
@@ -279,6 +280,37 @@ fn the_access_log_is_checked() {
             "3:10 access_log.output: 1 is not \"stdout\", \"off\" or a path",
         ],
     );
+    refused(
+        "[access_log]\nfields = [\"ts\", \"statos\", \"ts\"]\nsample = 1.5\n\
+         redact = [\"clientip\"]\n",
+        &[
+            "2:17 access_log.fields[1]: \"statos\" is not a field, did you mean \"status\"? (known \
+             here: ts, listener, route, variant, served_variant, selection, key_hash, method, \
+             host, path, query, status, source, reason, bytes_in, bytes_out, duration_ms, ttfb_ms, \
+             upstream_connect_ms, attempts, endpoint, client_ip, protocol, generation)",
+            "2:27 access_log.fields[2]: \"ts\" stands there twice",
+            "3:10 access_log.sample: 1.5 is not a number from 0 to 1",
+            "4:11 access_log.redact[0]: \"clientip\" is not what can be masked, did you mean \
+             \"client_ip\"? (known here: query, client_ip, referer, user_agent)",
+        ],
+    );
+    refused(
+        "[access_log]\nfields = [\"ts\"]\nformat = \"common\"\n",
+        &["2:1 access_log.fields: the format \"common\" has fields of its own"],
+    );
+    refused(
+        "[access_log]\nfields = []\n",
+        &["2:1 access_log.fields: none; leave it out for all of them"],
+    );
+}
+
+#[test]
+fn the_access_log_is_read() {
+    let log =
+        config("[access_log]\nfields = [\"status\", \"ts\"]\nsample = 0\nredact = []\n").access_log;
+    assert_eq!(log.fields, [Field::Status, Field::Ts]);
+    assert_eq!(log.sample, 0.0);
+    assert_eq!(log.redact, []);
 }
 
 #[test]

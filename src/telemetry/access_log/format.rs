@@ -6,8 +6,18 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use crate::telemetry::access_log::{Entry, Format, escape};
+use crate::telemetry::access_log::mask::Masks;
+use crate::telemetry::access_log::{Entry, Field, Format, escape};
 use crate::telemetry::stats::{ErrorReason, Selection};
+
+/// How the lines of a log look.
+#[derive(Debug)]
+pub(crate) struct Form {
+    pub(crate) format: Format,
+    /// The members of a JSON line, in their order.
+    pub(crate) fields: Box<[Field]>,
+    pub(crate) masks: Masks,
+}
 
 /// What a thread makes its lines with: memory that is used again and again.
 #[derive(Debug, Default)]
@@ -18,20 +28,22 @@ pub(crate) struct Formatter {
 
 impl Formatter {
     /// Makes the line of an entry, with its end.
-    pub(crate) fn line(&mut self, format: Format, entry: &Entry<'_>) -> &[u8] {
+    pub(crate) fn line(&mut self, form: &Form, entry: &Entry<'_>) -> &[u8] {
         let Self { line, clock } = self;
         line.clear();
         let since_1970 = entry
             .at
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
-        let second = clock.text(format, since_1970.as_secs());
-        match format {
-            Format::Json => json(line, second, since_1970.subsec_millis(), entry),
-            Format::Common => common(line, second, entry),
+        let second = clock.text(form.format, since_1970.as_secs());
+        match form.format {
+            Format::Json => json(line, second, since_1970.subsec_millis(), form, entry),
+            Format::Common => common(line, second, form.masks, entry),
             Format::Combined => {
-                common(line, second, entry);
-                for field in [entry.referer, entry.user_agent] {
+                common(line, second, form.masks, entry);
+                let referer = form.masks.referer(entry.referer);
+                let user_agent = form.masks.user_agent(entry.user_agent);
+                for field in [referer, user_agent] {
                     line.extend_from_slice(b" \"");
                     escape::apache(line, field.unwrap_or(b"-"));
                     line.push(b'"');
@@ -71,47 +83,83 @@ impl Clock {
 
 /// Appends one JSON object; what is not known is left out.
 ///
-/// A line has some twenty members, so names are written with their punctuation, in one piece.
-fn json(line: &mut Vec<u8>, second: &str, millis: u32, entry: &Entry<'_>) {
-    line.extend_from_slice(b"{\"ts\":\"");
-    line.extend_from_slice(second.as_bytes());
-    push_thousandths(line, millis.into());
-    line.extend_from_slice(b"Z\"");
+/// A line has some twenty members, so names are written with their punctuation, in one piece. Each
+/// begins with a comma, and the first comma becomes the brace.
+fn json(line: &mut Vec<u8>, second: &str, millis: u32, form: &Form, entry: &Entry<'_>) {
     let mut object = Object { line };
-    object.text(r#","listener":"#, entry.listener.as_bytes());
-    object.text_if_known(r#","route":"#, entry.route);
-    object.text_if_known(r#","variant":"#, entry.variant);
-    object.text_if_known(r#","served_variant":"#, entry.served_variant);
-    object.text_if_known(r#","selection":"#, entry.selection.map(Selection::label));
-    if let Some(hash) = entry.key_hash {
-        object.quoted(r#","key_hash":"#, |line| push_hash(line, hash));
+    for field in &form.fields {
+        member(&mut object, *field, second, millis, form.masks, entry);
     }
-    object.text(r#","method":"#, entry.method);
-    object.text(r#","host":"#, entry.host);
-    object.text(r#","path":"#, entry.path);
-    object.number(r#","status":"#, entry.status.into());
-    object.text(r#","source":"#, entry.source.label().as_bytes());
-    object.text_if_known(r#","reason":"#, entry.reason.map(ErrorReason::label));
-    object.number(r#","bytes_in":"#, entry.bytes_in);
-    object.number(r#","bytes_out":"#, entry.bytes_out);
-    object.millis(r#","duration_ms":"#, Some(entry.duration));
-    object.millis(r#","ttfb_ms":"#, entry.response_headers);
-    object.millis(r#","upstream_connect_ms":"#, entry.upstream_connect);
-    object.number(r#","attempts":"#, entry.attempts.into());
-    if let Some(endpoint) = entry.endpoint {
-        object.quoted(r#","endpoint":"#, |line| push_endpoint(line, endpoint));
+    match line.first_mut() {
+        Some(first) => *first = b'{',
+        None => line.push(b'{'),
     }
-    object.quoted(r#","client_ip":"#, |line| {
-        push_address(line, entry.client_ip);
-    });
-    object.text(r#","protocol":"#, entry.protocol.name().as_bytes());
-    object.number(r#","generation":"#, entry.generation);
     line.push(b'}');
 }
 
+fn member(
+    object: &mut Object<'_>,
+    field: Field,
+    second: &str,
+    millis: u32,
+    masks: Masks,
+    entry: &Entry<'_>,
+) {
+    match field {
+        Field::Ts => object.quoted(r#","ts":"#, |line| {
+            line.extend_from_slice(second.as_bytes());
+            push_thousandths(line, millis.into());
+            line.push(b'Z');
+        }),
+        Field::Listener => object.text(r#","listener":"#, entry.listener.as_bytes()),
+        Field::Route => object.text_if_known(r#","route":"#, entry.route),
+        Field::Variant => object.text_if_known(r#","variant":"#, entry.variant),
+        Field::ServedVariant => object.text_if_known(r#","served_variant":"#, entry.served_variant),
+        Field::Selection => {
+            object.text_if_known(r#","selection":"#, entry.selection.map(Selection::label));
+        }
+        Field::KeyHash => {
+            if let Some(hash) = entry.key_hash {
+                object.quoted(r#","key_hash":"#, |line| push_hash(line, hash));
+            }
+        }
+        Field::Method => object.text(r#","method":"#, entry.method),
+        Field::Host => object.text(r#","host":"#, entry.host),
+        Field::Path => object.text(r#","path":"#, entry.path),
+        Field::Query => {
+            if let Some(query) = masks.query(entry.query) {
+                object.text(r#","query":"#, query);
+            }
+        }
+        Field::Status => object.number(r#","status":"#, entry.status.into()),
+        Field::Source => object.text(r#","source":"#, entry.source.label().as_bytes()),
+        Field::Reason => {
+            object.text_if_known(r#","reason":"#, entry.reason.map(ErrorReason::label));
+        }
+        Field::BytesIn => object.number(r#","bytes_in":"#, entry.bytes_in),
+        Field::BytesOut => object.number(r#","bytes_out":"#, entry.bytes_out),
+        Field::DurationMs => object.millis(r#","duration_ms":"#, Some(entry.duration)),
+        Field::TtfbMs => object.millis(r#","ttfb_ms":"#, entry.response_headers),
+        Field::UpstreamConnectMs => {
+            object.millis(r#","upstream_connect_ms":"#, entry.upstream_connect);
+        }
+        Field::Attempts => object.number(r#","attempts":"#, entry.attempts.into()),
+        Field::Endpoint => {
+            if let Some(endpoint) = entry.endpoint {
+                object.quoted(r#","endpoint":"#, |line| push_endpoint(line, endpoint));
+            }
+        }
+        Field::ClientIp => object.quoted(r#","client_ip":"#, |line| {
+            push_address(line, masks.address(entry.client_ip));
+        }),
+        Field::Protocol => object.text(r#","protocol":"#, entry.protocol.name().as_bytes()),
+        Field::Generation => object.number(r#","generation":"#, entry.generation),
+    }
+}
+
 /// Appends `host ident user [time] "request" status bytes`, as Apache's `%h %l %u %t "%r" %>s %b`.
-fn common(line: &mut Vec<u8>, second: &str, entry: &Entry<'_>) {
-    push_address(line, entry.client_ip);
+fn common(line: &mut Vec<u8>, second: &str, masks: Masks, entry: &Entry<'_>) {
+    push_address(line, masks.address(entry.client_ip));
     line.extend_from_slice(b" - - [");
     line.extend_from_slice(second.as_bytes());
     line.extend_from_slice(b"] \"");
@@ -121,6 +169,10 @@ fn common(line: &mut Vec<u8>, second: &str, entry: &Entry<'_>) {
         escape::apache(line, entry.method);
         line.push(b' ');
         escape::apache(line, entry.path);
+        if let Some(query) = masks.query(entry.query) {
+            line.push(b'?');
+            escape::apache(line, query);
+        }
         line.push(b' ');
         line.extend_from_slice(entry.protocol.name().as_bytes());
     }
@@ -135,7 +187,7 @@ fn common(line: &mut Vec<u8>, second: &str, entry: &Entry<'_>) {
     }
 }
 
-/// A JSON object that has its first member already.
+/// The members of a JSON object, each behind a comma.
 struct Object<'a> {
     line: &'a mut Vec<u8>,
 }

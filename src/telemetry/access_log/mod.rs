@@ -6,7 +6,10 @@
 //! stand up to a few milliseconds out of order.
 
 mod escape;
+mod field;
 mod format;
+mod mask;
+mod sample;
 mod sink;
 
 use std::cell::RefCell;
@@ -21,9 +24,14 @@ use metrics::Counter;
 use thiserror::Error;
 
 use crate::message::Version;
-use crate::telemetry::access_log::format::Formatter;
+use crate::telemetry::access_log::format::{Form, Formatter};
+use crate::telemetry::access_log::mask::Masks;
+use crate::telemetry::access_log::sample::Sample;
 use crate::telemetry::access_log::sink::Sink;
 use crate::telemetry::stats::{ErrorReason, Selection, Source};
+
+pub use field::Field;
+pub use mask::Mask;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -50,12 +58,30 @@ pub enum Output {
 }
 
 /// What the access log is to be.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How a line looks.
     pub format: Format,
     /// Where the lines go.
     pub output: Output,
+    /// The members of a JSON line, in their order.
+    pub fields: Vec<Field>,
+    /// The share of successes that is written, from 0 to 1; what failed always is.
+    pub sample: f64,
+    /// What is masked.
+    pub redact: Vec<Mask>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            format: Format::default(),
+            output: Output::default(),
+            fields: Field::ALL.to_vec(),
+            sample: 1.0,
+            redact: vec![Mask::Query],
+        }
+    }
 }
 
 /// Why there is no access log.
@@ -102,8 +128,10 @@ pub struct Entry<'a> {
     pub method: &'a [u8],
     /// The host; empty when there is none.
     pub host: &'a [u8],
-    /// The path, without the query: queries hold secrets.
+    /// The path, without the query.
     pub path: &'a [u8],
+    /// The query, which may hold secrets.
+    pub query: Option<&'a [u8]>,
     /// The status; 499 when the client went away before it got one.
     pub status: u16,
     /// Who made the response.
@@ -144,7 +172,8 @@ thread_local! {
 /// The access log.
 #[derive(Debug)]
 pub struct AccessLog {
-    format: Format,
+    form: Form,
+    sample: Sample,
     /// None when the log is off.
     sink: Option<Sink>,
 }
@@ -157,12 +186,7 @@ impl AccessLog {
     /// When the output cannot be opened or the thread cannot be started.
     pub fn open(settings: &Settings, dropped: Counter) -> Result<Self, AccessLogError> {
         let output = match &settings.output {
-            Output::Off => {
-                return Ok(Self {
-                    format: settings.format,
-                    sink: None,
-                });
-            }
+            Output::Off => return Ok(Self::new(settings, None)),
             // Not `Stdout` itself: it has a buffer and a lock that whoever prints would wait for.
             Output::Stdout => io::stdout()
                 .as_fd()
@@ -178,7 +202,7 @@ impl AccessLog {
                     error,
                 })?,
         };
-        Self::start(settings.format, output, dropped)
+        Self::start(settings, output, dropped)
     }
 
     /// True when lines go somewhere: when not, an entry need not be made.
@@ -186,10 +210,27 @@ impl AccessLog {
         self.sink.is_some()
     }
 
+    /// Tells, and for each exchange once, whether an entry is to be made of it: of what `failed`
+    /// always, of the others as many as the sample says.
+    pub fn wants(&self, failed: bool) -> bool {
+        failed || self.sample.takes_next()
+    }
+
+    /// True when the log tells the fields Referer and User-Agent, which otherwise need not be
+    /// looked for.
+    pub fn tells_agent(&self) -> bool {
+        self.form.format == Format::Combined
+    }
+
+    /// True when nothing may be told by which a client's address could be found out.
+    pub fn hides_client(&self) -> bool {
+        self.form.masks.client_ip
+    }
+
     /// Formats a line and leaves it to be written, or drops and counts it when there is no room.
     pub fn record(&self, entry: &Entry<'_>) {
         let Some(sink) = &self.sink else { return };
-        FORMATTER.with_borrow_mut(|formatter| sink.append(formatter.line(self.format, entry)));
+        FORMATTER.with_borrow_mut(|formatter| sink.append(formatter.line(&self.form, entry)));
     }
 
     /// Writes what has been recorded, then ends the thread. It waits a second at most: nobody may
@@ -204,15 +245,30 @@ impl AccessLog {
 
     /// Starts the thread that writes to this output.
     fn start(
-        format: Format,
+        settings: &Settings,
         output: impl Write + Send + 'static,
         dropped: Counter,
     ) -> Result<Self, AccessLogError> {
         let sink = Sink::start(output, dropped).map_err(AccessLogError::Thread)?;
-        Ok(Self {
-            format,
-            sink: Some(sink),
-        })
+        Ok(Self::new(settings, Some(sink)))
+    }
+
+    fn new(settings: &Settings, sink: Option<Sink>) -> Self {
+        Self {
+            form: Form::new(settings),
+            sample: Sample::new(settings.sample),
+            sink,
+        }
+    }
+}
+
+impl Form {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            format: settings.format,
+            fields: settings.fields.clone().into(),
+            masks: Masks::new(&settings.redact),
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use metrics::Counter;
 use serde_json::{Value, json};
 
 use crate::message::Version;
-use crate::telemetry::access_log::format::Formatter;
-use crate::telemetry::access_log::{AccessLog, Entry, Format, Output, Settings};
+use crate::telemetry::access_log::format::{Form, Formatter};
+use crate::telemetry::access_log::{AccessLog, Entry, Field, Format, Mask, Output, Settings};
 use crate::telemetry::stats::{ErrorReason, Selection, Source};
 
 /// 2026-11-23 10:35:18.007 UTC.
@@ -28,6 +28,7 @@ fn entry() -> Entry<'static> {
         method: b"GET",
         host: b"shop.example.com",
         path: b"/cart",
+        query: Some(b"token=1"),
         status: 502,
         source: Source::Proxy,
         reason: Some(ErrorReason::ConnectFailure),
@@ -57,6 +58,7 @@ fn nothing_known() -> Entry<'static> {
         method: b"",
         host: b"",
         path: b"",
+        query: None,
         status: 400,
         reason: Some(ErrorReason::ClientProtocolError),
         bytes_out: 0,
@@ -69,9 +71,21 @@ fn nothing_known() -> Entry<'static> {
     }
 }
 
+fn settings(format: Format) -> Settings {
+    Settings {
+        format,
+        ..Settings::default()
+    }
+}
+
 fn line(format: Format, entry: &Entry<'_>) -> String {
+    line_as(&settings(format), entry)
+}
+
+fn line_as(settings: &Settings, entry: &Entry<'_>) -> String {
     let mut formatter = Formatter::default();
-    String::from_utf8(formatter.line(format, entry).to_vec()).unwrap()
+    let line = formatter.line(&Form::new(settings), entry);
+    String::from_utf8(line.to_vec()).unwrap()
 }
 
 #[test]
@@ -119,6 +133,81 @@ fn common_and_combined_are_apaches() {
 }
 
 #[test]
+fn a_json_line_has_the_fields_that_are_chosen_in_their_order() {
+    let chosen = |fields: &[Field], entry: &Entry<'_>| {
+        let settings = Settings {
+            fields: fields.to_vec(),
+            ..Settings::default()
+        };
+        line_as(&settings, entry)
+    };
+    assert_eq!(
+        chosen(&[Field::Status, Field::Ts, Field::Route], &entry()),
+        "{\"status\":502,\"ts\":\"2026-11-23T10:35:18.007Z\",\"route\":\"shop\"}\n"
+    );
+    // Also where the first ones, or all, are not known.
+    let fields = [Field::Route, Field::Status];
+    assert_eq!(chosen(&fields, &nothing_known()), "{\"status\":400}\n");
+    assert_eq!(chosen(&[Field::Route], &nothing_known()), "{}\n");
+    // Each member alone has the name of its field.
+    let all = Settings {
+        redact: Vec::new(),
+        ..Settings::default()
+    };
+    let all: Value = serde_json::from_str(&line_as(&all, &entry())).unwrap();
+    for field in Field::ALL {
+        let settings = Settings {
+            fields: vec![field],
+            redact: Vec::new(),
+            ..Settings::default()
+        };
+        let read: Value = serde_json::from_str(&line_as(&settings, &entry())).unwrap();
+        assert_eq!(read, json!({ field.name(): all[field.name()] }));
+    }
+    assert_eq!(all.as_object().unwrap().len(), Field::ALL.len());
+}
+
+#[test]
+fn what_is_masked_is_in_no_format() {
+    let entry = Entry {
+        referer: Some(b"https://a.example/?secret=2"),
+        ..entry()
+    };
+    for format in [Format::Json, Format::Common, Format::Combined] {
+        let open = Settings {
+            redact: Vec::new(),
+            ..settings(format)
+        };
+        let line = line_as(&open, &entry);
+        assert!(
+            line.contains("token=1") && line.contains("192.0.2.7"),
+            "{line}"
+        );
+        let masked = Settings {
+            redact: Mask::ALL.to_vec(),
+            ..open
+        };
+        let line = line_as(&masked, &entry);
+        assert!(line.contains("192.0.2.0"), "{line}");
+        for hidden in ["token", "192.0.2.7", "secret", "curl"] {
+            assert!(!line.contains(hidden), "{line}");
+        }
+    }
+}
+
+#[test]
+fn failures_are_written_whatever_the_sample() {
+    let settings = Settings {
+        sample: 0.0,
+        output: Output::Off,
+        ..Settings::default()
+    };
+    let log = AccessLog::open(&settings, Counter::noop()).unwrap();
+    assert!(log.wants(true));
+    assert!(!log.wants(false));
+}
+
+#[test]
 fn no_client_can_begin_a_line_of_its_own() {
     let attack = b"x\" 200 1\r\n10.0.0.1 - - [01/Jan/2000] \"GET / \x1b[2J\xff\xc2\x85\\";
     let entry = Entry {
@@ -145,7 +234,8 @@ fn no_client_can_begin_a_line_of_its_own() {
 fn a_second_is_told_anew_when_it_has_passed_and_when_the_format_differs() {
     let mut formatter = Formatter::default();
     let mut begins = |format, entry: &Entry<'_>, expected: &str| {
-        let line = String::from_utf8_lossy(formatter.line(format, entry)).into_owned();
+        let line = String::from_utf8_lossy(formatter.line(&Form::new(&settings(format)), entry))
+            .into_owned();
         assert!(line.contains(expected), "{line}");
     };
     let later = Entry {
@@ -188,7 +278,7 @@ fn every_line_of_every_thread_is_written_whole() {
     const N: usize = 500;
     let kept = Kept::default();
     let (dropped, n_dropped) = counter();
-    let log = AccessLog::start(Format::Json, kept.clone(), dropped).unwrap();
+    let log = AccessLog::start(&settings(Format::Json), kept.clone(), dropped).unwrap();
     thread::scope(|scope| {
         for _ in 0..N_THREADS {
             scope.spawn(|| (0..N).for_each(|_| log.record(&entry())));
@@ -208,7 +298,7 @@ fn every_line_of_every_thread_is_written_whole() {
 fn lines_are_written_although_no_more_follow() {
     let (reader, writer) = pipe().unwrap();
     let (dropped, _) = counter();
-    let log = AccessLog::start(Format::Common, writer, dropped).unwrap();
+    let log = AccessLog::start(&settings(Format::Common), writer, dropped).unwrap();
     log.record(&entry());
     let mut read = String::new();
     // The log is neither closed nor dropped: this returns because the writer does not wait.
@@ -221,7 +311,7 @@ fn a_pipe_that_nobody_reads_costs_lines_and_never_time() {
     const N: u64 = 20_000;
     let (mut reader, writer) = pipe().unwrap();
     let (dropped, n_dropped) = counter();
-    let log = AccessLog::start(Format::Json, writer, dropped).unwrap();
+    let log = AccessLog::start(&settings(Format::Json), writer, dropped).unwrap();
     // Far more than a pipe and a lane hold. Were a worker ever to wait, this would never end.
     for _ in 0..N {
         log.record(&entry());
@@ -248,7 +338,7 @@ fn a_pipe_that_nobody_reads_costs_lines_and_never_time() {
 fn a_log_that_is_closed_counts_what_comes_later() {
     let (dropped, n_dropped) = counter();
     let kept = Kept::default();
-    let log = AccessLog::start(Format::Json, kept.clone(), dropped).unwrap();
+    let log = AccessLog::start(&settings(Format::Json), kept.clone(), dropped).unwrap();
     log.close();
     log.close();
     log.record(&entry());
@@ -292,7 +382,7 @@ fn a_line_that_was_cut_by_a_full_disk_does_not_spoil_the_next_one() {
         room: Some(expected.len() + 10),
         kept: kept.clone(),
     };
-    let log = AccessLog::start(Format::Common, output, dropped).unwrap();
+    let log = AccessLog::start(&settings(Format::Common), output, dropped).unwrap();
     log.record(&entry());
     log.record(&entry());
     while n_dropped.load(Ordering::Relaxed) == 0 {
@@ -316,6 +406,7 @@ fn a_file_is_appended_to() {
         let settings = Settings {
             format: Format::Common,
             output: Output::Path(path.clone()),
+            ..Settings::default()
         };
         let log = AccessLog::open(&settings, Counter::noop()).unwrap();
         assert!(log.is_on());
@@ -331,6 +422,7 @@ fn a_file_that_cannot_be_opened_is_named() {
     let settings = Settings {
         format: Format::Json,
         output: Output::Path("/nowhere/access.log".into()),
+        ..Settings::default()
     };
     let error = AccessLog::open(&settings, Counter::noop()).unwrap_err();
     assert_eq!(
@@ -344,6 +436,7 @@ fn a_log_that_is_off_takes_entries_and_writes_nothing() {
     let settings = Settings {
         format: Format::Json,
         output: Output::Off,
+        ..Settings::default()
     };
     let log = AccessLog::open(&settings, Counter::noop()).unwrap();
     assert!(!log.is_on());
