@@ -126,6 +126,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
+    /// Logs are rotated.
+    user1: Signal,
 }
 
 impl Signals {
@@ -135,6 +137,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -145,12 +148,19 @@ impl Signals {
             _ = self.quit.recv() => Told::End { patient: true },
             _ = self.interrupt.recv() => Told::End { patient: false },
             _ = self.hangup.recv() => Told::Reload,
+            _ = self.user1.recv() => Told::ReopenLogs,
         }
     }
 
-    /// Waits for a signal that ends the process.
-    async fn end(&mut self) {
-        while matches!(self.next().await, Told::Reload) {}
+    /// Waits for a signal that ends the process; logs are rotated meanwhile.
+    async fn end(&mut self, telemetry: &Telemetry) {
+        loop {
+            match self.next().await {
+                Told::End { .. } => return,
+                Told::ReopenLogs => telemetry.access_logs().reopen(),
+                Told::Reload => {}
+            }
+        }
     }
 }
 
@@ -158,6 +168,8 @@ impl Signals {
 enum Told {
     /// To reload.
     Reload,
+    /// To open the files of logs anew.
+    ReopenLogs,
     /// To end. Patience is for whoever sends traffic here and has to be turned away first; a
     /// person at a terminal has none.
     End { patient: bool },
@@ -232,6 +244,7 @@ async fn serve(mut running: Running) {
                 // What is wrong was logged where it was found.
                 let _refused = running.control.reload().await;
             }
+            Told::ReopenLogs => running.telemetry.access_logs().reopen(),
         }
     };
     drain(running, patient).await;
@@ -249,7 +262,7 @@ async fn drain(mut running: Running, patient: bool) {
     if patient {
         tokio::select! {
             () = sleep(shutdown.delay) => {}
-            () = running.signals.end() => cut = true,
+            () = running.signals.end(&running.telemetry) => cut = true,
         }
     }
     // The controller holds the listening sockets, too: with it they close, and who comes now is
@@ -282,7 +295,7 @@ async fn drain(mut running: Running, patient: bool) {
         }
         tokio::select! {
             n_cut = &mut all => break n_cut,
-            () = running.signals.end(), if !cut => {
+            () = running.signals.end(&running.telemetry), if !cut => {
                 warn!("second signal: cutting what is left");
                 cut = true;
             }

@@ -177,9 +177,8 @@ impl Builder {
         {
             return Ok(Some(Arc::clone(log)));
         }
-        let dropped = self.telemetry.recorder().access_log_dropped();
-        let log = AccessLog::open(&settings, dropped).map_err(|error| with_causes(&error))?;
-        let log = Arc::new(log);
+        let log = self.telemetry.access_logs().open(&settings);
+        let log = Arc::new(log.map_err(|error| with_causes(&error))?);
         self.access_log = Some((settings, Arc::clone(&log)));
         Ok(Some(log))
     }

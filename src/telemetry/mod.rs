@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::telemetry::access_log::Outputs;
 use crate::telemetry::stats::Buckets;
 
 /// Everything that is counted in this process.
@@ -30,6 +31,7 @@ use crate::telemetry::stats::Buckets;
 pub struct Telemetry {
     registry: Registry,
     recorder: Recorder,
+    access_logs: Outputs,
 }
 
 impl Telemetry {
@@ -38,9 +40,11 @@ impl Telemetry {
     /// Both are fixed for the life of the process: other bounds would have to start the histograms
     /// from 0 again.
     pub fn new(n_workers: usize, buckets: Buckets) -> Self {
+        let recorder = Recorder::default();
         Self {
             registry: Registry::new(n_workers, Arc::new(buckets)),
-            recorder: Recorder::default(),
+            access_logs: Outputs::new(recorder.access_log_dropped()),
+            recorder,
         }
     }
 
@@ -52,6 +56,11 @@ impl Telemetry {
     /// The numbers that the control plane records.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// Where access logs go.
+    pub fn access_logs(&self) -> &Outputs {
+        &self.access_logs
     }
 
     /// Bounds the memory of what goes through `metrics`. Its owner calls it every few seconds.

@@ -105,9 +105,7 @@ impl Recorder {
         self.draining.set(1.0);
     }
 
-    /// The counter of access log lines that were dropped, for [`AccessLog`].
-    ///
-    /// [`AccessLog`]: crate::telemetry::access_log::AccessLog
+    /// The counter of access log lines that were dropped.
     pub fn access_log_dropped(&self) -> Counter {
         self.access_log_dropped.clone()
     }

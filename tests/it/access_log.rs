@@ -1,6 +1,9 @@
 //! The access log: one line for each request, in the format that is asked for.
 
+use std::path::Path;
+
 use regex::Regex;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::ask;
@@ -183,6 +186,49 @@ async fn of_successes_a_sample_is_written_and_of_failures_all() {
     })
     .await;
     assert!(read.len() <= 20 + 46, "{}", read.len());
+}
+
+#[tokio::test]
+async fn a_file_that_was_renamed_is_opened_anew_by_a_signal_and_no_line_is_lost() {
+    let origin = origin::answering("hello").await;
+    let log = "[access_log]\noutput = \"access.log\"\nfields = [\"path\"]";
+    let proxy = proxy::start(&config::to(origin.address).section(log)).await;
+    let (path, old) = (
+        proxy.dir().join("access.log"),
+        proxy.dir().join("access.log.1"),
+    );
+    let n = 300;
+    let ask = async {
+        let mut client = proxy.connect().await;
+        for number in 0..n {
+            assert_eq!(client.get(&format!("/{number}")).await.status, 200);
+            if number == 100 {
+                std::fs::rename(&path, &old).expect("a log");
+                proxy.signal(Signal::USR1);
+            }
+        }
+    };
+    ask.await;
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    wait::until("all lines", async || {
+        (read(&old) + &read(&path)).lines().count() == n
+    })
+    .await;
+    wait::until("the signal to be obeyed", async || {
+        proxy.process.stderr().contains("access log reopened")
+    })
+    .await;
+    assert_eq!(proxy.get("/last").await.status, 200);
+    wait::until("the last line", async || {
+        read(&path).ends_with("/last\"}\n")
+    })
+    .await;
+    let expected: String = (0..n)
+        .map(|number| number.to_string())
+        .chain(["last".to_owned()])
+        .map(|name| format!("{{\"path\":\"/{name}\"}}\n"))
+        .collect();
+    assert_eq!(read(&old) + &read(&path), expected);
 }
 
 /// Reads a line as Apache's documentation has its combined format: nothing of ours takes part.

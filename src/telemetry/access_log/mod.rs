@@ -9,18 +9,17 @@ mod escape;
 mod field;
 mod format;
 mod mask;
+mod outputs;
 mod sample;
 mod sink;
 
 use std::cell::RefCell;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use metrics::Counter;
 use thiserror::Error;
 
 use crate::message::Version;
@@ -32,6 +31,7 @@ use crate::telemetry::stats::{ErrorReason, Selection, Source};
 
 pub use field::Field;
 pub use mask::Mask;
+pub use outputs::Outputs;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -175,36 +175,10 @@ pub struct AccessLog {
     form: Form,
     sample: Sample,
     /// None when the log is off.
-    sink: Option<Sink>,
+    sink: Option<Arc<Sink>>,
 }
 
 impl AccessLog {
-    /// Opens the output and starts the thread that writes to it. `dropped` counts the lines that
-    /// are dropped.
-    ///
-    /// # Errors
-    /// When the output cannot be opened or the thread cannot be started.
-    pub fn open(settings: &Settings, dropped: Counter) -> Result<Self, AccessLogError> {
-        let output = match &settings.output {
-            Output::Off => return Ok(Self::new(settings, None)),
-            // Not `Stdout` itself: it has a buffer and a lock that whoever prints would wait for.
-            Output::Stdout => io::stdout()
-                .as_fd()
-                .try_clone_to_owned()
-                .map(File::from)
-                .map_err(AccessLogError::Stdout)?,
-            Output::Path(path) => File::options()
-                .append(true)
-                .create(true)
-                .open(path)
-                .map_err(|error| AccessLogError::Open {
-                    path: path.clone(),
-                    error,
-                })?,
-        };
-        Self::start(settings, output, dropped)
-    }
-
     /// True when lines go somewhere: when not, an entry need not be made.
     pub fn is_on(&self) -> bool {
         self.sink.is_some()
@@ -243,17 +217,7 @@ impl AccessLog {
         }
     }
 
-    /// Starts the thread that writes to this output.
-    fn start(
-        settings: &Settings,
-        output: impl Write + Send + 'static,
-        dropped: Counter,
-    ) -> Result<Self, AccessLogError> {
-        let sink = Sink::start(output, dropped).map_err(AccessLogError::Thread)?;
-        Ok(Self::new(settings, Some(sink)))
-    }
-
-    fn new(settings: &Settings, sink: Option<Sink>) -> Self {
+    fn new(settings: &Settings, sink: Option<Arc<Sink>>) -> Self {
         Self {
             form: Form::new(settings),
             sample: Sample::new(settings.sample),

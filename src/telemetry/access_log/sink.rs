@@ -51,6 +51,8 @@ static NEXT_LANE: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Sink {
     shared: Arc<Shared>,
     writer: Thread,
+    /// Where other outputs go, for the writer to take.
+    outputs: Sender<Box<dyn Write + Send>>,
     /// Disconnected when the writer has ended.
     ended: Mutex<Receiver<()>>,
 }
@@ -86,9 +88,11 @@ impl Sink {
             dropped,
         });
         let (alive, ended) = channel();
+        let (outputs, others) = channel();
         let writer = Writer {
             shared: Arc::clone(&shared),
-            output,
+            output: Box::new(output),
+            others,
             torn: false,
             failing: false,
             _alive: alive,
@@ -99,8 +103,16 @@ impl Sink {
         Ok(Self {
             shared,
             writer: thread.thread().clone(),
+            outputs,
             ended: Mutex::new(ended),
         })
+    }
+
+    /// Has everything that is not written yet go to another output.
+    pub(crate) fn replace(&self, output: impl Write + Send + 'static) {
+        // A writer that has ended needs none.
+        let _ended = self.outputs.send(Box::new(output));
+        self.writer.unpark();
     }
 
     /// Takes a line, or drops and counts it when its lane is full.
@@ -164,9 +176,11 @@ fn lane_of_this_thread() -> usize {
 }
 
 /// The thread that writes.
-struct Writer<W> {
+struct Writer {
     shared: Arc<Shared>,
-    output: W,
+    output: Box<dyn Write + Send>,
+    /// The outputs that are to take its place.
+    others: Receiver<Box<dyn Write + Send>>,
     /// The last thing written is a part of a line.
     torn: bool,
     /// The last batch could not be written whole.
@@ -174,12 +188,16 @@ struct Writer<W> {
     _alive: Sender<()>,
 }
 
-impl<W: Write> Writer<W> {
+impl Writer {
     fn run(mut self) {
         let mut batch = Vec::new();
         loop {
             let closing = self.shared.closing.load(Ordering::Acquire);
             let mut wrote = false;
+            while let Ok(other) = self.others.try_recv() {
+                self.output = other;
+                self.torn = false;
+            }
             for index in 0..N_LANES {
                 let mut lane = self.shared.lane(index);
                 lane.closed = closing;
