@@ -48,6 +48,11 @@ pub(crate) fn trusted(value: &Value<'_>, network: IpNet) {
     }
 }
 
+/// Warns of endpoints that anybody can pretend to be.
+pub(crate) fn unverified(value: &Value<'_>) {
+    value.warn("whoever answers at an endpoint's address is taken for it: nothing is verified");
+}
+
 /// Warns of more connections than this process may ever have open: each takes two files, one
 /// towards the client and one towards the upstream.
 pub(crate) fn connections(value: &Value<'_>, connections: usize) {

@@ -4,16 +4,17 @@
 //! left out, and paths are resolved.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use serde_json::{Map, Value, json};
 
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::config::settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Config, ListenerConfig,
-    Protocol, UpstreamConfig,
+    Protocol, UpstreamConfig, UpstreamTlsConfig,
 };
 use crate::config::unit::{write_duration, write_size};
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
@@ -136,17 +137,34 @@ fn listener(listener: &ListenerConfig) -> Value {
 }
 
 fn upstream(upstream: &UpstreamConfig) -> Value {
-    json!({
-        "endpoints": texts(&upstream.endpoints),
-        "balance": upstream.balance.name(),
-        "timeouts": {
-            "connect": duration(upstream.timeouts.connect),
-            "response": duration(upstream.timeouts.response),
-            "body": duration(upstream.timeouts.body),
-            "idle": duration(upstream.timeouts.idle),
-        },
-        "pool": { "idle": upstream.pool_idle },
-    })
+    let timeouts = json!({
+        "connect": duration(upstream.timeouts.connect),
+        "response": duration(upstream.timeouts.response),
+        "body": duration(upstream.timeouts.body),
+        "idle": duration(upstream.timeouts.idle),
+    });
+    object([
+        ("endpoints", texts(&upstream.endpoints)),
+        ("balance", json!(upstream.balance.name())),
+        ("timeouts", timeouts),
+        ("pool", json!({ "idle": upstream.pool_idle })),
+        (
+            "tls",
+            upstream.tls.as_ref().map_or(Value::Null, upstream_tls),
+        ),
+    ])
+}
+
+fn upstream_tls(tls: &UpstreamTlsConfig) -> Value {
+    let pair = tls.certificate.as_ref();
+    let file = |file: Option<&PathBuf>| file.map_or(Value::Null, |file| path(file));
+    object([
+        ("ca", file(tls.ca.as_ref())),
+        ("name", tls.name.as_ref().map(ServerName::to_str).into()),
+        ("cert", file(pair.map(|pair| &pair.cert))),
+        ("key", file(pair.map(|pair| &pair.key))),
+        ("verify", json!(tls.verify.name())),
+    ])
 }
 
 fn route(route: &RouteConfig) -> Value {

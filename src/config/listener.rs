@@ -9,9 +9,8 @@ use ipnet::IpNet;
 
 use crate::config::advice;
 use crate::config::reader::{Table, Value};
-use crate::config::settings::{
-    CertificateFiles, Forwarded, ListenerConfig, ListenerTimeouts, Protocol, TlsConfig,
-};
+use crate::config::settings::{Forwarded, ListenerConfig, ListenerTimeouts, Protocol};
+use crate::config::tls;
 use crate::message::Limits;
 
 /// What a wait may be: zero would fail everything, and past 400 days nobody waits.
@@ -125,7 +124,7 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         value.choice(&[Forwarded::XForwarded, Forwarded::Rfc7239].map(|kind| (kind.name(), kind)))
     });
     let tls = match tls {
-        Some(value) => Some(value.table(|table| certificates(table, files)).flatten()?),
+        Some(value) => Some(tls::listener(&value, files)?),
         None => None,
     };
 
@@ -198,41 +197,4 @@ fn network(value: &Value<'_>) -> Option<IpNet> {
         return None;
     }
     Some(network)
-}
-
-fn certificates<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<TlsConfig> {
-    let what = "a list of { cert = \"…\", key = \"…\" }";
-    let value = table.required("certificates", what)?;
-    let certificates = value.list(what, |value| {
-        value
-            .table(|table| {
-                let cert = file(table, "cert", "the path of a certificate", files);
-                let key = file(table, "key", "the path of a private key", files);
-                Some(CertificateFiles {
-                    cert: cert?,
-                    key: key?,
-                })
-            })
-            .flatten()
-    })?;
-    if certificates.is_empty() {
-        value.refuse("empty; a listener with tls needs at least one certificate");
-        return None;
-    }
-    Some(TlsConfig { certificates })
-}
-
-fn file<'d>(
-    table: &mut Table<'d>,
-    key: &'static str,
-    what: &str,
-    files: &mut Vec<NamedFile<'d>>,
-) -> Option<PathBuf> {
-    let value = table.required(key, what)?;
-    let path = value.path()?;
-    files.push(NamedFile {
-        value,
-        path: path.clone(),
-    });
-    Some(path)
 }

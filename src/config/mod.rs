@@ -21,6 +21,7 @@ mod settings;
 mod sticky;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod unit;
 mod upstream;
 pub mod watch;
@@ -32,5 +33,6 @@ pub use secret::Secret;
 pub use settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, CertificateFiles,
     Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig, Protocol, ResolverConfig,
-    RuntimeConfig, ShutdownConfig, TlsConfig, UpstreamConfig, UpstreamTimeouts,
+    RuntimeConfig, ShutdownConfig, TlsConfig, UpstreamConfig, UpstreamTimeouts, UpstreamTlsConfig,
+    Verify,
 };

@@ -29,7 +29,7 @@ pub(crate) fn read<'d>(
         // An upstream with problems is no unknown upstream.
         value.entries(|name, _| known_upstreams.insert(name).then_some(()));
         upstreams = value
-            .names(|_, value| upstream::read(value))
+            .names(|_, value| upstream::read(value, &mut files))
             .into_iter()
             .map(|(name, upstream)| (name.to_owned(), upstream))
             .collect();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::pki_types::ServerName;
 
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
@@ -170,6 +171,41 @@ pub struct UpstreamConfig {
     pub timeouts: UpstreamTimeouts,
     /// How many idle connections each worker keeps to each endpoint.
     pub pool_idle: usize,
+    /// How its endpoints are spoken to with TLS; `None` is without.
+    pub tls: Option<UpstreamTlsConfig>,
+}
+
+/// How the endpoints of an upstream are spoken to with TLS.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct UpstreamTlsConfig {
+    /// The file of the authorities that are trusted; `None` are those of the system.
+    pub ca: Option<PathBuf>,
+    /// The name that is asked for and verified; `None` is each endpoint's own.
+    pub name: Option<ServerName<'static>>,
+    /// What we show when an endpoint asks who we are.
+    pub certificate: Option<CertificateFiles>,
+    /// Whether the certificates of endpoints are looked at.
+    pub verify: Verify,
+}
+
+/// Whether the certificates of endpoints are looked at.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Verify {
+    /// They are from an authority that is trusted, for the right name, and in their time.
+    #[default]
+    Full,
+    /// They are not.
+    Off,
+}
+
+impl Verify {
+    /// The word for it in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// How an endpoint is chosen.

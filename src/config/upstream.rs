@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::advice;
-use crate::config::listener::{WAIT, count};
+use crate::config::listener::{NamedFile, WAIT, count};
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{Balance, ResolverConfig, UpstreamConfig, UpstreamTimeouts};
+use crate::config::tls;
 use crate::config::unit::write_duration;
 use crate::upstream::EndpointSpec;
 
@@ -22,11 +23,15 @@ const NAMESERVER: &str = "an IP address, with a port or without, such as \"10.0.
 const DNS: u16 = 53;
 
 /// Reads one upstream; `None` when a problem was recorded.
-pub(crate) fn read(value: &Value<'_>) -> Option<UpstreamConfig> {
-    value.table(upstream).flatten()
+/// Adds the files that it names.
+pub(crate) fn read<'d>(
+    value: &Value<'d>,
+    files: &mut Vec<NamedFile<'d>>,
+) -> Option<UpstreamConfig> {
+    value.table(|table| upstream(table, files)).flatten()
 }
 
-fn upstream(table: &mut Table<'_>) -> Option<UpstreamConfig> {
+fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<UpstreamConfig> {
     let endpoints = table
         .required("endpoints", ENDPOINTS)
         .and_then(|value| endpoints(&value));
@@ -53,11 +58,16 @@ fn upstream(table: &mut Table<'_>) -> Option<UpstreamConfig> {
     table.section("pool", |table| {
         table.set("idle", &mut pool_idle, |value| count(value, 0..=100_000));
     });
+    let tls = match table.optional("tls") {
+        Some(value) => Some(tls::upstream(&value, files)?),
+        None => None,
+    };
     Some(UpstreamConfig {
         endpoints: endpoints?,
         balance,
         timeouts,
         pool_idle,
+        tls,
     })
 }
 

@@ -10,16 +10,15 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, ListenerConfig, RouteConfig};
 use crate::control::resolver::Resolver;
+use crate::control::secure;
 use crate::control::{Live, Rejected, refused};
-use crate::listener::{
-    CertificatePair, ForwardedSource, Settings, Tickets, Timeouts, TlsSettings, TrustedProxies,
-    load_tls,
-};
+use crate::listener::{ForwardedSource, Settings, Timeouts, TrustedProxies};
 use crate::proxy::{Route, Snapshot, Variant};
 use crate::split::{Draw, State};
 use crate::telemetry::access_log::{self, AccessLog};
 use crate::telemetry::stats::{Selection, VariantLabels};
 use crate::telemetry::{self, Telemetry, VariantLive, VariantState};
+use crate::tls::Tickets;
 use crate::upstream::{self, Balance, Place, Upstream};
 
 /// What building needs besides the configuration.
@@ -82,7 +81,9 @@ impl Builder {
         if !problems.is_empty() {
             return Err(Rejected { problems });
         }
-        let (upstreams, places) = self.upstreams(config, previous, resolver);
+        let upstreams = self.upstreams(config, previous, resolver, path)?;
+        let names = config.upstreams.keys().map(String::as_str);
+        let places = names.enumerate().map(|(n, name)| (name, n)).collect();
         let before: HashMap<&str, &Route> = previous
             .into_iter()
             .flat_map(|previous| &previous.routes)
@@ -110,22 +111,10 @@ impl Builder {
     fn listener(&self, name: &str, listener: &ListenerConfig) -> Result<Settings, String> {
         let tls = match &listener.tls {
             None => None,
-            Some(tls) => {
-                let speaks = |protocol| listener.protocols.contains(&protocol);
-                let settings = TlsSettings {
-                    certificates: tls
-                        .certificates
-                        .iter()
-                        .map(|files| CertificatePair {
-                            cert: files.cert.clone(),
-                            key: files.key.clone(),
-                        })
-                        .collect(),
-                    h2: speaks(config::Protocol::Http2),
-                    http1: speaks(config::Protocol::Http1),
-                };
-                Some(load_tls(&settings, &self.tickets).map_err(|error| with_causes(&error))?)
-            }
+            Some(tls) => Some(
+                secure::listener(tls, &listener.protocols, &self.tickets)
+                    .map_err(|error| with_causes(&error))?,
+            ),
         };
         let timeouts = &listener.timeouts;
         let name: Arc<str> = name.into();
@@ -183,22 +172,35 @@ impl Builder {
         Ok(Some(log))
     }
 
-    /// The upstreams in the order of their names, and where each is.
-    fn upstreams<'c>(
+    /// The upstreams in the order of their names.
+    fn upstreams(
         &self,
-        config: &'c Config,
+        config: &Config,
         previous: Option<&Snapshot>,
         resolver: &Resolver,
-    ) -> (Vec<Arc<Upstream>>, HashMap<&'c str, usize>) {
+        path: &Path,
+    ) -> Result<Vec<Arc<Upstream>>, Rejected> {
         let before: HashMap<&str, &Arc<Upstream>> = previous
             .into_iter()
             .flat_map(|previous| &previous.upstreams)
             .map(|upstream| (&**upstream.name(), upstream))
             .collect();
         let mut upstreams = Vec::with_capacity(config.upstreams.len());
-        let mut places = HashMap::with_capacity(config.upstreams.len());
+        let mut problems = Vec::new();
         for (name, upstream) in &config.upstreams {
-            places.insert(name.as_str(), upstreams.len());
+            let before = before.get(name.as_str()).copied();
+            let tls = upstream.tls.as_ref().map(|tls| {
+                let before = before.and_then(|before| before.settings().tls.as_ref());
+                secure::upstream(tls, before)
+            });
+            let tls = match tls.transpose() {
+                Ok(tls) => tls,
+                Err(error) => {
+                    let key = format!("upstream.{name}.tls");
+                    problems.extend(refused(path, &key, with_causes(&error)).problems);
+                    continue;
+                }
+            };
             let settings = upstream::Settings {
                 balance: match upstream.balance {
                     config::Balance::LeastRequest => Balance::LeastRequest,
@@ -211,8 +213,8 @@ impl Builder {
                 },
                 idle: upstream.timeouts.idle,
                 pool: upstream.pool_idle,
+                tls,
             };
-            let before = before.get(name.as_str()).copied();
             let places = resolver.places(&upstream.endpoints);
             let built = self.upstream(name, settings, &places, before);
             if upstream.endpoints.iter().any(|spec| spec.name().is_some()) {
@@ -220,7 +222,11 @@ impl Builder {
             }
             upstreams.push(built);
         }
-        (upstreams, places)
+        if problems.is_empty() {
+            Ok(upstreams)
+        } else {
+            Err(Rejected { problems })
+        }
     }
 
     fn upstream(
@@ -230,7 +236,7 @@ impl Builder {
         places: &[Place],
         before: Option<&Arc<Upstream>>,
     ) -> Arc<Upstream> {
-        let known = before.map_or_else(Arc::default, |before| before.endpoints());
+        let known = before.map_or_else(Arc::default, |before| before.endpoints_for(&settings));
         if let Some(before) = before
             && *before.settings() == settings
             && known.is_of(places)

@@ -9,6 +9,7 @@ mod build;
 mod follow;
 mod handle;
 mod resolver;
+mod secure;
 mod sockets;
 
 use std::path::PathBuf;

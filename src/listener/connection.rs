@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use crate::http1::codec::{HeadError, read_request};
 use crate::http1::{Connection, Deadline, ReadError, Scratch};
 use crate::listener::drain::Handle;
-use crate::listener::{After, LINGER, LINGER_BYTES, Peer, Refusal, Service, Settings, Stream};
+use crate::listener::{After, LINGER, LINGER_BYTES, Peer, Refusal, Service, Settings};
+use crate::tls::Stream;
 
 /// What comes next on a connection.
 enum Next {

@@ -19,7 +19,8 @@ use tokio::task::JoinSet;
 use crate::http1::Deadline;
 use crate::listener::drain::Handle;
 use crate::listener::stall::Notes;
-use crate::listener::{Peer, Service, Settings, Stream};
+use crate::listener::{Peer, Service, Settings};
+use crate::tls::Stream;
 
 /// Bytes that a client may send on a stream, and on all streams together, before it has to wait
 /// for the upstream: enough for a long fat line, little enough that many streams stay bounded.

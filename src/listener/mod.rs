@@ -11,8 +11,6 @@ mod http2;
 mod peer;
 mod socket;
 mod stall;
-mod stream;
-mod tls;
 mod worker;
 
 use std::future::Future;
@@ -28,13 +26,12 @@ use crate::http1::codec::HeadError;
 use crate::http1::{Connection, Deadline, Scratch};
 use crate::message::{Body, Limits};
 use crate::telemetry::stats::ListenerStats;
+use crate::tls::Stream;
 
 pub use accept::{Gate, Pauses, Permit, accept};
 pub use drain::Drain;
 pub use peer::{Client, ForwardedSource, Peer, TrustedProxies};
 pub use socket::{BindError, Bound, bind};
-pub use stream::{HandshakeError, Stream};
-pub use tls::{CertificatePair, Tickets, TlsError, TlsSettings, load as load_tls};
 pub use worker::{Command, Worker};
 
 /// How long what a client still sends after its answer is read and dropped, and how much of it, so

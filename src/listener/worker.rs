@@ -17,11 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::listener::drain::{Connections, Drain, Guard};
-use crate::listener::{
-    Gate, HandshakeError, Peer, Permit, Service, Settings, Stream, accept, connection, http2,
-};
+use crate::listener::{Gate, Peer, Permit, Service, Settings, accept, connection, http2};
 use crate::message::Scheme;
 use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
+use crate::tls::{HandshakeError, Stream};
 
 /// What a worker is told.
 #[derive(Debug)]

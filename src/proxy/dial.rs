@@ -89,6 +89,7 @@ impl Dial {
                 match error {
                     ConnectError::Failed(_) => AttemptResult::ConnectFailure,
                     ConnectError::Timeout => AttemptResult::ConnectTimeout,
+                    ConnectError::Tls { .. } => AttemptResult::TlsFailure,
                 },
             );
             self.tried = Some(pool);

@@ -1,11 +1,14 @@
 //! What can go wrong with an exchange, and what follows from it: a status for the client, a reason
 //! for log and metrics, and a side to blame.
 
+use std::io;
+
 use thiserror::Error;
 
 use crate::http1::codec::HeadError;
 use crate::http1::{PumpError, ReadError};
 use crate::telemetry::stats::ErrorReason;
+use crate::tls::Fault;
 use crate::upstream::ConnectError;
 
 /// Whose fault it is. Only the upstream's counts against a variant.
@@ -61,6 +64,15 @@ pub enum Error {
     /// No connection with an endpoint.
     #[error("connect")]
     Connect(#[from] ConnectError),
+    /// The endpoint ended TLS before its response's head: one that does not take our certificate
+    /// says so only now.
+    #[error("upstream ended tls before its response")]
+    UpstreamTls {
+        /// What it was.
+        fault: Fault,
+        /// What the library says.
+        source: io::Error,
+    },
     /// The endpoint closed or failed before its response's head.
     #[error("upstream closed before its response")]
     UpstreamReset(#[source] Option<ReadError>),
@@ -87,7 +99,8 @@ impl Error {
             Self::Expectation => 417,
             Self::Head(error) => error.status(),
             Self::ClientClosed => 499,
-            Self::Connect(ConnectError::Failed(_))
+            Self::Connect(ConnectError::Failed(_) | ConnectError::Tls { .. })
+            | Self::UpstreamTls { .. }
             | Self::UpstreamReset(_)
             | Self::UpstreamProtocol(_)
             | Self::Truncated(_) => 502,
@@ -116,6 +129,9 @@ impl Error {
             Self::Unavailable => ErrorReason::NoHealthyUpstream,
             Self::Connect(ConnectError::Failed(_)) => ErrorReason::ConnectFailure,
             Self::Connect(ConnectError::Timeout) => ErrorReason::ConnectTimeout,
+            Self::Connect(ConnectError::Tls { .. }) | Self::UpstreamTls { .. } => {
+                ErrorReason::TlsFailure
+            }
             Self::UpstreamReset(_) => ErrorReason::UpstreamReset,
             Self::UpstreamProtocol(_) => ErrorReason::UpstreamProtocolError,
             Self::ResponseTimeout => ErrorReason::ResponseTimeout,
@@ -138,6 +154,7 @@ impl Error {
             | Self::ClientClosed => Side::Client,
             Self::Unavailable
             | Self::Connect(_)
+            | Self::UpstreamTls { .. }
             | Self::UpstreamReset(_)
             | Self::UpstreamProtocol(_)
             | Self::ResponseTimeout
@@ -152,6 +169,13 @@ impl Error {
             Self::Unavailable | Self::Drained => "destination_unavailable",
             Self::Connect(ConnectError::Failed(_)) => "connection_refused",
             Self::Connect(ConnectError::Timeout) => "connection_timeout",
+            Self::Connect(ConnectError::Tls { fault, .. }) | Self::UpstreamTls { fault, .. } => {
+                match fault {
+                    Fault::Certificate => "tls_certificate_error",
+                    Fault::Alert => "tls_alert_received",
+                    Fault::Protocol => "tls_protocol_error",
+                }
+            }
             Self::UpstreamReset(_) => "connection_terminated",
             Self::UpstreamProtocol(_) | Self::Truncated(_) => "http_protocol_error",
             Self::ResponseTimeout => "http_response_timeout",
@@ -188,6 +212,9 @@ impl Error {
             Self::Unavailable => "no upstream is available",
             Self::Connect(ConnectError::Failed(_)) => "the upstream could not be reached",
             Self::Connect(ConnectError::Timeout) => "the upstream could not be reached in time",
+            Self::Connect(ConnectError::Tls { .. }) | Self::UpstreamTls { .. } => {
+                "no secure connection with the upstream"
+            }
             Self::UpstreamReset(_) => "the upstream closed before it answered",
             Self::UpstreamProtocol(_) => "the upstream's answer is invalid",
             Self::ResponseTimeout => "the upstream did not answer in time",

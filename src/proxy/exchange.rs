@@ -317,6 +317,9 @@ fn attempt_result(error: &Error) -> Option<AttemptResult> {
         Error::Connect(crate::upstream::ConnectError::Timeout) => {
             Some(AttemptResult::ConnectTimeout)
         }
+        Error::Connect(crate::upstream::ConnectError::Tls { .. }) | Error::UpstreamTls { .. } => {
+            Some(AttemptResult::TlsFailure)
+        }
         Error::UpstreamReset(_) => Some(AttemptResult::Reset),
         Error::UpstreamProtocol(_) => Some(AttemptResult::ProtocolError),
         Error::ResponseTimeout => Some(AttemptResult::Timeout),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::http1::{Connection, Deadline, Tunnel, TunnelEnd};
-use crate::listener::{After, Settings, Stream};
+use crate::listener::{After, Settings};
 use crate::message::{Framing, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
@@ -19,6 +19,7 @@ use crate::proxy::decide::{self, Decision};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::telemetry::stats;
+use crate::tls::Stream;
 use crate::upstream::Lease;
 
 /// How long an own answer may take to be written.

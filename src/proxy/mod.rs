@@ -33,11 +33,12 @@ use hyper::body::Incoming;
 use tokio::time::interval;
 
 use crate::http1::{Connection, Deadline, Scratch};
-use crate::listener::{After, Peer, Refusal, Service, Settings, Stream};
+use crate::listener::{After, Peer, Refusal, Service, Settings};
 use crate::message::Body;
 use crate::proxy::answer::Answer;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::snapshot::Local;
+use crate::tls::Stream;
 use crate::upstream::Pools;
 
 pub use error::{Error, Side};

@@ -2,6 +2,7 @@
 
 use crate::http1::{PumpError, ReadError};
 use crate::proxy::Error;
+use crate::tls::Fault;
 
 /// What went wrong on one of the two connections.
 #[derive(Debug)]
@@ -48,6 +49,9 @@ impl Trouble {
             Self::Download(error) => Error::Truncated(Some(error)),
             Self::Closed => Error::UpstreamReset(None),
             Self::Read(ReadError::Head(error)) => Error::UpstreamProtocol(Some(error)),
+            Self::Read(ReadError::Io(source)) if let Some(fault) = Fault::of(&source) => {
+                Error::UpstreamTls { fault, source }
+            }
             Self::Read(error) => Error::UpstreamReset(Some(error)),
             Self::Unasked | Self::Endless => Error::UpstreamProtocol(None),
             Self::Silent => Error::ResponseTimeout,

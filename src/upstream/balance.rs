@@ -108,7 +108,7 @@ mod tests {
             .map(|port| {
                 let endpoint = Arc::new(Endpoint::new(&Place::from(([127, 0, 0, 1], port))));
                 let stats = Arc::new(UpstreamStats::new("u".into(), 1));
-                Rc::new(Pool::new(endpoint, stats, 0))
+                Rc::new(Pool::new(endpoint, stats, 0, None))
             })
             .collect()
     }

@@ -98,7 +98,11 @@ impl Pools {
         let pools = endpoints.iter().map(|endpoint| {
             let pool = by_endpoint.entry(endpoint.id()).or_insert_with(|| {
                 let stats = Arc::clone(&upstream.stats);
-                Rc::new(Pool::new(Arc::clone(endpoint), stats, worker))
+                let tls = upstream.settings.tls.as_ref().map(|tls| {
+                    let host = endpoint.host().map(|host| &**host);
+                    tls.towards(host, endpoint.address().ip())
+                });
+                Rc::new(Pool::new(Arc::clone(endpoint), stats, worker, tls))
             });
             pool.set_limits(upstream.settings.idle, upstream.settings.pool);
             Rc::clone(pool)

@@ -28,6 +28,7 @@ pub use set::{EndpointSet, Place};
 pub use spec::{EndpointSpec, Name, SpecError};
 
 use crate::telemetry::stats::UpstreamStats;
+use crate::tls::Connector;
 
 /// What is set for an upstream.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,6 +41,8 @@ pub struct Settings {
     pub idle: Duration,
     /// How many connections may wait in the pool of one worker for one endpoint.
     pub pool: usize,
+    /// TLS, if its endpoints speak it.
+    pub tls: Option<Arc<Connector>>,
 }
 
 /// How long an upstream may take.
@@ -87,6 +90,16 @@ impl Upstream {
     /// What is set for it.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Its endpoints for an upstream of the same name with these settings: none when the settings
+    /// make other endpoints of them, so that no connection outlives what it was made by.
+    pub fn endpoints_for(&self, settings: &Settings) -> Arc<EndpointSet> {
+        if self.settings.tls == settings.tls {
+            self.endpoints()
+        } else {
+            Arc::default()
+        }
     }
 
     /// Its endpoints as they are now.

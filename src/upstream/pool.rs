@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tracing::warn;
 
 use crate::http1::Connection;
 use crate::telemetry::stats::{CloseReason, UpstreamShard, UpstreamStats};
+use crate::tls::{Fault, Secured, Stream};
 use crate::upstream::Endpoint;
 
 /// Why no connection could be had.
@@ -23,12 +25,20 @@ pub enum ConnectError {
     /// The endpoint refused, or could not be reached.
     #[error("connect failed")]
     Failed(#[source] io::Error),
+    /// No TLS with the endpoint: it is not who it should be, or does not speak it as we do.
+    #[error("tls handshake with the endpoint failed")]
+    Tls {
+        /// What it was.
+        fault: Fault,
+        /// What the library says.
+        source: io::Error,
+    },
 }
 
 /// A connection that waits for its next request.
 #[derive(Debug)]
 struct Idle {
-    connection: Connection<TcpStream>,
+    connection: Connection<Stream>,
     since: Instant,
 }
 
@@ -38,6 +48,8 @@ pub struct Pool {
     endpoint: Arc<Endpoint>,
     stats: Arc<UpstreamStats>,
     worker: usize,
+    /// How its connections are secured, if they are.
+    tls: Option<Secured>,
     idle: RefCell<Vec<Idle>>,
     in_flight: Cell<usize>,
     idle_timeout: Cell<Duration>,
@@ -46,11 +58,17 @@ pub struct Pool {
 
 impl Pool {
     /// Makes an empty pool.
-    pub fn new(endpoint: Arc<Endpoint>, stats: Arc<UpstreamStats>, worker: usize) -> Self {
+    pub fn new(
+        endpoint: Arc<Endpoint>,
+        stats: Arc<UpstreamStats>,
+        worker: usize,
+        tls: Option<Secured>,
+    ) -> Self {
         Self {
             endpoint,
             stats,
             worker,
+            tls,
             idle: RefCell::default(),
             in_flight: Cell::new(0),
             idle_timeout: Cell::new(Duration::from_secs(4)),
@@ -81,10 +99,10 @@ impl Pool {
 
     /// A connection that waited and that the endpoint has not closed, if there is one.
     pub fn checkout(self: &Rc<Self>, now: Instant) -> Option<Lease> {
-        while let Some(idle) = self.idle.borrow_mut().pop() {
+        while let Some(mut idle) = self.idle.borrow_mut().pop() {
             if now.saturating_duration_since(idle.since) > self.idle_timeout.get() {
                 self.shard().idle_closed(CloseReason::Idle);
-            } else if is_open(&idle.connection) {
+            } else if idle.connection.stream.is_silent() {
                 self.shard().connection_taken();
                 return Some(Lease::new(self, idle.connection, None));
             } else {
@@ -100,12 +118,11 @@ impl Pool {
     /// When the endpoint does not take it within `connect`; that is noted with the endpoint.
     pub async fn connect(self: &Rc<Self>, connect: Duration) -> Result<Lease, ConnectError> {
         let started = Instant::now();
-        let address = self.endpoint.address();
-        let stream = match timeout(connect, TcpStream::connect(address)).await {
+        let stream = match timeout(connect, self.open()).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 self.endpoint.refused();
-                return Err(ConnectError::Failed(error));
+                return Err(error);
             }
             Err(_) => {
                 self.endpoint.refused();
@@ -113,10 +130,6 @@ impl Pool {
             }
         };
         self.endpoint.connected();
-        // Heads and bodies leave in as few pieces as can be; waiting for more helps nobody.
-        if let Err(error) = stream.set_nodelay(true) {
-            return Err(ConnectError::Failed(error));
-        }
         self.shard().connection_opened();
         Ok(Lease::new(
             self,
@@ -125,15 +138,35 @@ impl Pool {
         ))
     }
 
+    /// Connects, and does the handshake where there is one.
+    async fn open(&self) -> Result<Stream, ConnectError> {
+        let tcp = TcpStream::connect(self.endpoint.address());
+        let tcp = tcp.await.map_err(ConnectError::Failed)?;
+        // Heads and bodies leave in as few pieces as can be; waiting for more helps nobody.
+        tcp.set_nodelay(true).map_err(ConnectError::Failed)?;
+        let Some(tls) = &self.tls else {
+            return Ok(Stream::Plain(tcp));
+        };
+        tls.handshake(tcp).await.map_err(|source| {
+            // The endpoint is left alone for a while now, so that this is no flood.
+            let endpoint = self.endpoint.address();
+            warn!(%endpoint, error = %source, "no TLS with the endpoint");
+            ConnectError::Tls {
+                fault: Fault::of(&source).unwrap_or(Fault::Protocol),
+                source,
+            }
+        })
+    }
+
     /// Closes connections that waited too long or that the endpoint closed.
     pub(crate) fn sweep(&self) {
         let limit = self.idle_timeout.get();
-        self.idle.borrow_mut().retain(|idle| {
+        self.idle.borrow_mut().retain_mut(|idle| {
             let reason = if self.endpoint.is_retired() {
                 CloseReason::Removed
             } else if idle.since.elapsed() > limit {
                 CloseReason::Idle
-            } else if !is_open(&idle.connection) {
+            } else if !idle.connection.stream.is_silent() {
                 CloseReason::Upstream
             } else {
                 return true;
@@ -156,19 +189,11 @@ impl Drop for Pool {
     }
 }
 
-/// True when a waiting connection is as it should be: open, and silent.
-///
-/// The reactor notes the endpoint's close when it comes, so that this is no system call.
-fn is_open(connection: &Connection<TcpStream>) -> bool {
-    let answer = connection.stream.try_read(&mut [0]);
-    matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-}
-
 /// A connection in use by one exchange. Dropped, it closes; given back, it waits for another.
 #[derive(Debug)]
 pub struct Lease {
     /// The connection.
-    connection: Option<Connection<TcpStream>>,
+    connection: Option<Connection<Stream>>,
     pool: Rc<Pool>,
     /// How long it took to connect; a connection that waited in the pool has none.
     connected_in: Option<Duration>,
@@ -179,7 +204,7 @@ pub struct Lease {
 impl Lease {
     fn new(
         pool: &Rc<Pool>,
-        connection: Connection<TcpStream>,
+        connection: Connection<Stream>,
         connected_in: Option<Duration>,
     ) -> Self {
         pool.begin();
@@ -192,7 +217,7 @@ impl Lease {
     }
 
     /// The connection.
-    pub fn connection(&mut self) -> &mut Connection<TcpStream> {
+    pub fn connection(&mut self) -> &mut Connection<Stream> {
         self.connection
             .as_mut()
             .expect("a lease has its connection until it ends")
@@ -245,7 +270,7 @@ impl Lease {
     ///
     /// # Panics
     /// When it was taken out before.
-    pub fn lend(&mut self) -> Connection<TcpStream> {
+    pub fn lend(&mut self) -> Connection<Stream> {
         self.connection
             .take()
             .expect("a lease lends its connection once")

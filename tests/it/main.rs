@@ -33,6 +33,7 @@ mod split_failover;
 mod streaming;
 mod timeouts;
 mod tls;
+mod tls_upstream;
 mod upgrade;
 mod upstream;
 mod vocabulary;

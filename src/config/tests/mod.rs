@@ -8,6 +8,7 @@ mod messages;
 mod routes;
 mod secrets;
 mod syntax;
+mod tls;
 mod warnings;
 
 use std::ffi::OsString;

@@ -134,6 +134,8 @@ label_values! {
         Success = "success",
         /// No connection.
         ConnectFailure = "connect_failure",
+        /// No TLS.
+        TlsFailure = "tls_failure",
         /// No connection in time.
         ConnectTimeout = "connect_timeout",
         /// The connection ended before the answer began.

@@ -5,14 +5,21 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::{ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::{
+    ALL_VERSIONS, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
+};
 
 use crate::support::proxy;
 
 /// A certificate authority.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    /// Its own certificate in PEM.
+    pub(crate) pem: String,
     der: CertificateDer<'static>,
 }
 
@@ -29,28 +36,50 @@ pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::new([]).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key");
-    let der = params
-        .self_signed(&key)
-        .expect("a certificate")
-        .der()
-        .clone();
+    let certificate = params.self_signed(&key).expect("a certificate");
     Authority {
         issuer: Issuer::new(params, key),
-        der,
+        pem: certificate.pem(),
+        der: certificate.der().clone(),
     }
 }
 
 impl Authority {
     /// Makes a certificate for these names.
     pub(crate) fn pair(&self, names: &[&str]) -> Pair {
+        self.pair_with(names, |_| {})
+    }
+
+    /// Makes a certificate for these names that `change` has changed.
+    pub(crate) fn pair_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let params = CertificateParams::new(names).expect("names");
+        let mut params = CertificateParams::new(names).expect("names");
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let cert = params.signed_by(&key, &self.issuer).expect("a certificate");
         Pair {
             cert: cert.pem(),
             key: key.serialize_pem(),
         }
+    }
+
+    /// The roots of who trusts it.
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).expect("a certificate");
+        Arc::new(roots)
+    }
+
+    /// Looks at the certificates of clients: they must be from here.
+    pub(crate) fn asking(&self) -> Arc<dyn ClientCertVerifier> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        WebPkiClientVerifier::builder_with_provider(self.roots(), provider)
+            .build()
+            .expect("an authority")
     }
 
     /// A client that trusts it and offers these protocols by ALPN.
@@ -64,8 +93,7 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         alpn: &[&str],
     ) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).expect("a certificate");
+        let roots = self.roots();
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
@@ -78,6 +106,32 @@ impl Authority {
 }
 
 impl Pair {
+    /// A server with this certificate that offers these protocols by ALPN.
+    pub(crate) fn server(&self, alpn: &[&str]) -> ServerConfig {
+        self.server_with(ALL_VERSIONS, alpn, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// A server that speaks only these versions of TLS, and looks at its clients, too.
+    pub(crate) fn server_with(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&str],
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> ServerConfig {
+        let chain = CertificateDer::pem_slice_iter(self.cert.as_bytes());
+        let chain = chain.collect::<Result<_, _>>().expect("certificates");
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("a key");
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_client_cert_verifier(clients)
+            .with_single_cert(chain, key)
+            .expect("a certificate");
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config
+    }
+
     /// Writes `name.crt` and `name.key` to a directory, replacing what was there.
     pub(crate) fn write(&self, dir: &Path, name: &str) {
         proxy::replace(&dir.join(format!("{name}.crt")), &self.cert);

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::support::message::{End, Message};
 use crate::support::wait;
-use crate::support::wire::Wire;
+use crate::support::wire::{Stream, Wire};
 
 /// How many bytes of one connection are written down; a large body goes uncounted past it.
 const RECORDED: usize = 4 * 1024 * 1024;
@@ -78,12 +78,20 @@ impl Conversation {
     /// Begins to serve a connection and to write down what comes.
     pub(crate) fn new(stream: TcpStream, record: &Arc<Record>) -> Self {
         stream.set_nodelay(true).expect("an option");
+        let linger = SockRef::from(&stream).try_clone().expect("a second handle");
+        Self::over(stream, linger, record)
+    }
+
+    /// Begins to serve what runs over a socket, of which `linger` is a second handle.
+    pub(crate) fn over(
+        stream: impl Stream + 'static,
+        linger: socket2::Socket,
+        record: &Arc<Record>,
+    ) -> Self {
         let connection = record.change(|recorded| {
             recorded.connections.push(Vec::new());
-            recorded.n_open += 1;
             recorded.connections.len() - 1
         });
-        let linger = SockRef::from(&stream).try_clone().expect("a second handle");
         let shared = Arc::clone(record);
         let tap = move |bytes: &[u8]| {
             shared.change(|recorded| {

@@ -39,6 +39,20 @@ async fn serving_at<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    accepting_at(address, move |stream, record| {
+        serve(Conversation::new(stream, record))
+    })
+    .await
+}
+
+/// Starts an origin at an address that does `serve` with each connection that is accepted.
+pub(crate) async fn accepting_at<F>(
+    address: SocketAddr,
+    serve: impl Fn(TcpStream, &Arc<Record>) -> F + Send + 'static,
+) -> Origin
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind(address).await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let record = Arc::new(Record::new());
@@ -46,8 +60,8 @@ where
     let accepting = tokio::spawn(async move {
         let mut conversations = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            let conversation = Conversation::new(stream, &shared);
-            let serving = serve(conversation);
+            shared.change(|recorded| recorded.n_open += 1);
+            let serving = serve(stream, &shared);
             let record = Arc::clone(&shared);
             conversations.spawn(async move {
                 serving.await;
@@ -148,20 +162,22 @@ pub(crate) async fn silent() -> Origin {
 
 /// Upgrades every request to a WebSocket that sends back what it gets.
 pub(crate) async fn websocket() -> Origin {
-    serving(|mut conversation| async move {
-        let Some(request) = conversation.request().await else {
-            return;
-        };
-        let key = request.field("sec-websocket-key").unwrap_or_default();
-        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
-        let head = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+    serving(upgrade).await
+}
+
+/// Upgrades a connection at its first request likewise.
+pub(crate) async fn upgrade(mut conversation: Conversation) {
+    let Some(request) = conversation.request().await else {
+        return;
+    };
+    let key = request.field("sec-websocket-key").unwrap_or_default();
+    let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+    let head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-accept: {accept}\r\n\r\n"
-        );
-        conversation.send(head).await;
-        websocket::serve(conversation.wire).await;
-    })
-    .await
+    );
+    conversation.send(head).await;
+    websocket::serve(conversation.wire).await;
 }
 
 /// An address that refuses connections for as long as this value lives: bound, not listening.

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -13,7 +13,16 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
 
-use crate::listener::tls::{CertificatePair, TlsError};
+use crate::tls::error::TlsError;
+
+/// A certificate and the key that belongs to it, as files in PEM form.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificatePair {
+    /// The file of the certificate chain: first its own, then those that vouch for it.
+    pub cert: PathBuf,
+    /// The file of the private key; it may be the same one.
+    pub key: PathBuf,
+}
 
 /// A certificate that can be served.
 #[derive(Debug)]
@@ -51,7 +60,7 @@ impl Certificate {
 }
 
 /// Reads a chain of certificates: at least one.
-fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(in crate::tls) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain = CertificateDer::pem_slice_iter(&read_file(file)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|source| bad_pem(file, source))?;
@@ -72,7 +81,7 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-fn read_file(file: &Path) -> Result<Vec<u8>, TlsError> {
+pub(in crate::tls) fn read_file(file: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(file).map_err(|source| TlsError::Read {
         file: file.to_owned(),
         source,

@@ -7,7 +7,7 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::listener::tls::certificate::Certificate;
+use crate::tls::certificate::Certificate;
 
 /// The certificates of a listener by their names.
 ///

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rcgen::KeyPair;
 
-use crate::listener::tls::fixture::{Files, check_choice, der, refusal, server};
-use crate::listener::tls::{CertificatePair, TlsError};
+use crate::tls::fixture::{Files, check_choice, der, refusal, server};
+use crate::tls::{CertificatePair, TlsError};
 
 #[test]
 fn a_certificate_and_its_key_may_share_a_file() {

@@ -16,7 +16,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use crate::listener::tls::{CertificatePair, Tickets, TlsError, TlsSettings, load};
+use crate::tls::{CertificatePair, ServerSettings, Tickets, TlsError, load_server};
 
 /// Certificates in a directory of their own.
 pub(crate) struct Files {
@@ -59,8 +59,8 @@ fn certificate(names: &[&str], key: &KeyPair) -> String {
     params.self_signed(key).unwrap().pem()
 }
 
-pub(crate) fn settings(certificates: Vec<CertificatePair>) -> TlsSettings {
-    TlsSettings {
+pub(crate) fn settings(certificates: Vec<CertificatePair>) -> ServerSettings {
+    ServerSettings {
         certificates,
         h2: true,
         http1: true,
@@ -68,11 +68,11 @@ pub(crate) fn settings(certificates: Vec<CertificatePair>) -> TlsSettings {
 }
 
 pub(crate) fn server(certificates: Vec<CertificatePair>) -> Arc<ServerConfig> {
-    load(&settings(certificates), &Tickets::new().unwrap()).unwrap()
+    load_server(&settings(certificates), &Tickets::new().unwrap()).unwrap()
 }
 
 pub(crate) fn refusal(certificates: Vec<CertificatePair>) -> TlsError {
-    load(&settings(certificates), &Tickets::new().unwrap()).unwrap_err()
+    load_server(&settings(certificates), &Tickets::new().unwrap()).unwrap_err()
 }
 
 /// A client that takes any certificate: it is the server that is tested.

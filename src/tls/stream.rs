@@ -1,30 +1,19 @@
-//! A client's connection as a stream of bytes, with or without TLS.
+//! A connection as a stream of bytes, with or without TLS, whichever end of it we are.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsStream};
 
-/// Why a client's TLS handshake came to nothing.
-#[derive(Debug, Error)]
-pub enum HandshakeError {
-    /// The client was too slow.
-    #[error("tls handshake not finished in time")]
-    TooSlow,
-    /// The client went away, or what it sent was not what TLS asks for.
-    #[error("tls handshake failed")]
-    Failed(#[source] io::Error),
-}
+use crate::tls::HandshakeError;
 
-/// A client's connection.
+/// A connection, of a client or with an upstream.
 #[derive(Debug)]
 pub enum Stream {
     /// As it is.
@@ -45,7 +34,7 @@ impl Stream {
     ) -> Result<Self, HandshakeError> {
         let accepting = TlsAcceptor::from(config).accept(tcp);
         match tokio::time::timeout(within, accepting).await {
-            Ok(Ok(stream)) => Ok(Self::Tls(Box::new(stream))),
+            Ok(Ok(stream)) => Ok(Self::Tls(Box::new(stream.into()))),
             Ok(Err(error)) => Err(HandshakeError::Failed(error)),
             Err(_) => Err(HandshakeError::TooSlow),
         }
@@ -64,6 +53,27 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// True while the peer has neither closed nor said anything: a connection that waits for its
+    /// next request is as it should be.
+    ///
+    /// The reactor notes what comes when it comes, so that this is no system call.
+    pub fn is_silent(&mut self) -> bool {
+        match self {
+            Self::Plain(stream) => {
+                let answer = stream.try_read(&mut [0]);
+                matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            // What TLS says for itself, such as a ticket for the next session, is not said to us.
+            Self::Tls(stream) => {
+                let mut byte = [0];
+                let mut context = Context::from_waker(Waker::noop());
+                let read = Pin::new(stream.as_mut());
+                read.poll_read(&mut context, &mut ReadBuf::new(&mut byte))
+                    .is_pending()
+            }
         }
     }
 
@@ -147,8 +157,8 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::TlsConnector;
 
-    use crate::listener::stream::{HandshakeError, Stream};
-    use crate::listener::tls::fixture::{Files, client, server};
+    use crate::tls::fixture::{Files, client, server};
+    use crate::tls::{HandshakeError, Stream};
 
     const WITHIN: Duration = Duration::from_secs(10);
 

@@ -1,0 +1,22 @@
+//! TLS on both sides: certificates, handshakes, and the stream that both sides speak through.
+//!
+//! What a handshake obeys is made of files when a configuration is loaded, so that what is wrong
+//! with them is refused while the old one still serves. This module knows neither HTTP nor where
+//! connections come from or lead.
+
+mod certificate;
+mod choice;
+mod client;
+mod error;
+#[cfg(test)]
+mod fixture;
+mod server;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use certificate::CertificatePair;
+pub use client::{ClientSettings, Connector, Secured, Verify};
+pub use error::{Fault, HandshakeError, TlsError};
+pub use server::{ServerSettings, Tickets, load_server};
+pub use stream::Stream;
