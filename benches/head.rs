@@ -65,6 +65,7 @@ fn rewrites(criterion: &mut Criterion) {
         source: ForwardedSource::XForwardedFor,
         upgrade: None,
         drop_cookie: None,
+        request_id: Some((b"x-request-id", b"0123456789abcdef0123456789abcdef")),
     };
     let mut head = RequestHead::default();
     let mut out = Vec::new();

@@ -38,6 +38,7 @@ impl Config {
                 "timeout": duration(self.shutdown.timeout),
             },
             "access_log": access_log(&self.access_log),
+            "trace": { "request_id": self.trace.request_id.as_deref().unwrap_or("off") },
             "admin": admin(&self.admin),
             "metrics": { "buckets": self.metrics.buckets },
             "resolver": {

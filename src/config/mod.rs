@@ -33,6 +33,6 @@ pub use secret::Secret;
 pub use settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, CertificateFiles,
     Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig, Protocol, ResolverConfig,
-    RuntimeConfig, ShutdownConfig, TlsConfig, UpstreamConfig, UpstreamTimeouts, UpstreamTlsConfig,
-    Verify,
+    RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig, UpstreamConfig, UpstreamTimeouts,
+    UpstreamTlsConfig, Verify,
 };

@@ -1,18 +1,21 @@
 //! Reads what concerns the process as a whole: `[runtime]`, `[shutdown]`, `[access_log]`,
-//! `[admin]` and `[metrics]`.
+//! `[trace]`, `[admin]` and `[metrics]`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use http::HeaderName;
 
 use crate::config::listener::{WAIT, address, count};
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, ListenerConfig, MetricsConfig,
-    RuntimeConfig, ShutdownConfig,
+    RuntimeConfig, ShutdownConfig, TraceConfig,
 };
 use crate::config::unit::write_duration;
+use crate::message::Known;
 use crate::telemetry::access_log::{Field, Mask};
 
 /// What a part of the shutdown may last; nothing is a choice, too.
@@ -98,6 +101,28 @@ pub(crate) fn access_log(root: &mut Table<'_>) -> AccessLogConfig {
         });
     });
     log
+}
+
+/// Reads `[trace]`.
+pub(crate) fn trace(root: &mut Table<'_>) -> TraceConfig {
+    let mut trace = TraceConfig::default();
+    root.section("trace", |table| {
+        table.set("request_id", &mut trace.request_id, |value| {
+            let text = value.parsed("\"off\" or the name of a header field", |text| {
+                HeaderName::from_bytes(text.as_bytes()).ok()
+            })?;
+            if text == "off" {
+                return Some(None);
+            }
+            // Those have a meaning of their own.
+            if Known::of(text.as_str().as_bytes()) != Known::Other {
+                value.refuse(format!("{} is a field with another purpose", value.shown()));
+                return None;
+            }
+            Some(Some(text.as_str().to_owned()))
+        });
+    });
+    trace
 }
 
 /// Reads a list of known words, each at most once; `kind` says what one of them is.

@@ -37,6 +37,7 @@ pub(crate) fn read<'d>(
     let (routes, table) = routes(root, &known_upstreams);
     let shutdown = process::shutdown(root);
     let access_log = process::access_log(root);
+    let trace = process::trace(root);
     let admin = process::admin(root, &listeners);
     let metrics = process::metrics(root);
     let resolver = upstream::resolver(root);
@@ -55,6 +56,7 @@ pub(crate) fn read<'d>(
         table: Arc::new(table?),
         shutdown,
         access_log,
+        trace,
         admin,
         metrics,
         resolver,

@@ -36,6 +36,8 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
     /// What is written about each request.
     pub access_log: AccessLogConfig,
+    /// How requests are told apart in logs.
+    pub trace: TraceConfig,
     /// Where the control plane listens.
     pub admin: AdminConfig,
     /// What is measured, and how finely.
@@ -359,6 +361,21 @@ pub enum AccessLogOutput {
     Off,
     /// A file that is appended to.
     File(PathBuf),
+}
+
+/// How requests are told apart in the logs of all who see them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TraceConfig {
+    /// The name of the field with the request's id, in lower case; `None` leaves requests alone.
+    pub request_id: Option<String>,
+}
+
+impl Default for TraceConfig {
+    fn default() -> Self {
+        Self {
+            request_id: Some("x-request-id".to_owned()),
+        }
+    }
 }
 
 /// Where the control plane listens.

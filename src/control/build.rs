@@ -104,6 +104,11 @@ impl Builder {
             table: Arc::clone(&config.table),
             routes,
             upstreams,
+            request_id: config
+                .trace
+                .request_id
+                .as_deref()
+                .map(|name| name.as_bytes().into()),
             access_log: access_log.filter(|log| log.is_on()),
         })
     }

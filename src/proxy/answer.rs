@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::message::{Body, Known, RequestHead};
 use crate::proxy::Error;
@@ -21,6 +21,7 @@ pub(crate) struct Answer {
     proxy_status: String,
     allow: bool,
     retry_after: bool,
+    request_id: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Answer {
@@ -49,7 +50,14 @@ impl Answer {
             proxy_status: format!("tidegate; error={}", error.proxy_status()),
             allow: status == 405,
             retry_after: status == 503,
+            request_id: None,
         }
+    }
+
+    /// Tells the request's id, too, behind the name of its field: who complains can say it.
+    pub(crate) fn with_request_id(mut self, field: Option<(Vec<u8>, Vec<u8>)>) -> Self {
+        self.request_id = field;
+        self
     }
 
     /// Its status.
@@ -80,6 +88,11 @@ impl Answer {
         if self.retry_after {
             out.extend_from_slice(b"Retry-After: 1\r\n");
         }
+        if let Some((name, id)) = &self.request_id {
+            for part in [name, &b": "[..], id, b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        }
         if close {
             out.extend_from_slice(b"Connection: close\r\n");
         }
@@ -107,6 +120,12 @@ impl Answer {
         }
         if self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some((name, id)) = self.request_id
+            && let (Ok(name), Ok(id)) =
+                (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&id))
+        {
+            headers.insert(name, id);
         }
         response
     }

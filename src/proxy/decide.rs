@@ -80,7 +80,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     });
     note(exchange, &assignment, served);
     let served = served.ok_or(Error::Unavailable)?;
-    write_head(exchange, route, settings);
+    write_head(exchange, &local, route, settings);
     Ok(Decision::Forward(Target {
         timeouts: timeouts_of(&local, route, served),
         upgrade,
@@ -176,9 +176,10 @@ fn note(exchange: &Exchange, assignment: &Assignment, served: Option<usize>) {
 }
 
 /// Writes the request's head as it goes to the upstream.
-fn write_head(exchange: &mut Exchange, route: &Route, settings: &Settings) {
+fn write_head(exchange: &mut Exchange, local: &Local, route: &Route, settings: &Settings) {
     let from = Rc::clone(&exchange.from);
     let trusted = exchange.client.trusted;
+    let request_id = exchange.request_id();
     let scratch = exchange.scratch();
     let cookie = route
         .split
@@ -195,6 +196,11 @@ fn write_head(exchange: &mut Exchange, route: &Route, settings: &Settings) {
             source: settings.forwarded,
             upgrade: headers::asks_for_upgrade(&scratch.request),
             drop_cookie: cookie,
+            request_id: local
+                .snapshot
+                .request_id
+                .as_deref()
+                .zip(request_id.map(|id| id.of(&scratch.request.text))),
         },
     );
 }

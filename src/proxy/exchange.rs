@@ -9,11 +9,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::http1::Scratch;
 use crate::listener::{Client, Peer};
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::{RequestHead, ResponseHead, Span};
 use crate::proxy::Error;
 use crate::proxy::Inner;
 use crate::proxy::error::Side;
 use crate::proxy::snapshot::{Local, Route};
+use crate::proxy::trace_context::trace_id;
 use crate::split::{HashKey, Identity};
 use crate::telemetry::access_log::{AccessLog, Entry};
 use crate::telemetry::stats::{
@@ -55,6 +56,8 @@ pub(crate) struct Exchange {
     /// Both heads; `None` only while it ends.
     scratch: Option<Box<Scratch>>,
     pub(crate) client: Client,
+    /// Where in the request's head its id is.
+    request_id: Option<Span>,
     pub(crate) assigned: Option<Assigned>,
     started: Instant,
     /// When the request began to be sent.
@@ -80,6 +83,7 @@ impl Exchange {
         from: &Rc<Peer>,
         scratch: Box<Scratch>,
         client: Client,
+        request_id: Option<Span>,
     ) -> Self {
         Self {
             worker: Rc::clone(worker),
@@ -88,6 +92,7 @@ impl Exchange {
             from: Rc::clone(from),
             scratch: Some(scratch),
             client,
+            request_id,
             assigned: None,
             started: Instant::now(),
             sent: None,
@@ -120,6 +125,18 @@ impl Exchange {
     /// The response's head as it came.
     pub(crate) fn response(&self) -> &ResponseHead {
         &self.heads().response
+    }
+
+    /// Where in the request's head its id is.
+    pub(crate) fn request_id(&self) -> Option<Span> {
+        self.request_id
+    }
+
+    /// The field with the request's id, for an own answer.
+    pub(crate) fn request_id_field(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let name = self.local.as_ref()?.snapshot.request_id.as_ref()?;
+        let id = self.request_id?.of(&self.request().text);
+        Some((name.to_vec(), id.to_owned()))
     }
 
     fn heads(&self) -> &Scratch {
@@ -434,6 +451,11 @@ impl Exchange {
             client_ip: self.client.address,
             protocol: request.version,
             generation,
+            request_id: self.request_id.map(|id| id.of(&request.text)),
+            trace_id: access_log
+                .tells_trace()
+                .then(|| trace_id(request))
+                .flatten(),
         });
     }
 }

@@ -76,7 +76,7 @@ pub(crate) async fn answer(
         return After::Close;
     }
     let request = exchange.request();
-    let answer = Answer::new(&error, Some(request));
+    let answer = Answer::new(&error, Some(request)).with_request_id(exchange.request_id_field());
     // A body that was not read stands between this request and the next: the connection ends.
     let unread = !matches!(request.framing, Framing::None | Framing::Length(0));
     let close =

@@ -16,7 +16,9 @@ mod exchange;
 mod forward;
 mod headers;
 mod reply;
+mod request_id;
 mod snapshot;
+mod trace_context;
 mod translate;
 mod trouble;
 
@@ -37,6 +39,7 @@ use crate::listener::{After, Peer, Refusal, Service, Settings};
 use crate::message::Body;
 use crate::proxy::answer::Answer;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::request_id::Generator;
 use crate::proxy::snapshot::Local;
 use crate::tls::Stream;
 use crate::upstream::Pools;
@@ -60,6 +63,7 @@ pub(crate) struct Inner {
     source: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     local: RefCell<Rc<Local>>,
     pub(crate) pools: Pools,
+    request_ids: Generator,
 }
 
 impl Proxy {
@@ -72,6 +76,7 @@ impl Proxy {
                 source: RefCell::new(Cache::new(source)),
                 local: RefCell::new(local),
                 pools: Pools::default(),
+                request_ids: Generator::new(),
             }),
         }
     }
@@ -170,11 +175,16 @@ impl Service for Proxy {
 }
 
 impl Proxy {
-    fn begin(&self, scratch: Box<Scratch>, from: &Rc<Peer>, settings: &Settings) -> Exchange {
+    fn begin(&self, mut scratch: Box<Scratch>, from: &Rc<Peer>, settings: &Settings) -> Exchange {
         let client =
             settings
                 .trusted
                 .client(from.address.ip(), &scratch.request, settings.forwarded);
-        Exchange::new(&self.inner, self.inner.local(), from, scratch, client)
+        let local = self.inner.local();
+        let request_id = local.snapshot.request_id.as_ref().map(|name| {
+            let ids = &self.inner.request_ids;
+            request_id::identify(&mut scratch.request, name, client.trusted, ids)
+        });
+        Exchange::new(&self.inner, local, from, scratch, client, request_id)
     }
 }

@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// The upstreams.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// The name of the field with the id of each request, in lower case, if requests have ids.
+    pub request_id: Option<Box<[u8]>>,
     /// Where finished exchanges are logged, if they are.
     pub access_log: Option<Arc<AccessLog>>,
 }

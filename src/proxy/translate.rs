@@ -165,7 +165,8 @@ pub(crate) async fn exchange(
 
 /// Makes the own answer to an exchange that failed.
 pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
-    let answer = Answer::new(&error, Some(exchange.request()));
+    let answer =
+        Answer::new(&error, Some(exchange.request())).with_request_id(exchange.request_id_field());
     let head_only = exchange.request().method() == b"HEAD";
     exchange.answered(answer.status(), if head_only { 0 } else { answer.len() });
     exchange.failed(error);

@@ -26,6 +26,7 @@ mod reload;
 mod reload_files;
 mod reload_listeners;
 mod reload_under_load;
+mod request_id;
 mod smuggling;
 mod smuggling_answers;
 mod split;

@@ -27,7 +27,7 @@ fn an_unknown_section_is_refused() {
         "[listner.http]\n",
         &[
             "1:2 listner: unknown key, did you mean listener? (known here: runtime, listener, \
-           upstream, route, shutdown, access_log, admin, metrics, resolver)",
+           upstream, route, shutdown, access_log, trace, admin, metrics, resolver)",
         ],
     );
     refused(
@@ -287,7 +287,8 @@ fn the_access_log_is_checked() {
             "2:17 access_log.fields[1]: \"statos\" is not a field, did you mean \"status\"? (known \
              here: ts, listener, route, variant, served_variant, selection, key_hash, method, \
              host, path, query, status, source, reason, bytes_in, bytes_out, duration_ms, ttfb_ms, \
-             upstream_connect_ms, attempts, endpoint, client_ip, protocol, generation)",
+             upstream_connect_ms, attempts, endpoint, client_ip, protocol, generation, \
+             request_id, trace_id)",
             "2:27 access_log.fields[2]: \"ts\" stands there twice",
             "3:10 access_log.sample: 1.5 is not a number from 0 to 1",
             "4:11 access_log.redact[0]: \"clientip\" is not what can be masked, did you mean \
@@ -302,6 +303,31 @@ fn the_access_log_is_checked() {
         "[access_log]\nfields = []\n",
         &["2:1 access_log.fields: none; leave it out for all of them"],
     );
+}
+
+#[test]
+fn the_name_of_request_ids_is_checked() {
+    for (name, said) in [
+        ("a b", "is not \"off\" or the name of a header field"),
+        ("", "is not \"off\" or the name of a header field"),
+        ("Host", "is a field with another purpose"),
+        ("x-forwarded-for", "is a field with another purpose"),
+    ] {
+        refused(
+            &format!("[trace]\nrequest_id = \"{name}\"\n"),
+            &[&format!("2:14 trace.request_id: \"{name}\" {said}")],
+        );
+    }
+    let read = |name: &str| {
+        config(&format!("[trace]\nrequest_id = \"{name}\""))
+            .trace
+            .request_id
+    };
+    assert_eq!(
+        read("X-Correlation-Id").as_deref(),
+        Some("x-correlation-id")
+    );
+    assert_eq!(read("off"), None);
 }
 
 #[test]

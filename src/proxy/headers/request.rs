@@ -24,6 +24,8 @@ pub struct RequestEdit<'a> {
     pub upgrade: Option<&'a [u8]>,
     /// A cookie that goes no further than here, by its name.
     pub drop_cookie: Option<&'a [u8]>,
+    /// The request's id behind the name of its field, which takes the place of what came there.
+    pub request_id: Option<(&'a [u8], &'a [u8])>,
 }
 
 /// Refuses what must not be forwarded because of its fields alone.
@@ -92,6 +94,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
     for field in head.fields() {
         match field.known {
             Known::Other if named.has(&field) => continue,
+            Known::Other if edit.request_id.is_some_and(|(name, _)| field.is(name)) => continue,
             Known::Host
             | Known::Connection
             | Known::KeepAlive
@@ -145,6 +148,9 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
         out.trailers_welcome();
     }
     write_forwarded(out, head, edit);
+    if let Some((name, id)) = edit.request_id {
+        out.field(name, id);
+    }
     out.field(
         b"Via",
         match head.version {

@@ -33,6 +33,7 @@ fn edited(head: &RequestHead, change: impl FnOnce(&mut RequestEdit<'_>)) -> Stri
         source: ForwardedSource::XForwardedFor,
         upgrade: None,
         drop_cookie: None,
+        request_id: None,
     };
     change(&mut edit);
     let mut out = Vec::new();
@@ -47,6 +48,21 @@ const OWN: &str = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n\
 fn check(lines: &str, expected: &str) {
     let whole = format!("GET /a?b=c HTTP/1.1\r\nHost: shop.example\r\n{expected}{OWN}");
     assert_eq!(edited(&request(lines), |_| {}), whole);
+}
+
+#[test]
+fn a_request_has_one_id_whatever_came_in_its_field() {
+    let head = request("x-request-id: a\r\nX-REQUEST-ID: b\r\nx-request-ids: c\r\n");
+    let text = edited(&head, |edit| {
+        edit.request_id = Some((b"x-request-id", b"made"));
+    });
+    let fields: Vec<&str> = text
+        .lines()
+        .filter(|line| line.to_ascii_lowercase().starts_with("x-request"))
+        .collect();
+    assert_eq!(fields, ["x-request-ids: c", "x-request-id: made"]);
+    let untouched = edited(&head, |_| {});
+    assert!(untouched.contains("x-request-id: a\r\nX-REQUEST-ID: b\r\n"));
 }
 
 #[test]

@@ -28,11 +28,13 @@ pub enum Field {
     ClientIp,
     Protocol,
     Generation,
+    RequestId,
+    TraceId,
 }
 
 impl Field {
     /// All of them, in the order of a line that is not told otherwise.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Ts,
         Self::Listener,
         Self::Route,
@@ -57,6 +59,8 @@ impl Field {
         Self::ClientIp,
         Self::Protocol,
         Self::Generation,
+        Self::RequestId,
+        Self::TraceId,
     ];
 
     /// The member's name, which is its name in the configuration, too.
@@ -86,6 +90,8 @@ impl Field {
             Self::ClientIp => "client_ip",
             Self::Protocol => "protocol",
             Self::Generation => "generation",
+            Self::RequestId => "request_id",
+            Self::TraceId => "trace_id",
         }
     }
 }

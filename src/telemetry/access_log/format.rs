@@ -154,6 +154,16 @@ fn member(
         }),
         Field::Protocol => object.text(r#","protocol":"#, entry.protocol.name().as_bytes()),
         Field::Generation => object.number(r#","generation":"#, entry.generation),
+        Field::RequestId => {
+            if let Some(id) = entry.request_id {
+                object.text(r#","request_id":"#, id);
+            }
+        }
+        Field::TraceId => {
+            if let Some(id) = entry.trace_id {
+                object.text(r#","trace_id":"#, id);
+            }
+        }
     }
 }
 

@@ -158,6 +158,10 @@ pub struct Entry<'a> {
     pub protocol: Version,
     /// The generation of the configuration that the request obeyed.
     pub generation: u64,
+    /// The request's id.
+    pub request_id: Option<&'a [u8]>,
+    /// The id of the trace that it belongs to.
+    pub trace_id: Option<&'a [u8]>,
     /// The Referer field; in the combined format only.
     pub referer: Option<&'a [u8]>,
     /// The User-Agent field; in the combined format only.
@@ -173,6 +177,7 @@ thread_local! {
 #[derive(Debug)]
 pub struct AccessLog {
     form: Form,
+    tells_trace: bool,
     sample: Sample,
     /// None when the log is off.
     sink: Option<Arc<Sink>>,
@@ -194,6 +199,11 @@ impl AccessLog {
     /// looked for.
     pub fn tells_agent(&self) -> bool {
         self.form.format == Format::Combined
+    }
+
+    /// True when the log tells the id of the trace, which otherwise need not be looked for.
+    pub fn tells_trace(&self) -> bool {
+        self.tells_trace
     }
 
     /// True when nothing may be told by which a client's address could be found out.
@@ -218,8 +228,10 @@ impl AccessLog {
     }
 
     fn new(settings: &Settings, sink: Option<Arc<Sink>>) -> Self {
+        let is_json = settings.format == Format::Json;
         Self {
             form: Form::new(settings),
+            tells_trace: is_json && settings.fields.contains(&Field::TraceId),
             sample: Sample::new(settings.sample),
             sink,
         }

@@ -38,6 +38,8 @@ fn entry() -> Entry<'static> {
         client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
         protocol: Version::Http11,
         generation: 12,
+        request_id: Some(b"0123456789abcdef0123456789abcdef"),
+        trace_id: Some(b"0af7651916cd43dd8448eb211c80319c"),
         referer: None,
         user_agent: Some(b"curl/8"),
     }
