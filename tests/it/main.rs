@@ -13,6 +13,7 @@ mod admin;
 mod admin_metrics;
 mod bounds;
 mod cli;
+mod deploy;
 mod forced;
 mod forward;
 mod framing;

@@ -1,0 +1,88 @@
+//! What is in `deploy/`: it names what there is, and the programs that it is for take it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use regex::Regex;
+use tidegate::telemetry::metrics::catalogue;
+
+use crate::support::tool;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    let path = repository().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The names of metrics in a text, as they are in the catalogue.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    // What stands between colons is the name of a recording rule.
+    let pattern = Regex::new(r"(^|[^:\w])((?:tidegate|process)_[a-z0-9_]+)\b").expect("a pattern");
+    let names = pattern.captures_iter(text).map(|found| {
+        let name = &found[2];
+        let suffix = ["_bucket", "_sum", "_count"]
+            .into_iter()
+            .find_map(|suffix| name.strip_suffix(suffix));
+        suffix.unwrap_or(name).to_owned()
+    });
+    names.collect()
+}
+
+#[test]
+fn every_metric_that_is_asked_for_exists() {
+    let mut known: BTreeSet<&str> = catalogue().iter().map(|family| family.name).collect();
+    // The age of certificates is about to be told.
+    known.insert("tidegate_tls_certificate_not_after_timestamp_seconds");
+    let readme = read("README.md");
+    let queries = readme.split("```promql").skip(1);
+    let queries: String = queries
+        .filter_map(|block| block.split("```").next())
+        .collect();
+    for (name, text) in [
+        ("rules.yml", read("deploy/prometheus/rules.yml")),
+        ("rules_test.yml", read("deploy/prometheus/rules_test.yml")),
+        ("README.md", queries),
+    ] {
+        let named = metrics_in(&text);
+        assert!(named.len() > 5, "{name}: {named:?}");
+        for metric in named {
+            assert!(known.contains(metric.as_str()), "{name}: no {metric}");
+        }
+    }
+}
+
+#[test]
+fn every_rule_has_a_test() {
+    let rules = read("deploy/prometheus/rules.yml");
+    let tests = read("deploy/prometheus/rules_test.yml");
+    let mut n_rules = 0;
+    for line in rules.lines() {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix("- alert: ") {
+            assert!(tests.contains(&format!("alertname: {name}\n")), "{name}");
+            n_rules += 1;
+        }
+    }
+    assert!(n_rules > 10, "{n_rules}");
+}
+
+#[test]
+fn promtool_takes_the_rules_and_their_tests_hold() {
+    let Some(promtool) = tool::find("promtool") else {
+        return;
+    };
+    let folder: PathBuf = repository().join("deploy/prometheus");
+    for arguments in [
+        ["check", "rules", "rules.yml"],
+        ["check", "config", "prometheus.yml"],
+        ["test", "rules", "rules_test.yml"],
+    ] {
+        let text = tool::run(Command::new(&promtool).args(arguments).current_dir(&folder));
+        assert!(text.contains("SUCCESS"), "{arguments:?}\n{text}");
+    }
+}
