@@ -58,6 +58,7 @@ fn rewrites(criterion: &mut Criterion) {
         local: ([192, 0, 2, 1], 8080).into(),
         scheme: Scheme::Http,
         listener: "http".into(),
+        identity: None,
     };
     let edit = RequestEdit {
         from: &from,

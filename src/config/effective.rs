@@ -131,7 +131,15 @@ fn listener(listener: &ListenerConfig) -> Value {
                     .certificates
                     .iter()
                     .map(|files| json!({ "cert": path(&files.cert), "key": path(&files.key) }));
-                json!({ "certificates": certificates.collect::<Value>() })
+                let clients = tls.clients.as_ref();
+                object([
+                    ("certificates", certificates.collect()),
+                    ("client_ca", clients.map(|clients| path(&clients.ca)).into()),
+                    (
+                        "client_auth",
+                        clients.map(|clients| clients.auth.name()).into(),
+                    ),
+                ])
             }),
         ),
     ])

@@ -32,7 +32,7 @@ pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};
 pub use secret::Secret;
 pub use settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, CertificateFiles,
-    Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig, Protocol, ResolverConfig,
-    RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig, UpstreamConfig, UpstreamTimeouts,
-    UpstreamTlsConfig, Verify,
+    ClientAuth, ClientsConfig, Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig,
+    Protocol, ResolverConfig, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig,
+    UpstreamConfig, UpstreamTimeouts, UpstreamTlsConfig, Verify,
 };

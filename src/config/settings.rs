@@ -151,6 +151,37 @@ impl Forwarded {
 pub struct TlsConfig {
     /// At least one; the first is for clients that name no server, or one that no other is for.
     pub certificates: Vec<CertificateFiles>,
+    /// Whose clients may come in; `None` is anybody.
+    pub clients: Option<ClientsConfig>,
+}
+
+/// The clients that may come in: those with a certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientsConfig {
+    /// The file of the authorities that their certificates must be from.
+    pub ca: PathBuf,
+    /// Who may come in besides.
+    pub auth: ClientAuth,
+}
+
+/// What becomes of clients without a certificate; a wrong one is always refused.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ClientAuth {
+    /// They are refused.
+    #[default]
+    Required,
+    /// They may come in.
+    Optional,
+}
+
+impl ClientAuth {
+    /// The word for it in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+        }
+    }
 }
 
 /// Where a certificate and its key lie.

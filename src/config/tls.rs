@@ -7,7 +7,9 @@ use rustls::pki_types::ServerName;
 use crate::config::advice;
 use crate::config::listener::NamedFile;
 use crate::config::reader::{Table, Value};
-use crate::config::settings::{CertificateFiles, TlsConfig, UpstreamTlsConfig, Verify};
+use crate::config::settings::{
+    CertificateFiles, ClientAuth, ClientsConfig, TlsConfig, UpstreamTlsConfig, Verify,
+};
 
 /// What belongs where files are named.
 const CERT: &str = "the path of a certificate";
@@ -45,7 +47,21 @@ fn of_listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Opt
         value.refuse("empty; a listener with tls needs at least one certificate");
         return None;
     }
-    Some(TlsConfig { certificates })
+    let ca = match table.optional("client_ca") {
+        Some(value) => Some(named(value, files)?),
+        None => None,
+    };
+    let mut auth = ClientAuth::default();
+    table.set("client_auth", &mut auth, |value| {
+        value.choice(&[ClientAuth::Required, ClientAuth::Optional].map(|kind| (kind.name(), kind)))
+    });
+    if ca.is_none() {
+        table.refuse_key("client_auth", "has no effect without client_ca");
+    }
+    Some(TlsConfig {
+        certificates,
+        clients: ca.map(|ca| ClientsConfig { ca, auth }),
+    })
 }
 
 fn of_upstream<'d>(

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, ListenerConfig, RouteConfig};
 use crate::control::resolver::Resolver;
-use crate::control::secure;
+use crate::control::secure::{self, TicketKeys};
 use crate::control::{Live, Rejected, refused};
 use crate::listener::{ForwardedSource, Settings, Timeouts, TrustedProxies};
 use crate::proxy::{Route, Snapshot, Variant};
@@ -18,14 +18,13 @@ use crate::split::{Draw, State};
 use crate::telemetry::access_log::{self, AccessLog};
 use crate::telemetry::stats::{Selection, VariantLabels};
 use crate::telemetry::{self, Telemetry, VariantLive, VariantState};
-use crate::tls::Tickets;
 use crate::upstream::{self, Balance, Place, Upstream};
 
 /// What building needs besides the configuration.
 pub(crate) struct Builder {
     telemetry: Arc<Telemetry>,
     n_workers: usize,
-    tickets: Tickets,
+    tickets: TicketKeys,
     generation: u64,
     /// The access log that is open, and what it was opened with.
     access_log: Option<(access_log::Settings, Arc<AccessLog>)>,
@@ -37,7 +36,7 @@ impl Builder {
     /// # Errors
     /// When there is no key for session tickets.
     pub(crate) fn new(telemetry: Arc<Telemetry>, n_workers: usize) -> Result<Self, String> {
-        let tickets = Tickets::new().map_err(|error| error.to_string())?;
+        let tickets = TicketKeys::new().map_err(|error| error.to_string())?;
         Ok(Self {
             telemetry,
             n_workers,
@@ -66,11 +65,13 @@ impl Builder {
                     listeners.insert(Arc::clone(&settings.name), Arc::new(settings));
                 }
                 Err(message) => {
-                    let key = format!("listener.{name}.tls.certificates");
+                    let key = format!("listener.{name}.tls");
                     problems.extend(refused(path, &key, message).problems);
                 }
             }
         }
+        self.tickets
+            .keep(|name| config.listeners.contains_key(name));
         let access_log = match self.access_log(&config.access_log) {
             Ok(access_log) => access_log,
             Err(message) => {
@@ -113,11 +114,11 @@ impl Builder {
         })
     }
 
-    fn listener(&self, name: &str, listener: &ListenerConfig) -> Result<Settings, String> {
+    fn listener(&mut self, name: &str, listener: &ListenerConfig) -> Result<Settings, String> {
         let tls = match &listener.tls {
             None => None,
             Some(tls) => Some(
-                secure::listener(tls, &listener.protocols, &self.tickets)
+                secure::listener(name, tls, &listener.protocols, &mut self.tickets)
                     .map_err(|error| with_causes(&error))?,
             ),
         };

@@ -17,6 +17,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::listener::peer::forwarded::{forwarded_nodes, x_forwarded_for_nodes};
 use crate::message::{Known, RequestHead, Scheme};
+use crate::tls::Identity;
 
 /// The other end of a client's connection, and how it came in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Peer {
     pub scheme: Scheme,
     /// The name of the listener.
     pub listener: Arc<str>,
+    /// Who it has proved to be, where a listener asks for that.
+    pub identity: Option<Box<Identity>>,
 }
 
 /// Which field tells of the client; only one is believed, or a client could use the one that the

@@ -20,7 +20,7 @@ use crate::listener::drain::{Connections, Drain, Guard};
 use crate::listener::{Gate, Peer, Permit, Service, Settings, accept, connection, http2};
 use crate::message::Scheme;
 use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
-use crate::tls::{HandshakeError, Stream};
+use crate::tls::{HandshakeError, Identity, Stream};
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -278,6 +278,7 @@ impl<V: Service> Acceptor<V> {
                 Scheme::Http
             },
             listener: Arc::clone(&self.name),
+            identity: None,
         });
         let guard = self.connections.add(self.listening);
         let service = self.service.clone();
@@ -297,7 +298,7 @@ impl<V: Service> Acceptor<V> {
 
 async fn serve<V: Service>(
     stream: TcpStream,
-    from: Rc<Peer>,
+    mut from: Rc<Peer>,
     service: V,
     settings: Arc<Settings>,
     guard: &Guard,
@@ -309,7 +310,15 @@ async fn serve<V: Service>(
         None => Stream::Plain(stream),
         Some(tls) => {
             match Stream::handshake(stream, Arc::clone(tls), settings.timeouts.tls).await {
-                Ok(stream) => stream,
+                Ok(stream) => {
+                    if let Some(certificate) = stream.peer_certificate() {
+                        from = Rc::new(Peer {
+                            identity: Some(Box::new(Identity::of(certificate))),
+                            ..Peer::clone(&from)
+                        });
+                    }
+                    stream
+                }
                 Err(error) => {
                     debug!(peer = %from.address, %error, "no TLS handshake");
                     shard.connection_rejected(match error {

@@ -5,6 +5,15 @@
 
 use crate::message::Span;
 
+/// The names under which upstreams are told of a client's certificate: those of RFC 9440, and ours
+/// for whose it is and for its hash.
+const CLIENT_CERT: [&[u8]; 4] = [
+    b"client-cert",
+    b"client-cert-chain",
+    b"x-client-cert-subject",
+    b"x-client-cert-fingerprint",
+];
+
 /// A field name that tidegate acts on; every other one is [`Known::Other`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "each is the field of that name")]
@@ -12,6 +21,8 @@ pub enum Known {
     Other,
     Accept,
     CacheControl,
+    /// Any of those that tell of a client's certificate.
+    ClientCert,
     Connection,
     ContentLength,
     Cookie,
@@ -59,6 +70,7 @@ impl Known {
                 (b"keep-alive", Self::KeepAlive),
                 (b"set-cookie", Self::SetCookie),
             ],
+            11 | 21 | 25 => &[],
             13 => &[(b"cache-control", Self::CacheControl)],
             14 => &[(b"content-length", Self::ContentLength)],
             15 => &[(b"x-forwarded-for", Self::XForwardedFor)],
@@ -78,7 +90,22 @@ impl Known {
         candidates
             .iter()
             .find(|(candidate, _)| name.eq_ignore_ascii_case(candidate))
-            .map_or(Self::Other, |&(_, known)| known)
+            .map_or_else(|| Self::client_cert(name), |&(_, known)| known)
+    }
+
+    /// Tells whether a name is one of those that tell of a client's certificate. Servers that hand
+    /// fields on as variables take `_` for `-`, and so must who keeps clients from sending them.
+    fn client_cert(name: &[u8]) -> Self {
+        let is = |candidate: &&[u8]| {
+            let mut pairs = name.iter().zip(*candidate);
+            name.len() == candidate.len()
+                && pairs.all(|(a, b)| a.eq_ignore_ascii_case(b) || (*a, *b) == (b'_', b'-'))
+        };
+        if CLIENT_CERT.iter().any(is) {
+            Self::ClientCert
+        } else {
+            Self::Other
+        }
     }
 }
 
@@ -163,6 +190,15 @@ mod tests {
             ("x-other", Known::Other),
             ("", Known::Other),
             ("hosts", Known::Other),
+            ("Client-Cert", Known::ClientCert),
+            ("client-cert-chain", Known::ClientCert),
+            ("X-Client-Cert-Subject", Known::ClientCert),
+            ("x-client-cert-FINGERPRINT", Known::ClientCert),
+            ("X_Client_Cert-Subject", Known::ClientCert),
+            ("client_cert_chain", Known::ClientCert),
+            ("client-certs", Known::Other),
+            ("client+cert", Known::Other),
+            ("transfer_encoding", Known::Other),
         ] {
             assert_eq!(Known::of(name.as_bytes()), known, "{name}");
         }

@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::io::AsyncWrite;
 
-use crate::http1::codec::{write_chunk_head, write_last_chunk};
+use crate::http1::codec::{is_forbidden_trailer, write_chunk_head, write_last_chunk};
 use crate::http1::{Deadline, Pump, PumpError, give_buffer, take_buffer};
 use crate::message::{BodyError, Framing};
 use crate::proxy::Error;
@@ -205,10 +205,14 @@ impl<B> Drop for Upload<B> {
     }
 }
 
-/// Trailers as field lines; HTTP/2 has checked them as it checks fields.
+/// Trailers as field lines, without those that belong into a head; HTTP/2 has checked them as it
+/// checks fields.
 fn write_trailers(trailers: &HeaderMap) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in trailers {
+        if is_forbidden_trailer(name.as_str().as_bytes()) {
+            continue;
+        }
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());

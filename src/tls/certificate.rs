@@ -61,7 +61,15 @@ impl Certificate {
 
 /// Reads a chain of certificates: at least one.
 pub(in crate::tls) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(&read_file(file)?)
+    chain_of(file, &read_file(file)?)
+}
+
+/// The chain of certificates that the bytes of a file are: at least one.
+pub(in crate::tls) fn chain_of(
+    file: &Path,
+    bytes: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(bytes)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|source| bad_pem(file, source))?;
     if chain.is_empty() {

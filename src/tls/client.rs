@@ -9,7 +9,7 @@ mod tests;
 
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -18,13 +18,14 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::tls::Stream;
-use crate::tls::certificate::{Certificate, CertificatePair, read_chain, read_file};
+use crate::tls::authority::{authorities, system_authorities};
+use crate::tls::certificate::{Certificate, CertificatePair, read_file};
 use crate::tls::error::TlsError;
 
 /// Whether the certificate of an endpoint is looked at.
@@ -167,31 +168,6 @@ fn contents(settings: &ClientSettings) -> Result<[u8; 32], TlsError> {
         hash.update(Sha256::digest(read_file(file)?));
     }
     Ok(hash.finalize().into())
-}
-
-/// The authorities in a file.
-fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in read_chain(file)? {
-        roots
-            .add(certificate)
-            .map_err(|source| TlsError::BadAuthority {
-                file: file.to_owned(),
-                source,
-            })?;
-    }
-    Ok(roots)
-}
-
-/// The authorities that the system trusts. Those that cannot be read are left out, as everywhere.
-fn system_authorities() -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err(TlsError::NoSystemAuthorities);
-    }
-    Ok(roots)
 }
 
 /// Takes whoever answers, if only the handshake is sound.

@@ -64,6 +64,7 @@ pub(crate) fn settings(certificates: Vec<CertificatePair>) -> ServerSettings {
         certificates,
         h2: true,
         http1: true,
+        clients: None,
     }
 }
 

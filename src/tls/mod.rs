@@ -4,19 +4,24 @@
 //! with them is refused while the old one still serves. This module knows neither HTTP nor where
 //! connections come from or lead.
 
+mod authority;
 mod certificate;
 mod choice;
 mod client;
 mod error;
 #[cfg(test)]
 mod fixture;
+mod identity;
 mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod x509;
 
+pub use authority::Clients;
 pub use certificate::CertificatePair;
 pub use client::{ClientSettings, Connector, Secured, Verify};
 pub use error::{Fault, HandshakeError, TlsError};
+pub use identity::Identity;
 pub use server::{ServerSettings, Tickets, load_server};
 pub use stream::Stream;

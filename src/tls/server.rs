@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::ProducesTickets;
+use rustls::server::{ProducesTickets, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 
+use crate::tls::authority::Clients;
 use crate::tls::certificate::{Certificate, CertificatePair};
 use crate::tls::choice::ByName;
 use crate::tls::error::TlsError;
@@ -28,6 +29,8 @@ pub struct ServerSettings {
     pub h2: bool,
     /// Whether HTTP/1.1 is offered.
     pub http1: bool,
+    /// The clients that may come in; `None` is anybody.
+    pub clients: Option<Clients>,
 }
 
 /// The keys that session tickets are sealed with; they change every six hours by themselves.
@@ -78,10 +81,23 @@ pub fn load_server(
     }
     let choice = ByName::new(certificates).ok_or(TlsError::NoCertificate)?;
 
+    let clients = match &settings.clients {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(clients) => {
+            let roots = Arc::clone(&clients.roots);
+            let provider = Arc::clone(&provider);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            let verifier = match clients.required {
+                true => verifier,
+                false => verifier.allow_unauthenticated(),
+            };
+            verifier.build().map_err(TlsError::NoAuthority)?
+        }
+    };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(TlsError::Crypto)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(choice));
     if settings.h2 {
         config.alpn_protocols.push(b"h2".to_vec());

@@ -141,6 +141,10 @@ async fn trailers_pass_both_ways() {
         feed.send(Ok(data)).await.expect("a request under way");
         let mut trailers = http::HeaderMap::new();
         trailers.insert("x-check", http::HeaderValue::from_static("9"));
+        // What belongs into a head is no trailer.
+        for name in ["x-forwarded-for", "x-client-cert-subject", "authorization"] {
+            trailers.insert(name, http::HeaderValue::from_static("evil"));
+        }
         let trailers = Frame::trailers(trailers);
         feed.send(Ok(trailers)).await.expect("a request under way");
         drop(feed);

@@ -35,6 +35,7 @@ mod split_failover;
 mod streaming;
 mod timeouts;
 mod tls;
+mod tls_clients;
 mod tls_upstream;
 mod upgrade;
 mod upstream;

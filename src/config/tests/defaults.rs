@@ -36,6 +36,7 @@ const COMMENTED: &str = r#"
 address = "0.0.0.0:8443"
 [listener.https.tls]
 certificates = [{ cert = "certs/edge.crt", key = "certs/edge.key" }]
+client_ca = "certs/clients.pem"
 "#;
 
 /// The reference with all that is commented out without a space.

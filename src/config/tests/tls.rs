@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config::tests::{BASE, checked, config, refused};
-use crate::config::{CertificateFiles, UpstreamTlsConfig, Verify};
+use crate::config::{CertificateFiles, ClientAuth, UpstreamTlsConfig, Verify};
 
 /// The base upstream's section, which keys may follow.
 fn upstream(keys: &str) -> String {
@@ -72,5 +72,27 @@ fn whoever_verifies_nothing_is_warned() {
             "/etc/tidegate/t.toml:2:10 upstream.base.tls.verify: whoever answers at an endpoint's \
              address is taken for it: nothing is verified"
         ]
+    );
+}
+
+const HTTPS: &str = "[listener.https]\naddress = \"127.0.0.1:0\"\n[listener.https.tls]\n\
+                     certificates = [{ cert = \"a.crt\", key = \"a.key\" }]\n";
+
+#[test]
+fn clients_are_asked_once_it_is_known_whom_to_believe() {
+    let clients = |keys: &str| {
+        let mut config = config(&format!("{HTTPS}{keys}\n"));
+        let listener = config.listeners.remove("https").unwrap();
+        listener.tls.unwrap().clients
+    };
+    assert_eq!(clients(""), None);
+    let required = clients("client_ca = \"clients.pem\"").unwrap();
+    assert_eq!(required.ca, Path::new("/etc/tidegate/clients.pem"));
+    assert_eq!(required.auth, ClientAuth::Required);
+    let optional = clients("client_ca = \"clients.pem\"\nclient_auth = \"optional\"").unwrap();
+    assert_eq!(optional.auth, ClientAuth::Optional);
+    refused(
+        &format!("{HTTPS}client_auth = \"optional\"\n"),
+        &["5:1 listener.https.tls.client_auth: has no effect without client_ca"],
     );
 }

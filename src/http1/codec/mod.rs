@@ -26,6 +26,7 @@ pub use chunked::{ChunkError, ChunkStep, ChunkedReader, write_chunk_head, write_
 pub use request::read_request;
 pub use response::{Asked, read_response};
 pub use scan::HeadScanner;
+pub use trailers::is_forbidden_trailer;
 
 /// The longest method. The longest registered one has 17 letters; a longer token than this is no
 /// method that anybody behind us knows (501, RFC 9112, section 3).

@@ -4,7 +4,7 @@
 //! head decides (RFC 9110, section 6.5.1). Such fields are left out, and the rest goes on.
 
 use crate::http1::codec::{ChunkError, is_token, is_value_char, trim};
-use crate::message::Limits;
+use crate::message::{Known, Limits};
 
 /// Names that no trailer field may have, with what they would change behind our back.
 const FORBIDDEN: [&[u8]; 41] = [
@@ -128,7 +128,7 @@ impl Trailers {
         if !is_token(name) {
             return Err(ChunkError::Malformed("invalid trailer field"));
         }
-        if !is_forbidden(name) {
+        if !is_forbidden_trailer(name) {
             self.kept.extend_from_slice(name);
             self.kept.extend_from_slice(b": ");
             self.kept.extend_from_slice(value);
@@ -139,12 +139,15 @@ impl Trailers {
     }
 }
 
-fn is_forbidden(name: &[u8]) -> bool {
+/// True for a name that no trailer field may have.
+pub fn is_forbidden_trailer(name: &[u8]) -> bool {
     let begins = |start: &&[u8]| {
         name.get(..start.len())
             .is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
     };
-    FORBIDDEN_BEGINNINGS.iter().any(begins)
+    // Who a client is by its certificate is for us to say, as in a head.
+    Known::of(name) == Known::ClientCert
+        || FORBIDDEN_BEGINNINGS.iter().any(begins)
         || FORBIDDEN
             .iter()
             .any(|other| name.eq_ignore_ascii_case(other))

@@ -103,6 +103,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
             | Known::ProxyAuthenticate
             | Known::TransferEncoding
             | Known::ContentLength
+            | Known::ClientCert
             | Known::Upgrade => continue,
             Known::Te => {
                 trailers |= has_token(field.value, b"trailers");
@@ -150,6 +151,14 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
     write_forwarded(out, head, edit);
     if let Some((name, id)) = edit.request_id {
         out.field(name, id);
+    }
+    if let Some(identity) = &edit.from.identity {
+        out.field(b"Client-Cert", identity.certificate.as_bytes());
+        out.field(b"X-Client-Cert-Subject", identity.subject.as_bytes());
+        out.field(
+            b"X-Client-Cert-Fingerprint",
+            identity.fingerprint.as_bytes(),
+        );
     }
     out.field(
         b"Via",

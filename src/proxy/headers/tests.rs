@@ -22,6 +22,7 @@ fn peer() -> Peer {
         local: ([192, 0, 2, 1], 8080).into(),
         scheme: Scheme::Http,
         listener: "http".into(),
+        identity: None,
     }
 }
 

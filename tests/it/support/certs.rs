@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::{
-    ALL_VERSIONS, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    ALL_VERSIONS, ClientConfig, ConfigBuilder, RootCertStore, ServerConfig,
+    SupportedProtocolVersion,
 };
 
 use crate::support::proxy;
@@ -87,19 +89,35 @@ impl Authority {
         self.client_of(ALL_VERSIONS, alpn)
     }
 
+    /// A client that trusts it and shows this certificate.
+    pub(crate) fn client_as(&self, pair: &Pair, alpn: &[&str]) -> Arc<ClientConfig> {
+        let (chain, key) = pair.parts();
+        let mut config = self
+            .trusting(ALL_VERSIONS)
+            .with_client_auth_cert(chain, key)
+            .expect("a certificate");
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    fn trusting(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_root_certificates(self.roots())
+    }
+
     /// A client that trusts it and speaks only these versions of TLS.
     pub(crate) fn client_of(
         &self,
         versions: &[&'static SupportedProtocolVersion],
         alpn: &[&str],
     ) -> Arc<ClientConfig> {
-        let roots = self.roots();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = self.trusting(versions).with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
@@ -118,9 +136,7 @@ impl Pair {
         alpn: &[&str],
         clients: Arc<dyn ClientCertVerifier>,
     ) -> ServerConfig {
-        let chain = CertificateDer::pem_slice_iter(self.cert.as_bytes());
-        let chain = chain.collect::<Result<_, _>>().expect("certificates");
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("a key");
+        let (chain, key) = self.parts();
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
@@ -130,6 +146,14 @@ impl Pair {
             .expect("a certificate");
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         config
+    }
+
+    /// The certificates and the key.
+    pub(crate) fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let chain = CertificateDer::pem_slice_iter(self.cert.as_bytes());
+        let chain = chain.collect::<Result<_, _>>().expect("certificates");
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("a key");
+        (chain, key)
     }
 
     /// Writes `name.crt` and `name.key` to a directory, replacing what was there.
