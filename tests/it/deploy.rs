@@ -46,6 +46,7 @@ fn every_metric_that_is_asked_for_exists() {
     for (name, text) in [
         ("rules.yml", read("deploy/prometheus/rules.yml")),
         ("rules_test.yml", read("deploy/prometheus/rules_test.yml")),
+        ("tidegate.json", read("deploy/grafana/tidegate.json")),
         ("README.md", queries),
     ] {
         let named = metrics_in(&text);

@@ -23,6 +23,7 @@ mod interplay;
 mod life;
 mod limits;
 mod names;
+mod prometheus;
 mod reload;
 mod reload_files;
 mod reload_listeners;
