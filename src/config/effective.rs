@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::config::settings::{
-    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Config, ListenerConfig,
-    Protocol, UpstreamConfig, UpstreamTlsConfig,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, Config,
+    ListenerConfig, Protocol, UpstreamConfig, UpstreamTlsConfig,
 };
 use crate::config::unit::{write_duration, write_size};
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
@@ -152,9 +152,14 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
         "body": duration(upstream.timeouts.body),
         "idle": duration(upstream.timeouts.idle),
     });
+    let hash = match &upstream.balance {
+        Balance::ConsistentHash(keys) => texts(keys),
+        Balance::LeastRequest | Balance::RoundRobin => Value::Null,
+    };
     object([
         ("endpoints", texts(&upstream.endpoints)),
         ("balance", json!(upstream.balance.name())),
+        ("hash", hash),
         ("timeouts", timeouts),
         ("pool", json!({ "idle": upstream.pool_idle })),
         (

@@ -16,6 +16,7 @@ use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::message::Limits;
 use crate::route::Table;
+use crate::split::Key;
 use crate::telemetry::access_log::{Field, Mask};
 use crate::upstream::EndpointSpec;
 
@@ -242,21 +243,24 @@ impl Verify {
 }
 
 /// How an endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Balance {
     /// Of two at random, the one with fewer requests in flight.
     #[default]
     LeastRequest,
     /// One after the other.
     RoundRobin,
+    /// By the first of these keys, at least one, that a request has.
+    ConsistentHash(Vec<Key>),
 }
 
 impl Balance {
     /// The word for it in the configuration.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::LeastRequest => "least_request",
             Self::RoundRobin => "round_robin",
+            Self::ConsistentHash(_) => "consistent_hash",
         }
     }
 }

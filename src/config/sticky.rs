@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use crate::config::reader::{Table, Value};
-use crate::split::{Force, IdentityCookie, Sticky};
+use crate::split::{Force, IdentityCookie, Key, Sticky};
 
 /// What may key a user.
 const KEY: &str = "\"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \"client_ip\"";
@@ -17,9 +17,7 @@ pub(crate) fn read(value: &Value<'_>) -> Option<Sticky> {
     value.table(|table| {
         let mut keys = Some(Vec::new());
         if let Some(value) = table.optional("keys") {
-            keys = value.list("a list of keys", |value| {
-                value.parsed(KEY, |text| text.parse().ok())
-            });
+            keys = read_keys(&value);
         }
         let mut cookie = Some(None);
         if let Some(value) = table.optional("cookie") {
@@ -35,6 +33,13 @@ pub(crate) fn read(value: &Value<'_>) -> Option<Sticky> {
         }
         Some(sticky)
     })?
+}
+
+/// Reads what tells users apart; `None` when a problem was recorded.
+pub(crate) fn read_keys(value: &Value<'_>) -> Option<Vec<Key>> {
+    value.list("a list of keys", |value| {
+        value.parsed(KEY, |text| text.parse().ok())
+    })
 }
 
 /// Reads who may choose a variant; `None` when a problem was recorded.

@@ -6,6 +6,7 @@ use crate::config::advice;
 use crate::config::listener::{NamedFile, WAIT, count};
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{Balance, ResolverConfig, UpstreamConfig, UpstreamTimeouts};
+use crate::config::sticky;
 use crate::config::tls;
 use crate::config::unit::write_duration;
 use crate::upstream::EndpointSpec;
@@ -35,10 +36,7 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
     let endpoints = table
         .required("endpoints", ENDPOINTS)
         .and_then(|value| endpoints(&value));
-    let mut balance = Balance::default();
-    table.set("balance", &mut balance, |value| {
-        value.choice(&[Balance::LeastRequest, Balance::RoundRobin].map(|kind| (kind.name(), kind)))
-    });
+    let balance = balance(table);
     let mut timeouts = UpstreamTimeouts::default();
     table.section("timeouts", |table| {
         table.set("connect", &mut timeouts.connect, |value| {
@@ -64,11 +62,44 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
     };
     Some(UpstreamConfig {
         endpoints: endpoints?,
-        balance,
+        balance: balance?,
         timeouts,
         pool_idle,
         tls,
     })
+}
+
+/// Reads `balance` with its `hash`.
+fn balance(table: &mut Table<'_>) -> Option<Balance> {
+    let kinds = [
+        Balance::LeastRequest,
+        Balance::RoundRobin,
+        Balance::ConsistentHash(Vec::new()),
+    ];
+    let kinds = kinds.map(|kind| (kind.name(), kind));
+    let (balance, hash) = (table.optional("balance"), table.optional("hash"));
+    let mut kind = match &balance {
+        Some(value) => value.choice(&kinds)?,
+        None => Balance::default(),
+    };
+    if let Balance::ConsistentHash(keys) = &mut kind {
+        let Some(hash) = hash else {
+            balance?.refuse("\"consistent_hash\" needs a key: hash = [\"client_ip\"], for example");
+            return None;
+        };
+        *keys = sticky::read_keys(&hash)?;
+        if keys.is_empty() {
+            hash.refuse("empty; what is hashed belongs here");
+            return None;
+        }
+    } else if let Some(hash) = hash {
+        hash.refuse_key(format!(
+            "nothing is hashed while balance is \"{}\"; it belongs to \"consistent_hash\"",
+            kind.name()
+        ));
+        return None;
+    }
+    Some(kind)
 }
 
 fn endpoints(value: &Value<'_>) -> Option<Vec<EndpointSpec>> {

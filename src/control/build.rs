@@ -208,9 +208,12 @@ impl Builder {
                 }
             };
             let settings = upstream::Settings {
-                balance: match upstream.balance {
+                balance: match &upstream.balance {
                     config::Balance::LeastRequest => Balance::LeastRequest,
                     config::Balance::RoundRobin => Balance::RoundRobin,
+                    config::Balance::ConsistentHash(keys) => {
+                        Balance::ConsistentHash(keys.as_slice().into())
+                    }
                 },
                 timeouts: upstream::Timeouts {
                     connect: upstream.timeouts.connect,

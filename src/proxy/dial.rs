@@ -57,7 +57,8 @@ impl Dial {
             let Some(upstream) = exchange.upstream(&local) else {
                 return Err(Error::Unavailable);
             };
-            let Some(pool) = upstream.pick(self.tried.as_ref()) else {
+            let key = upstream.key(exchange.request(), exchange.client.address);
+            let Some(pool) = upstream.pick(key, self.tried.as_ref()) else {
                 if !self.fail_over(exchange) {
                     return Err(Error::Unavailable);
                 }
@@ -79,7 +80,7 @@ impl Dial {
             exchange.not_connected(pool.endpoint().address());
             self.n_connects += 1;
             let another = upstream
-                .pick(Some(&pool))
+                .pick(key, Some(&pool))
                 .is_some_and(|another| !Rc::ptr_eq(&another, &pool));
             if self.n_connects >= CONNECTS || !(another || self.fail_over(exchange)) {
                 return Err(error.into());

@@ -28,11 +28,7 @@ pub enum Key {
 impl Key {
     /// The key itself, if the request has one here. An empty value is none: all who send it would
     /// be one user.
-    pub(in crate::split) fn of<'a>(
-        &'a self,
-        request: &'a RequestHead,
-        client: IpAddr,
-    ) -> Option<HashKey<'a>> {
+    pub fn of<'a>(&'a self, request: &'a RequestHead, client: IpAddr) -> Option<HashKey<'a>> {
         let sent = match self {
             Self::Header(name) => request.field(name.as_bytes()),
             Self::Cookie(name) => request.cookie(name.as_bytes()),

@@ -2,11 +2,14 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::split::Key;
+use crate::upstream::rendezvous::{Rendezvous, mix};
 use crate::upstream::{Pool, endpoint};
 
 /// How an endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Balance {
     /// The one of two drawn at random with fewer requests in flight (Mitzenmacher, "The power of
     /// two choices in randomized load balancing", 2001).
@@ -14,6 +17,9 @@ pub enum Balance {
     LeastRequest,
     /// One after the other.
     RoundRobin,
+    /// The one that has the request's key, by hash: the first of these that the request has. A
+    /// request with none goes to the less busy of two.
+    ConsistentHash(Arc<[Key]>),
 }
 
 /// One worker's state of balancing over one upstream.
@@ -33,7 +39,7 @@ impl Picker {
     /// Picks among the pools whose endpoints are available; not `tried` while there is another.
     pub(crate) fn pick<'a>(
         &self,
-        balance: Balance,
+        balance: &Balance,
         pools: &'a [Rc<Pool>],
         tried: Option<&Rc<Pool>>,
     ) -> Option<&'a Rc<Pool>> {
@@ -60,9 +66,27 @@ impl Picker {
     }
 }
 
+/// Picks the pool whose endpoint has a key, among the available; not `tried` while there is another.
+pub(crate) fn pick_by_key<'a>(
+    key: u64,
+    rendezvous: &Rendezvous,
+    pools: &'a [Rc<Pool>],
+    tried: Option<&Rc<Pool>>,
+) -> Option<&'a Rc<Pool>> {
+    let is_usable = |index: usize| {
+        let endpoint = pools[index].endpoint();
+        !endpoint.was_refused() || endpoint.is_available_now()
+    };
+    let is_tried = |index: usize| tried.is_some_and(|tried| Rc::ptr_eq(&pools[index], tried));
+    let found = rendezvous
+        .find(key, |index| !is_tried(index) && is_usable(index))
+        .or_else(|| rendezvous.find(key, is_usable));
+    found.map(|index| &pools[index])
+}
+
 /// Chooses among `n` pools.
 fn choose<'a>(
-    balance: Balance,
+    balance: &Balance,
     counter: u64,
     n: usize,
     pool: impl Fn(usize) -> &'a Rc<Pool>,
@@ -71,7 +95,7 @@ fn choose<'a>(
         (0, _) => None,
         (1, _) => Some(pool(0)),
         (_, Balance::RoundRobin) => Some(pool((counter % n as u64) as usize)),
-        (_, Balance::LeastRequest) => {
+        (_, Balance::LeastRequest | Balance::ConsistentHash(_)) => {
             let random = scramble(counter);
             let one = ((u64::from(random as u32) * n as u64) >> 32) as usize;
             let other = (((random >> 32) * (n as u64 - 1)) >> 32) as usize;
@@ -86,12 +110,9 @@ fn choose<'a>(
     }
 }
 
-/// A well-mixed number for a counter (the finalizer of SplitMix64; Steele, Lea, Flood, 2014).
+/// A well-mixed number for a counter.
 fn scramble(counter: u64) -> u64 {
-    let mut z = counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    mix(counter.wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 #[cfg(test)]
@@ -100,7 +121,8 @@ mod tests {
     use std::sync::Arc;
 
     use crate::telemetry::stats::UpstreamStats;
-    use crate::upstream::balance::Picker;
+    use crate::upstream::balance::{Picker, pick_by_key};
+    use crate::upstream::rendezvous::Rendezvous;
     use crate::upstream::{Balance, Endpoint, Place, Pool};
 
     fn pools(n: u16) -> Vec<Rc<Pool>> {
@@ -117,7 +139,9 @@ mod tests {
         let picker = Picker::new(0);
         let mut counts = vec![0; pools.len()];
         for _ in 0..n {
-            let picked = picker.pick(balance, pools, None).expect("one is available");
+            let picked = picker
+                .pick(&balance, pools, None)
+                .expect("one is available");
             let at = pools.iter().position(|pool| Rc::ptr_eq(pool, picked));
             counts[at.expect("it is one of them")] += 1;
         }
@@ -144,6 +168,33 @@ mod tests {
     }
 
     #[test]
+    fn a_key_whose_endpoint_refused_or_was_tried_goes_to_the_runner_up() {
+        let pools = pools(5);
+        let addresses = pools.iter().map(|pool| pool.endpoint().address());
+        let rendezvous = Rendezvous::new(addresses);
+        let pick = |key: u64, tried: Option<&Rc<Pool>>| {
+            let picked = pick_by_key(key, &rendezvous, &pools, tried);
+            Rc::clone(picked.expect("one is available"))
+        };
+        for key in 0..100 {
+            let first = pick(key, None);
+            let second = pick(key, Some(&first));
+            assert!(!Rc::ptr_eq(&first, &second));
+            first.endpoint().refused();
+            assert!(Rc::ptr_eq(&pick(key, None), &second));
+            first.endpoint().connected();
+            assert!(Rc::ptr_eq(&pick(key, None), &first));
+        }
+        // The one that was tried is better than none, and one that refuses is not.
+        let last = pick(0, None);
+        let others = pools.iter().filter(|pool| !Rc::ptr_eq(pool, &last));
+        others.for_each(|pool| pool.endpoint().refused());
+        assert!(Rc::ptr_eq(&pick(0, Some(&last)), &last));
+        last.endpoint().refused();
+        assert!(pick_by_key(0, &rendezvous, &pools, None).is_none());
+    }
+
+    #[test]
     fn an_endpoint_that_refused_is_not_picked_while_another_is_there() {
         let pools = pools(2);
         pools[1].endpoint().refused();
@@ -155,13 +206,13 @@ mod tests {
     fn one_that_was_tried_is_not_picked_while_another_is_there() {
         let pools = pools(2);
         for _ in 0..100 {
-            let picked = Picker::new(0).pick(Balance::RoundRobin, &pools, Some(&pools[0]));
+            let picked = Picker::new(0).pick(&Balance::RoundRobin, &pools, Some(&pools[0]));
             assert!(picked.is_some_and(|picked| Rc::ptr_eq(picked, &pools[1])));
         }
         let alone = &pools[..1];
         assert!(
             Picker::new(0)
-                .pick(Balance::RoundRobin, alone, Some(&pools[0]))
+                .pick(&Balance::RoundRobin, alone, Some(&pools[0]))
                 .is_some()
         );
     }

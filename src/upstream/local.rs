@@ -2,13 +2,17 @@
 
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::upstream::{EndpointSet, Pool, Upstream, balance, endpoint};
+use crate::message::RequestHead;
+use crate::upstream::rendezvous::Rendezvous;
+use crate::upstream::{Balance, EndpointSet, Pool, Upstream, balance, endpoint};
 
 /// One worker's view of an upstream.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ struct View {
     endpoints: Arc<EndpointSet>,
     /// Their pools, in the same order.
     pools: Vec<Rc<Pool>>,
+    /// Which of them has a key, where that matters.
+    rendezvous: Option<Rendezvous>,
 }
 
 impl LocalUpstream {
@@ -48,13 +54,24 @@ impl LocalUpstream {
         }
     }
 
-    /// Picks the pool of an endpoint for a new attempt; not the one in `tried` while there is
-    /// another. `None` when none is available.
-    pub fn pick(&self, tried: Option<&Rc<Pool>>) -> Option<Rc<Pool>> {
-        let balance = self.upstream.settings.balance;
-        self.picker
-            .pick(balance, &self.view().pools, tried)
-            .cloned()
+    /// What keeps a request with one endpoint, if anything does.
+    pub fn key(&self, request: &RequestHead, client: IpAddr) -> Option<u64> {
+        let Balance::ConsistentHash(keys) = &self.upstream.settings.balance else {
+            return None;
+        };
+        let key = keys.iter().find_map(|key| key.of(request, client))?;
+        Some(xxh3_64(key.as_bytes()))
+    }
+
+    /// Picks the pool of an endpoint for a new attempt of a request with this key; not the one in
+    /// `tried` while there is another. `None` when none is available.
+    pub fn pick(&self, key: Option<u64>, tried: Option<&Rc<Pool>>) -> Option<Rc<Pool>> {
+        let view = self.view();
+        if let (Some(key), Some(rendezvous)) = (key, &view.rendezvous) {
+            return balance::pick_by_key(key, rendezvous, &view.pools, tried).cloned();
+        }
+        let balance = &self.upstream.settings.balance;
+        self.picker.pick(balance, &view.pools, tried).cloned()
     }
 
     /// Takes note of endpoints that came and went, also when no request comes.
@@ -107,8 +124,11 @@ impl Pools {
             pool.set_limits(upstream.settings.idle, upstream.settings.pool);
             Rc::clone(pool)
         });
+        let is_hashed = matches!(upstream.settings.balance, Balance::ConsistentHash(_));
+        let addresses = endpoints.iter().map(|endpoint| endpoint.address());
         View {
             pools: pools.collect(),
+            rendezvous: is_hashed.then(|| Rendezvous::new(addresses)),
             endpoints: Arc::clone(endpoints),
         }
     }

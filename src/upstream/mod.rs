@@ -2,14 +2,15 @@
 //!
 //! An [`Upstream`] is a named set of endpoints with its settings, shared by all workers and kept
 //! over reloads while it is unchanged. Its endpoints may change all the same, when a name leads
-//! elsewhere: they stand behind a pointer that the control plane alone writes. What a worker needs for it, its own pools and counts, is a
-//! [`LocalUpstream`]: no lock and no shared counter lies on a request's way. This module knows
-//! neither routes nor variants.
+//! elsewhere: they stand behind a pointer that the control plane alone writes. What a worker needs
+//! for it, its own pools and counts, is a [`LocalUpstream`]: no lock and no shared counter lies on a
+//! request's way. This module knows neither routes nor variants.
 
 mod balance;
 mod endpoint;
 mod local;
 mod pool;
+mod rendezvous;
 mod resolve;
 mod set;
 mod spec;

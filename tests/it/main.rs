@@ -13,6 +13,7 @@ mod admin;
 mod admin_metrics;
 mod bounds;
 mod cli;
+mod consistent_hash;
 mod deploy;
 mod forced;
 mod forward;

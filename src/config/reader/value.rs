@@ -151,7 +151,7 @@ impl<'d> Value<'d> {
     }
 
     /// Reads one of a few words.
-    pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Option<T> {
         let words: Vec<String> = choices
             .iter()
             .map(|(word, _)| format!("\"{word}\""))
@@ -165,7 +165,7 @@ impl<'d> Value<'d> {
                 near::hint(text, choices.iter().map(|(word, _)| *word))
             ));
         }
-        found.map(|&(_, choice)| choice)
+        found.map(|(_, choice)| choice.clone())
     }
 
     /// The boolean that the value is, without a problem when it is none.

@@ -197,12 +197,28 @@ fn an_upstream_is_checked() {
         &[
             "1:11 upstream.a.endpoints: missing; a list of addresses or names such as [\"10.0.0.11:9000\"] \
              belongs here",
-            "2:11 upstream.a.balance: \"random\" is not \"least_request\" or \"round_robin\"",
+            "2:11 upstream.a.balance: \"random\" is not \"least_request\" or \"round_robin\" or \
+             \"consistent_hash\"",
             "3:17 upstream.a.pool.idle: -1 is not a whole number from 0 to 100000",
             "5:11 upstream.a.timeouts.connect: \"0ms\" is not a duration from 1ms to 400d, such as \
              \"250ms\", \"2s\" or \"5m\"",
             "6:1 upstream.a.timeouts.conect: unknown key, did you mean connect? (known here: \
              connect, response, body, idle)",
+        ],
+    );
+    refused(
+        "[upstream.a]\nendpoints = [\"a:1\"]\nbalance = \"consistent_hash\"\n\
+         [upstream.b]\nendpoints = [\"b:1\"]\nhash = [\"client_ip\"]\n\
+         [upstream.c]\nendpoints = [\"c:1\"]\nbalance = \"consistent_hash\"\nhash = []\n\
+         [upstream.d]\nendpoints = [\"d:1\"]\nbalance = \"consistent_hash\"\nhash = [\"ip\"]\n",
+        &[
+            "3:11 upstream.a.balance: \"consistent_hash\" needs a key: hash = [\"client_ip\"], \
+             for example",
+            "6:1 upstream.b.hash: nothing is hashed while balance is \"least_request\"; it belongs to \
+             \"consistent_hash\"",
+            "10:8 upstream.c.hash: empty; what is hashed belongs here",
+            "14:9 upstream.d.hash[0]: \"ip\" is not \"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \
+             \"client_ip\"",
         ],
     );
     refused(
