@@ -135,13 +135,11 @@ mod tests {
             .collect()
     }
 
-    fn counts(balance: Balance, pools: &[Rc<Pool>], n: usize) -> Vec<usize> {
+    fn counts(balance: &Balance, pools: &[Rc<Pool>], n: usize) -> Vec<usize> {
         let picker = Picker::new(0);
         let mut counts = vec![0; pools.len()];
         for _ in 0..n {
-            let picked = picker
-                .pick(&balance, pools, None)
-                .expect("one is available");
+            let picked = picker.pick(balance, pools, None).expect("one is available");
             let at = pools.iter().position(|pool| Rc::ptr_eq(pool, picked));
             counts[at.expect("it is one of them")] += 1;
         }
@@ -150,12 +148,15 @@ mod tests {
 
     #[test]
     fn round_robin_gives_everyone_the_same() {
-        assert_eq!(counts(Balance::RoundRobin, &pools(3), 300), [100, 100, 100]);
+        assert_eq!(
+            counts(&Balance::RoundRobin, &pools(3), 300),
+            [100, 100, 100]
+        );
     }
 
     #[test]
     fn least_request_is_even_while_nothing_is_in_flight() {
-        for count in counts(Balance::LeastRequest, &pools(4), 40_000) {
+        for count in counts(&Balance::LeastRequest, &pools(4), 40_000) {
             assert!((9_500..10_500).contains(&count), "{count}");
         }
     }
@@ -164,7 +165,7 @@ mod tests {
     fn least_request_avoids_the_busy_one() {
         let pools = pools(2);
         pools[0].begin();
-        assert_eq!(counts(Balance::LeastRequest, &pools, 100), [0, 100]);
+        assert_eq!(counts(&Balance::LeastRequest, &pools, 100), [0, 100]);
     }
 
     #[test]
@@ -198,8 +199,8 @@ mod tests {
     fn an_endpoint_that_refused_is_not_picked_while_another_is_there() {
         let pools = pools(2);
         pools[1].endpoint().refused();
-        assert_eq!(counts(Balance::LeastRequest, &pools, 100), [100, 0]);
-        assert_eq!(counts(Balance::RoundRobin, &pools, 100), [100, 0]);
+        assert_eq!(counts(&Balance::LeastRequest, &pools, 100), [100, 0]);
+        assert_eq!(counts(&Balance::RoundRobin, &pools, 100), [100, 0]);
     }
 
     #[test]
