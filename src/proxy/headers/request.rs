@@ -11,6 +11,9 @@ use crate::proxy::headers::{Named, has_token};
 const PSEUDONYM: &[u8] = b"tidegate";
 const LOOPS: usize = 2;
 
+/// The protocol that a connection may change to.
+pub(in crate::proxy::headers) const WEBSOCKET: &[u8] = b"websocket";
+
 /// What a request's head on the upstream side depends on besides the head itself.
 #[derive(Debug)]
 pub struct RequestEdit<'a> {
@@ -40,10 +43,14 @@ pub(crate) fn check_request(head: &RequestHead) -> Result<(), Error> {
                 passed += field
                     .value
                     .split(|&byte| byte == b',')
-                    .filter(|hop| hop.trim_ascii().ends_with(PSEUDONYM))
+                    .filter(|hop| is_ours(hop))
                     .count();
             }
-            Known::Expect if !field.value.eq_ignore_ascii_case(b"100-continue") => {
+            // A client of HTTP/1.0 expects nothing (RFC 9110, section 10.1.1).
+            Known::Expect
+                if head.version != Version::Http10
+                    && !field.value.eq_ignore_ascii_case(b"100-continue") =>
+            {
                 return Err(Error::Expectation);
             }
             _ => {}
@@ -55,23 +62,28 @@ pub(crate) fn check_request(head: &RequestHead) -> Result<(), Error> {
     Ok(())
 }
 
+/// True for a hop of Via that was this proxy: its protocol, its name, and maybe a comment.
+fn is_ours(hop: &[u8]) -> bool {
+    let mut words = hop
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    words.nth(1).is_some_and(|name| name == PSEUDONYM)
+}
+
 /// The protocol that the request asks to change to, as HTTP/1.1 does (RFC 9110, section 7.8).
 ///
-/// HTTP itself is none to change to: what would be tunnelled then are requests that nobody here has
-/// seen. Nor is one of several, which the upstream could choose from and we could not tell.
+/// It is WebSocket (RFC 6455) or none: what an unknown protocol carries, nobody here can tell, and
+/// in one that is HTTP again requests would pass that nobody has seen. Nor is it one of several,
+/// which the upstream could choose from.
 pub(crate) fn asks_for_upgrade(head: &RequestHead) -> Option<&[u8]> {
     let mut protocols = head.known(Known::Upgrade);
     let protocol = protocols.next()?.trim_ascii();
     let named = head
         .known(Known::Connection)
         .any(|value| has_token(value, b"upgrade"));
-    let one = protocols.next().is_none() && !protocol.is_empty() && !protocol.contains(&b',');
-    let name = protocol.split(|&byte| byte == b'/').next()?;
-    let http = [&b"h2c"[..], b"h2", b"http", b"tls"]
-        .iter()
-        .any(|http| name.eq_ignore_ascii_case(http));
+    let is_websocket = protocols.next().is_none() && protocol.eq_ignore_ascii_case(WEBSOCKET);
     let asks = head.version == Version::Http11 && head.framing == Framing::None;
-    (asks && named && one && !http).then_some(protocol)
+    (asks && named && is_websocket).then_some(protocol)
 }
 
 /// Writes a request's head as it goes to an HTTP/1.1 upstream.
@@ -105,6 +117,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
             | Known::ContentLength
             | Known::ClientCert
             | Known::Upgrade => continue,
+            Known::Expect if head.version == Version::Http10 => continue,
             Known::Te => {
                 trailers |= has_token(field.value, b"trailers");
                 continue;

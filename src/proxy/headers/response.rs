@@ -2,6 +2,7 @@
 
 use crate::message::{Field, Framing, Known, ResponseHead, Version};
 use crate::proxy::headers::Named;
+use crate::proxy::headers::request::WEBSOCKET;
 use crate::proxy::headers::sink::{Sink, write_number};
 
 /// What a response's head on the client's side depends on besides the head itself.
@@ -92,9 +93,10 @@ impl<'a> ResponseFilter<'a> {
     }
 }
 
-/// True when the response says which protocol it changes to (RFC 9110, section 15.2.2).
+/// True when the response says that it changes to the protocol that was asked for (RFC 9110,
+/// section 15.2.2).
 pub(crate) fn names_upgrade(head: &ResponseHead) -> bool {
-    upgrade(head).is_some_and(|protocol| !protocol.is_empty())
+    upgrade(head).is_some_and(|protocol| protocol.eq_ignore_ascii_case(WEBSOCKET))
 }
 
 fn upgrade(head: &ResponseHead) -> Option<&[u8]> {
