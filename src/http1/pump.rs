@@ -288,6 +288,14 @@ impl Pump {
         self.encode(bytes, out)
     }
 
+    /// Bytes of body still to come, where its length is known.
+    pub fn left(&self) -> Option<u64> {
+        match self.incoming {
+            Incoming::Length(left) => Some(left),
+            Incoming::Chunked(_) | Incoming::UntilClose => None,
+        }
+    }
+
     /// The trailers of a body that came in chunks and was read: raw field lines.
     pub fn trailers(&self) -> &[u8] {
         match &self.incoming {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crate::http1::{Incoming, Outgoing, Pump, PumpError, ReadError};
 use crate::listener::After;
-use crate::message::{Framing, Limits};
+use crate::message::{Framing, Known, Limits, Version};
 use crate::proxy::Error;
 use crate::proxy::decide::Target;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::forward::Client;
 use crate::proxy::reply::{Passed, Reply};
 use crate::proxy::trouble::Trouble;
+use crate::proxy::unread::Unread;
 use crate::telemetry::stats::{CloseReason, RetryCause};
 use crate::upstream::Lease;
 
@@ -27,6 +28,10 @@ pub(crate) const UPSTREAM_LIMITS: Limits = Limits {
 /// Responses of 1xx before the final one: no server needs more than a few, and they are kept until
 /// the client has taken them.
 pub(crate) const MAX_INTERIM: u32 = 100;
+
+/// How long a client that waits for the upstream's word before it sends its body is left waiting;
+/// then it is told to go on. Servers that know nothing of 100 never say it.
+const CONTINUE: Duration = Duration::from_secs(1);
 
 /// Why an attempt brought no response.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ pub(crate) struct Attempt<'e, 'c> {
     held: usize,
     started: bool,
     uploading: bool,
+    /// True while the client waits to be told to send its body.
+    expects: bool,
     /// True while all of the request that was read could be sent again.
     replayable: bool,
     /// True when the client's connection closes after the response.
@@ -76,6 +83,10 @@ impl<'e, 'c> Attempt<'e, 'c> {
             Framing::None | Framing::Length(_) | Framing::UntilClose => Outgoing::Raw,
         };
         let upload = Pump::new(Incoming::new(framing, limits), outgoing, limits.body_bytes);
+        let request = exchange.request();
+        let expects = framing != Framing::None
+            && request.version == Version::Http11
+            && request.known(Known::Expect).next().is_some();
         Self {
             exchange,
             client,
@@ -86,6 +97,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             held: 0,
             started: false,
             uploading: true,
+            expects,
             replayable: true,
             close: false,
             until_close: false,
@@ -121,7 +133,14 @@ impl<'e, 'c> Attempt<'e, 'c> {
         if !self.uploading && self.client.connection.poll_closed(context).is_ready() {
             return Poll::Ready(Err(Failure::Final(Error::ClientClosed)));
         }
-        if self.client.deadline.poll(context).is_ready() {
+        while self.client.deadline.poll(context).is_ready() {
+            if self.awaits_word() {
+                self.give_word();
+                if let Err(trouble) = self.flush_interim(context) {
+                    return Poll::Ready(Err(Failure::Final(trouble.into_error())));
+                }
+                continue;
+            }
             return Poll::Ready(Err(Failure::Final(if self.uploading {
                 self.stalled_upload()
             } else {
@@ -135,9 +154,35 @@ impl<'e, 'c> Attempt<'e, 'c> {
     fn upload_wait(&self) -> Duration {
         if self.upload.is_waiting_to_write() {
             self.target.timeouts.body
+        } else if self.awaits_word() {
+            CONTINUE
         } else {
             self.client.settings.timeouts.body
         }
+    }
+
+    /// True while the client waits to be told to send its body, and nothing else is waited for.
+    fn awaits_word(&self) -> bool {
+        self.expects
+            && self.uploading
+            && self.upload.body_bytes() == 0
+            && !self.upload.is_waiting_to_write()
+    }
+
+    /// Notes that the upstream itself told the client to go on, if it did.
+    fn heard(&mut self) {
+        if self.expects && self.exchange.response().status == 100 {
+            self.expects = false;
+            self.client.deadline.set(self.upload_wait());
+        }
+    }
+
+    /// Tells the client to send its body; the upstream has said nothing.
+    fn give_word(&mut self) {
+        self.expects = false;
+        let interim = &mut self.exchange.scratch().downstream;
+        interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        self.client.deadline.set(self.upload_wait());
     }
 
     /// How long whoever the response's body waits for may take.
@@ -234,6 +279,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Some(Passed::Interim))) => {
                     self.n_interim += 1;
+                    self.heard();
                     if self.n_interim > MAX_INTERIM {
                         return Poll::Ready(Err(Trouble::Endless));
                     }
@@ -367,7 +413,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
         } else {
             self.lease.close(CloseReason::Abandoned);
         }
-        match (sent, self.close) {
+        match (self.upload.is_read(), self.close) {
+            // What the client still sends stands before its next request.
             (false, _) => After::Linger,
             (true, true) => After::Close,
             (true, false) => After::KeepAlive,
@@ -382,6 +429,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
     /// Ends an attempt that failed for good.
     pub(crate) fn give_up(mut self, error: &Error) -> &'e mut Exchange {
         self.note_bytes();
+        self.client.connection.consume(self.held);
+        self.client.unread = Unread::Rest(Box::new(self.upload));
         self.lease.close(match error {
             Error::ClientClosed | Error::ClientTimeout | Error::BodyTooLarge => {
                 CloseReason::Abandoned

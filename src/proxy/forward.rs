@@ -11,13 +11,14 @@ use tokio::time::timeout;
 
 use crate::http1::{Connection, Deadline, Tunnel, TunnelEnd};
 use crate::listener::{After, Settings};
-use crate::message::{Framing, Version};
+use crate::message::Version;
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
 use crate::proxy::attempt::{Attempt, Failure};
 use crate::proxy::decide::{self, Decision};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::unread::Unread;
 use crate::telemetry::stats;
 use crate::tls::Stream;
 use crate::upstream::Lease;
@@ -32,6 +33,32 @@ pub(crate) struct Client<'a> {
     pub(crate) settings: &'a Arc<Settings>,
     /// True when the connection is to be closed after the exchange.
     pub(crate) last: &'a dyn Fn() -> bool,
+    /// What is left of the request's body.
+    pub(crate) unread: Unread,
+}
+
+impl Client<'_> {
+    /// How the connection goes on after an own answer.
+    fn ending(&self, close: bool) -> After {
+        match (close, self.unread.is_none()) {
+            (false, _) => After::KeepAlive,
+            (true, true) => After::Close,
+            (true, false) => After::Linger,
+        }
+    }
+
+    /// Lets through what is left of a request's body after its answer, where that is to be done.
+    pub(crate) async fn after(self, after: After) -> After {
+        if after != After::KeepAlive || !self.unread.is_pending() {
+            return after;
+        }
+        self.deadline.set(self.settings.timeouts.body);
+        if self.unread.discard(self.connection, self.deadline).await {
+            After::KeepAlive
+        } else {
+            After::Linger
+        }
+    }
 }
 
 /// Carries out an exchange.
@@ -49,6 +76,7 @@ pub(crate) async fn exchange(
     let mut dial = Dial::new(target);
     loop {
         let lease = dial.connect(exchange).await?;
+        client.unread = Unread::Unknown;
         let mut attempt = Attempt::new(exchange, client, dial.target(), lease);
         match attempt.respond().await {
             Ok(()) if attempt.is_tunnel() => return Ok(tunnel(attempt).await),
@@ -77,10 +105,12 @@ pub(crate) async fn answer(
     }
     let request = exchange.request();
     let answer = Answer::new(&error, Some(request)).with_request_id(exchange.request_id_field());
-    // A body that was not read stands between this request and the next: the connection ends.
-    let unread = !matches!(request.framing, Framing::None | Framing::Length(0));
+    let limits = &client.settings.limits;
+    let in_step = client
+        .unread
+        .settle(client.connection, request, limits, Some(&error));
     let close =
-        unread || !request.keep_alive || request.version == Version::Http10 || (client.last)();
+        !in_step || !request.keep_alive || request.version == Version::Http10 || (client.last)();
     let head_only = request.method() == b"HEAD";
     let mut out = Vec::new();
     answer.write_http1(&mut out, head_only, close);
@@ -90,13 +120,7 @@ pub(crate) async fn answer(
     match written {
         Ok(Ok(())) => {
             exchange.completed();
-            if unread {
-                After::Linger
-            } else if close {
-                After::Close
-            } else {
-                After::KeepAlive
-            }
+            client.ending(close)
         }
         _ => After::Close,
     }
@@ -105,20 +129,19 @@ pub(crate) async fn answer(
 /// Answers `OPTIONS *`, which asks the proxy itself.
 async fn options(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
     let request = exchange.request();
-    let close = !request.keep_alive
-        || (client.last)()
-        || !matches!(request.framing, Framing::None | Framing::Length(0));
+    let limits = &client.settings.limits;
+    let in_step = client
+        .unread
+        .settle(client.connection, request, limits, None);
+    let close =
+        !in_step || !request.keep_alive || request.version == Version::Http10 || (client.last)();
     let mut out = Vec::new();
     answer::write_options(&mut out, close);
     exchange.answered(204, 0);
     match timeout(ANSWER, client.connection.write_all(&out)).await {
         Ok(Ok(())) => {
             exchange.completed();
-            if close {
-                After::Linger
-            } else {
-                After::KeepAlive
-            }
+            client.ending(close)
         }
         _ => After::Close,
     }

@@ -21,6 +21,7 @@ mod snapshot;
 mod trace_context;
 mod translate;
 mod trouble;
+mod unread;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -41,6 +42,7 @@ use crate::proxy::answer::Answer;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::request_id::Generator;
 use crate::proxy::snapshot::Local;
+use crate::proxy::unread::Unread;
 use crate::tls::Stream;
 use crate::upstream::Pools;
 
@@ -130,11 +132,15 @@ impl Service for Proxy {
             deadline,
             settings,
             last,
+            unread: Unread::Whole,
         };
-        match forward::exchange(&mut exchange, &mut client).await {
+        let answered = match forward::exchange(&mut exchange, &mut client).await {
             Ok(after) => after,
             Err(error) => forward::answer(&mut exchange, &mut client, error).await,
-        }
+        };
+        // It ends with its answer, however long the client goes on sending.
+        drop(exchange);
+        client.after(answered).await
     }
 
     async fn http2(
