@@ -124,6 +124,7 @@ fn listener(listener: &ListenerConfig) -> Value {
                 .collect(),
         ),
         ("forwarded", json!(listener.forwarded.name())),
+        ("proxy_protocol", json!(listener.proxy_protocol.name())),
         (
             "tls",
             listener.tls.as_ref().map_or(Value::Null, |tls| {

@@ -11,6 +11,7 @@ use crate::config::advice;
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{Forwarded, ListenerConfig, ListenerTimeouts, Protocol};
 use crate::config::tls;
+use crate::listener::ProxyProtocol;
 use crate::message::Limits;
 
 /// What a wait may be: zero would fail everything, and past 400 days nobody waits.
@@ -123,6 +124,20 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
     table.set("forwarded", &mut forwarded, |value| {
         value.choice(&[Forwarded::XForwarded, Forwarded::Rfc7239].map(|kind| (kind.name(), kind)))
     });
+    let mut proxy_protocol = ProxyProtocol::default();
+    table.set("proxy_protocol", &mut proxy_protocol, |value| {
+        let kinds = [
+            ProxyProtocol::Off,
+            ProxyProtocol::Required,
+            ProxyProtocol::FromTrusted,
+        ];
+        let kind = value.choice(&kinds.map(|kind| (kind.name(), kind)))?;
+        if kind != ProxyProtocol::Off && trusted_proxies.is_empty() {
+            value.refuse("nobody is trusted to tell: trusted_proxies is empty");
+            return None;
+        }
+        Some(kind)
+    });
     let tls = match tls {
         Some(value) => Some(tls::listener(&value, files)?),
         None => None,
@@ -137,6 +152,7 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         max_streams,
         trusted_proxies,
         forwarded,
+        proxy_protocol,
         tls,
     })
 }

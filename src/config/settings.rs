@@ -14,6 +14,7 @@ use rustls::pki_types::ServerName;
 
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
+use crate::listener::ProxyProtocol;
 use crate::message::Limits;
 use crate::route::Table;
 use crate::split::Key;
@@ -73,6 +74,8 @@ pub struct ListenerConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Where the word of a trusted peer stands.
     pub forwarded: Forwarded,
+    /// Whose connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: ProxyProtocol,
     /// The certificates; `None` is a plain listener.
     pub tls: Option<TlsConfig>,
 }

@@ -143,6 +143,7 @@ impl Builder {
                 config::Forwarded::XForwarded => ForwardedSource::XForwardedFor,
                 config::Forwarded::Rfc7239 => ForwardedSource::Forwarded,
             },
+            proxy_protocol: listener.proxy_protocol,
             tls,
         })
     }

@@ -9,6 +9,7 @@ mod connection;
 mod drain;
 mod http2;
 mod peer;
+mod proxy_protocol;
 mod socket;
 mod stall;
 mod worker;
@@ -31,6 +32,7 @@ use crate::tls::Stream;
 pub use accept::{Gate, Pauses, Permit, accept};
 pub use drain::Drain;
 pub use peer::{Client, ForwardedSource, Peer, TrustedProxies};
+pub use proxy_protocol::ProxyProtocol;
 pub use socket::{BindError, Bound, bind};
 pub use worker::{Command, Worker};
 
@@ -74,6 +76,8 @@ pub struct Settings {
     pub trusted: TrustedProxies,
     /// Which header that word is in.
     pub forwarded: ForwardedSource,
+    /// Whose connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: ProxyProtocol,
     /// The listener's numbers.
     pub stats: Arc<ListenerStats>,
     /// TLS, if the listener speaks it.

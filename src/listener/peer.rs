@@ -90,7 +90,8 @@ impl TrustedProxies {
         }
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// True for the address of a trusted proxy, which is no IPv4 address mapped into IPv6.
+    pub(in crate::listener) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }

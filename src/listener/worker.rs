@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::listener::drain::{Connections, Drain, Guard};
+use crate::listener::proxy_protocol::{self, Expected, Origin};
 use crate::listener::{Gate, Peer, Permit, Service, Settings, accept, connection, http2};
 use crate::message::Scheme;
 use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
@@ -297,7 +298,7 @@ impl<V: Service> Acceptor<V> {
 }
 
 async fn serve<V: Service>(
-    stream: TcpStream,
+    mut stream: TcpStream,
     mut from: Rc<Peer>,
     service: V,
     settings: Arc<Settings>,
@@ -306,6 +307,30 @@ async fn serve<V: Service>(
     index: usize,
 ) {
     let shard = stats.shard(index);
+    let is_trusted = || settings.trusted.trusts(from.address.ip().to_canonical());
+    match settings.proxy_protocol.of(is_trusted) {
+        Expected::No => {}
+        Expected::Refused => {
+            debug!(peer = %from.address, "no trusted proxy");
+            shard.connection_rejected(RejectReason::ProxyProtocol);
+            return;
+        }
+        Expected::Yes => match proxy_protocol::read(&mut stream).await {
+            Ok(Origin::Peer) => {}
+            Ok(Origin::Client { from: address, to }) => {
+                from = Rc::new(Peer {
+                    address,
+                    local: to,
+                    ..Peer::clone(&from)
+                });
+            }
+            Err(error) => {
+                debug!(peer = %from.address, %error, "connection refused");
+                shard.connection_rejected(RejectReason::ProxyProtocol);
+                return;
+            }
+        },
+    }
     let stream = match &settings.tls {
         None => Stream::Plain(stream),
         Some(tls) => {

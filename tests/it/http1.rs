@@ -7,6 +7,7 @@
 //! | `Host`, absolute form | `smuggling::a_missing_or_repeated_or_broken_host_*`, `forward::an_absolute_target_*`, here |
 //! | `Via`, loops | `forward::via_is_appended`, `forward::a_request_that_goes_in_circles_*` |
 //! | `X-Forwarded-*`, `Forwarded` | `forward::what_an_untrusted_*`, `forward::what_a_trusted_*`, here |
+//! | PROXY protocol | `proxy_protocol` |
 //! | 1xx | `interplay::interim_*`, `bounds::interim_*`, here |
 //! | `Expect: 100-continue` | `expect`, `interplay::a_client_that_expects_*` |
 //! | trailers | `framing::chunks_and_trailers_*`, `framing::a_trailer_cannot_*`, `h2::trailers_*`, here |

@@ -27,6 +27,7 @@ mod life;
 mod limits;
 mod names;
 mod prometheus;
+mod proxy_protocol;
 mod reload;
 mod reload_files;
 mod reload_listeners;

@@ -13,7 +13,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
             "3:11 listener.http.address: missing; an IP address with a port, such as \
              \"0.0.0.0:8080\" or \"[::]:8080\" belongs here",
             "4:1 listener.http.adress: unknown key, did you mean address? (known here: address, \
-             protocols, tls, timeouts, limits, trusted_proxies, forwarded)",
+             protocols, tls, timeouts, limits, trusted_proxies, forwarded, proxy_protocol)",
             "6:12 route.shop.split.canary.upstream: there is no upstream \"baze\", did you mean \
              \"base\"?",
             "7:10 route.shop.split.canary.weight: -5 is not a whole number from 0 to 1000000",
@@ -64,6 +64,15 @@ fn what_is_no_table_is_told() {
 
 #[test]
 fn a_listener_is_checked() {
+    refused(
+        "[listener.a]\naddress = \"127.0.0.1:1\"\nproxy_protocol = \"required\"\n\
+         [listener.b]\naddress = \"127.0.0.1:2\"\nproxy_protocol = \"on\"\n",
+        &[
+            "3:18 listener.a.proxy_protocol: nobody is trusted to tell: trusted_proxies is empty",
+            "6:18 listener.b.proxy_protocol: \"on\" is not \"off\" or \"required\" or \
+             \"from_trusted\"",
+        ],
+    );
     refused(
         "[listener.http]\naddress = \"localhost:80\"\nprotocols = [\"h2\", \"h3\"]\n\
          forwarded = \"both\"\ntrusted_proxies = [\"10.0.0.1/8\", \"10.0.0.1\", \"ten\"]\n",

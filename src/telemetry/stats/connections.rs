@@ -294,7 +294,7 @@ mod tests {
         let totals = stats.read();
         assert_eq!(totals.open(Protocol::H1), 1);
         assert_eq!(totals.open(Protocol::H2), 1);
-        assert_eq!(totals.rejected, [0, 1, 0]);
+        assert_eq!(totals.rejected, [0, 1, 0, 0]);
         assert_eq!(totals.unrouted[&Code::Exact(404)], 2);
         assert_eq!(totals.unrouted[&Code::Exact(400)], 1);
     }

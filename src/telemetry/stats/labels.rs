@@ -200,6 +200,8 @@ label_values! {
         Limit = "limit",
         /// The first byte or the TLS handshake did not come in time.
         Timeout = "timeout",
+        /// It did not begin with the header of the PROXY protocol, or came from nobody trusted.
+        ProxyProtocol = "proxy_protocol",
     }
 }
 
