@@ -57,6 +57,8 @@ pub(crate) struct Attempt<'e, 'c> {
     uploading: bool,
     /// True while the client waits to be told to send its body.
     expects: bool,
+    /// True when sending the request failed: nobody knows how much of its body was read.
+    lost: bool,
     /// True while all of the request that was read could be sent again.
     replayable: bool,
     /// True when the client's connection closes after the response.
@@ -98,6 +100,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             started: false,
             uploading: true,
             expects,
+            lost: false,
             replayable: true,
             close: false,
             until_close: false,
@@ -118,6 +121,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         let sent = self.poll_upload(context);
         if sent.is_err() {
             self.uploading = false;
+            self.lost = true;
         }
         // An endpoint may answer and close without having read everything: the answer counts.
         match self.poll_head(context) {
@@ -255,6 +259,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 target,
                 lease,
                 upload,
+                lost,
                 interim_sent,
                 ..
             } = self;
@@ -263,7 +268,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             let reply = Reply {
                 version: scratch.request.version,
                 // A request that is answered before it is through is not followed by another.
-                close: !scratch.request.keep_alive || !upload.is_read() || (client.last)(),
+                close: !scratch.request.keep_alive || *lost || !upload.is_read() || (client.last)(),
                 upgrade: target.upgrade,
                 identity: identity.as_deref(),
                 sent: *interim_sent,
@@ -366,7 +371,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         if let Err(trouble) = self.poll_upload(context) {
             // The response counts, whatever became of the request; nothing more of it is sent.
             self.uploading = false;
-            self.close = true;
+            self.lost = true;
             if trouble.is_the_clients() {
                 return Poll::Ready(Err(trouble.into_error()));
             }
@@ -404,7 +409,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
     fn succeed(self) -> After {
         self.exchange.completed();
         self.client.connection.consume(self.held);
-        let sent = self.upload.is_done();
+        let is_read = self.upload.is_read() && !self.lost;
+        let sent = self.upload.is_done() && !self.lost;
         let response = self.exchange.response();
         if sent && response.keep_alive && response.framing != Framing::UntilClose {
             self.lease.give_back();
@@ -413,7 +419,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         } else {
             self.lease.close(CloseReason::Abandoned);
         }
-        match (self.upload.is_read(), self.close) {
+        match (is_read, self.close) {
             // What the client still sends stands before its next request.
             (false, _) => After::Linger,
             (true, true) => After::Close,
@@ -430,7 +436,9 @@ impl<'e, 'c> Attempt<'e, 'c> {
     pub(crate) fn give_up(mut self, error: &Error) -> &'e mut Exchange {
         self.note_bytes();
         self.client.connection.consume(self.held);
-        self.client.unread = Unread::Rest(Box::new(self.upload));
+        if !self.lost {
+            self.client.unread = Unread::Rest(Box::new(self.upload));
+        }
         self.lease.close(match error {
             Error::ClientClosed | Error::ClientTimeout | Error::BodyTooLarge => {
                 CloseReason::Abandoned

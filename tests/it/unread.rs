@@ -1,6 +1,8 @@
 //! Requests whose own answer comes before their body was read: a small rest costs no connection,
 //! and no byte of it is ever taken for a request.
 
+use rustix::process::Signal;
+
 use crate::support::ask;
 use crate::support::client::Client;
 use crate::support::config::{self, Config};
@@ -236,4 +238,36 @@ async fn what_follows_a_connect_is_no_request() {
     );
     client.wire.ended().await;
     assert_eq!(origin.n_requests(), 0);
+}
+
+#[tokio::test]
+async fn what_an_endpoint_that_answered_and_hung_up_did_not_take_is_no_request() {
+    let origin = origin::serving(|mut conversation| async move {
+        if conversation.request_head().await.is_some() {
+            conversation.wire.take(3).await;
+            conversation.released().await;
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            conversation.send(answer).await;
+            conversation.reset();
+        }
+    })
+    .await;
+    let proxy = proxy::start(&config::to(origin.address)).await;
+    let mut client = proxy.connect().await;
+    let length = EVIL.len() + 3;
+    let head = format!("PUT / HTTP/1.1\r\nhost: a.test\r\ncontent-length: {length}\r\n\r\n");
+    client.wire.send(head + "abc").await;
+    origin
+        .got("the first part", |bytes| bytes.ends_with(b"abc"))
+        .await;
+    // Both are there when the proxy looks: the answer, and more that cannot be sent any more.
+    proxy.stopped().await;
+    origin.release();
+    origin.all_closed().await;
+    client.wire.send(EVIL).await;
+    proxy.signal(Signal::CONT);
+    let answer = client.answer("PUT").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    client.wire.ended().await;
+    assert_eq!(origin.n_requests(), 1);
 }

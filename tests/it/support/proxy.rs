@@ -207,6 +207,17 @@ impl Proxy {
         self.process.signal(signal);
     }
 
+    /// Stops it, as SIGSTOP does, and waits until it stands still; SIGCONT lets it go on.
+    pub(crate) async fn stopped(&self) {
+        self.signal(Signal::STOP);
+        let path = format!("/proc/{}/status", self.process.id());
+        wait::until("the proxy stands still", async || {
+            let status = fs::read_to_string(&path).expect("a process that runs");
+            status.lines().any(|line| line.starts_with("State:\tT"))
+        })
+        .await;
+    }
+
     /// Waits for its end.
     pub(crate) async fn exit(&mut self) -> Exit {
         self.process.exit().await
