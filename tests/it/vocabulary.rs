@@ -1,9 +1,12 @@
 //! The vocabulary itself: clients and origins understand each other without a proxy in between.
 
+use std::process::Command;
+
 use crate::support::ask;
 use crate::support::client;
 use crate::support::message::End;
 use crate::support::origin;
+use crate::support::tool;
 use crate::support::websocket;
 
 #[tokio::test]
@@ -57,4 +60,14 @@ async fn a_websocket_sends_back_what_it_gets() {
     assert_eq!(socket.echo("ping").await, "ping");
     socket.close().await;
     origin.all_closed().await;
+}
+
+#[test]
+fn the_peers_from_elsewhere_are_there() {
+    let Some(python) = tool::python() else {
+        return;
+    };
+    let imports = "import grpc, grpc_health, h2.connection, websockets; print('all')";
+    let said = tool::run(Command::new(python).args(["-c", imports]));
+    assert_eq!(said.trim(), "all");
 }

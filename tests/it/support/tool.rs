@@ -1,7 +1,7 @@
 //! Programs of others that a test checks something with, where they are installed.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Set where all of them are there, so that a test which cannot run is a failed one.
@@ -21,6 +21,24 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
         eprintln!("left out: {name} is not installed");
     }
     found
+}
+
+/// A Python that has the packages of `tests/peers/requirements.txt`: the one that `TIDEGATE_PYTHON`
+/// names, else that of `target/peers`, where `.ci/run` puts it. Without it a test says so and
+/// passes, unless it must not.
+pub(crate) fn python() -> Option<PathBuf> {
+    let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin/python");
+    let python = env::var_os("TIDEGATE_PYTHON").map_or_else(usual, PathBuf::from);
+    if python.is_file() {
+        return Some(python);
+    }
+    assert!(
+        env::var_os(REQUIRED).is_none(),
+        "there is no {}, and {REQUIRED} is set",
+        python.display()
+    );
+    eprintln!("left out: no Python with the packages of tests/peers/requirements.txt");
+    None
 }
 
 /// Runs a program to its end, which must be a good one, and gives what it wrote.
