@@ -13,10 +13,10 @@ mod tests;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use crate::listener::peer::forwarded::{forwarded_nodes, x_forwarded_for_nodes};
-use crate::message::{Known, RequestHead, Scheme};
+use crate::message::{Known, Networks, RequestHead, Scheme};
 use crate::tls::Identity;
 
 /// The other end of a client's connection, and how it came in.
@@ -57,12 +57,12 @@ pub struct Client {
 
 /// The proxies whose word on the client is taken.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies(Networks);
 
 impl TrustedProxies {
     /// Trusts the proxies in these networks; none of them means that nobody is trusted.
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks.into_iter().map(canonical).collect())
+        Self(Networks::new(networks))
     }
 
     /// Tells who a request is from, given the address of the connection's peer.
@@ -90,9 +90,9 @@ impl TrustedProxies {
         }
     }
 
-    /// True for the address of a trusted proxy, which is no IPv4 address mapped into IPv6.
+    /// True for the address of a trusted proxy.
     pub(in crate::listener) fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
+        self.0.contains(address)
     }
 }
 
@@ -127,18 +127,4 @@ impl Chain {
             Self::Empty | Self::Unknown => None,
         }
     }
-}
-
-/// A network of IPv4 addresses that is written as IPv6 (`::ffff:10.0.0.0/104`) as what it is:
-/// addresses are compared in that form.
-fn canonical(network: IpNet) -> IpNet {
-    let IpNet::V6(v6) = network else {
-        return network;
-    };
-    let v4 = v6
-        .network()
-        .to_ipv4_mapped()
-        .zip(v6.prefix_len().checked_sub(96))
-        .and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
-    v4.map_or(network, IpNet::V4)
 }

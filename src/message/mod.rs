@@ -7,12 +7,14 @@
 mod body;
 mod fields;
 mod limits;
+mod networks;
 mod request;
 mod response;
 
 pub use body::{Body, BodyError};
 pub use fields::{Field, Fields, Known};
 pub use limits::Limits;
+pub use networks::Networks;
 pub use request::{RequestHead, Scheme};
 pub use response::ResponseHead;
 

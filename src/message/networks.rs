@@ -1,0 +1,72 @@
+//! Networks: sets of addresses, for whoever asks where a request comes from.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+/// A set of addresses, written as networks.
+///
+/// An IPv4 address that is mapped into IPv6 is the IPv4 address, on both sides.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Networks(Vec<IpNet>);
+
+impl Networks {
+    /// The set of all addresses in any of these networks.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks.into_iter().map(canonical).collect())
+    }
+
+    /// True for an address in any of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The networks.
+    pub fn as_slice(&self) -> &[IpNet] {
+        &self.0
+    }
+}
+
+/// A network of IPv4 addresses that is written as IPv6 (`::ffff:10.0.0.0/104`) as what it is:
+/// addresses are compared in that form.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else {
+        return network;
+    };
+    let v4 = v6
+        .network()
+        .to_ipv4_mapped()
+        .zip(v6.prefix_len().checked_sub(96))
+        .and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
+    v4.map_or(network, IpNet::V4)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::message::Networks;
+
+    #[test]
+    fn a_mapped_address_is_the_ipv4_address_on_both_sides() {
+        for (network, address, expected) in [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("::/0", "10.1.2.3", false),
+            ("0.0.0.0/0", "::1", false),
+        ] {
+            let networks = Networks::new(vec![network.parse().unwrap()]);
+            let address = address.parse().unwrap();
+            assert_eq!(networks.contains(address), expected, "{address} {network}");
+        }
+        assert!(!Networks::default().contains([127, 0, 0, 1].into()));
+    }
+}
