@@ -26,6 +26,7 @@ mod hash;
 mod identity;
 mod key;
 mod ln;
+mod moved;
 mod pick;
 mod spec;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use crate::split::force::ForceRejected;
 pub use crate::split::identity::{Identity, IdentityCookie};
 pub use crate::split::key::{ClientKey, HashKey, Key, KeyError};
 pub use crate::split::ln::ln;
+pub use crate::split::moved::Flow;
 pub use crate::split::spec::{
     Force, MAX_NAME_BYTES, MAX_WEIGHT, SplitError, SplitSpec, State, Sticky, VariantSpec,
 };

@@ -57,7 +57,7 @@ fn populations(n_keys: u64) -> [(&'static str, Vec<String>); 3] {
 }
 
 /// The name of the variant that a key has.
-fn assigned<'a>(split: &'a Split, key: &str) -> &'a str {
+pub(in crate::split) fn assigned<'a>(split: &'a Split, key: &str) -> &'a str {
     let variant = split.by_hash(key.as_bytes(), |_| true).unwrap();
     &split.variants()[variant].name
 }
