@@ -54,7 +54,7 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
     let is_tls = tls.is_some();
 
     let protocols = match protocols {
-        Some(value) => protocols_of(&value, is_tls),
+        Some(value) => protocols_of(&value),
         None if is_tls => Some(vec![Protocol::Http2, Protocol::Http1]),
         None => Some(vec![Protocol::Http1]),
     };
@@ -175,7 +175,7 @@ fn size(value: &Value<'_>, range: RangeInclusive<u64>) -> Option<usize> {
         .and_then(|number| usize::try_from(number).ok())
 }
 
-fn protocols_of(value: &Value<'_>, is_tls: bool) -> Option<Vec<Protocol>> {
+fn protocols_of(value: &Value<'_>) -> Option<Vec<Protocol>> {
     let words = [Protocol::Http2, Protocol::Http1].map(|protocol| (protocol.name(), protocol));
     let mut seen = Vec::new();
     let protocols = value.list("a list of \"h2\" and \"http/1.1\"", |value| {
@@ -185,10 +185,6 @@ fn protocols_of(value: &Value<'_>, is_tls: bool) -> Option<Vec<Protocol>> {
             return None;
         }
         seen.push(protocol);
-        if protocol == Protocol::Http2 && !is_tls {
-            value.refuse("\"h2\" is not spoken without tls in this version");
-            return None;
-        }
         Some(protocol)
     })?;
     if protocols.is_empty() {

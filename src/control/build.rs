@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{self, Config, ListenerConfig, RouteConfig};
+use crate::config::{self, Config, ListenerConfig, Protocol, RouteConfig};
 use crate::control::resolver::Resolver;
 use crate::control::secure::{self, TicketKeys};
 use crate::control::{Live, Rejected, refused};
-use crate::listener::{ForwardedSource, Settings, Timeouts, TrustedProxies};
+use crate::listener::{ForwardedSource, Settings, Spoken, Timeouts, TrustedProxies};
 use crate::proxy::{Route, Snapshot, Variant};
 use crate::split::{Draw, State};
 use crate::telemetry::access_log::{self, AccessLog};
@@ -144,6 +144,7 @@ impl Builder {
                 config::Forwarded::Rfc7239 => ForwardedSource::Forwarded,
             },
             proxy_protocol: listener.proxy_protocol,
+            spoken: spoken(&listener.protocols),
             tls,
         })
     }
@@ -293,6 +294,16 @@ impl Builder {
             failover: route.on_unavailable == config::OnUnavailable::Failover,
             name,
         })
+    }
+}
+
+/// Which versions of HTTP a listener's clients may speak; it has one protocol at least.
+fn spoken(protocols: &[Protocol]) -> Spoken {
+    let http1 = protocols.contains(&Protocol::Http1);
+    match (http1, protocols.contains(&Protocol::Http2)) {
+        (true, true) => Spoken::Both,
+        (false, true) => Spoken::Http2,
+        (_, false) => Spoken::Http1,
     }
 }
 

@@ -39,9 +39,14 @@ pub struct Connection<S> {
 impl<S> Connection<S> {
     /// Makes a connection over a stream of which nothing has been read.
     pub fn new(stream: S) -> Self {
+        Self::with(stream, Vec::new())
+    }
+
+    /// Makes a connection over a stream of which these bytes have been read.
+    pub fn with(stream: S, inbox: Vec<u8>) -> Self {
         Self {
             stream,
-            inbox: Vec::new(),
+            inbox,
             scanner: HeadScanner::default(),
         }
     }

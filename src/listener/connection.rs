@@ -22,16 +22,17 @@ enum Next {
     End,
 }
 
-/// Serves the requests of a connection, one after the other.
+/// Serves the requests of a connection, one after the other; `begun` has been read of the first.
 pub(crate) async fn serve<V: Service>(
     stream: Stream,
+    begun: Vec<u8>,
     from: &Rc<Peer>,
     service: &V,
     mut settings: Arc<Settings>,
     handle: &Rc<Handle>,
 ) {
     let mut generation = service.generation();
-    let mut connection = Connection::new(stream);
+    let mut connection = Connection::with(stream, begun);
     let mut deadline = Deadline::new();
     deadline.set(settings.timeouts.first_byte);
     loop {
@@ -44,8 +45,7 @@ pub(crate) async fn serve<V: Service>(
                 return;
             }
             Next::TimedOut => {
-                let answer = service.refuse(&Refusal::Timeout, from);
-                answer_and_close(&mut connection, &answer).await;
+                time_out(&mut connection, from, service).await;
                 return;
             }
             Next::End => return,
@@ -123,6 +123,16 @@ async fn next(
         }
     })
     .await
+}
+
+/// Ends a connection whose request did not come in time.
+pub(crate) async fn time_out<V: Service>(
+    connection: &mut Connection<Stream>,
+    from: &Peer,
+    service: &V,
+) {
+    let answer = service.refuse(&Refusal::Timeout, from);
+    answer_and_close(connection, &answer).await;
 }
 
 async fn answer_and_close(connection: &mut Connection<Stream>, answer: &[u8]) {

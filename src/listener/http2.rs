@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 
 use crate::http1::Deadline;
 use crate::listener::drain::Handle;
+use crate::listener::preface::Begun;
 use crate::listener::stall::Notes;
-use crate::listener::{Peer, Service, Settings};
-use crate::tls::Stream;
+use crate::listener::{LINGER, Peer, Service, Settings};
 
 /// Bytes that a client may send on a stream, and on all streams together, before it has to wait
 /// for the upstream: enough for a long fat line, little enough that many streams stay bounded.
@@ -39,7 +39,7 @@ const PING: Duration = Duration::from_secs(20);
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve<V: Service>(
-    stream: Stream,
+    stream: Begun,
     from: &Rc<Peer>,
     service: &V,
     settings: Arc<Settings>,
@@ -82,12 +82,20 @@ pub(crate) async fn serve<V: Service>(
         }
         // Only streams keep it from being idle: the deadline's own waking must not move it on.
         if tasks.n_running() > 0 {
-            deadline.set(settings.timeouts.idle);
+            deadline.set(if ending {
+                LINGER
+            } else {
+                settings.timeouts.idle
+            });
         }
         let idle = deadline.poll(context).is_ready();
+        // One that does not even begin, or does not say goodbye, is not waited for.
+        if ending && idle {
+            return Poll::Ready(());
+        }
         if !ending && (idle || handle.is_closing()) {
             ending = true;
-            deadline.clear();
+            deadline.set(LINGER);
             connection.as_mut().graceful_shutdown();
             // GOAWAY still has to be written.
             context.waker().wake_by_ref();

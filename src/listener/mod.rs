@@ -9,6 +9,7 @@ mod connection;
 mod drain;
 mod http2;
 mod peer;
+mod preface;
 mod proxy_protocol;
 mod socket;
 mod stall;
@@ -32,12 +33,13 @@ use crate::tls::Stream;
 pub use accept::{Gate, Pauses, Permit, accept};
 pub use drain::Drain;
 pub use peer::{Client, ForwardedSource, Peer, TrustedProxies};
+pub use preface::Spoken;
 pub use proxy_protocol::ProxyProtocol;
 pub use socket::{BindError, Bound, bind};
 pub use worker::{Command, Worker};
 
 /// How long what a client still sends after its answer is read and dropped, and how much of it, so
-/// that the answer is not overtaken by a reset.
+/// that the answer is not overtaken by a reset; and how long it may take to say goodbye.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
@@ -80,6 +82,8 @@ pub struct Settings {
     pub proxy_protocol: ProxyProtocol,
     /// The listener's numbers.
     pub stats: Arc<ListenerStats>,
+    /// Which versions of HTTP its clients may speak.
+    pub spoken: Spoken,
     /// TLS, if the listener speaks it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }

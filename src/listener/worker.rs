@@ -16,9 +16,11 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::http1::Connection;
 use crate::listener::drain::{Connections, Drain, Guard};
+use crate::listener::preface::{self, Beginning, Begun};
 use crate::listener::proxy_protocol::{self, Expected, Origin};
-use crate::listener::{Gate, Peer, Permit, Service, Settings, accept, connection, http2};
+use crate::listener::{Gate, Peer, Permit, Service, Settings, Spoken, accept, connection, http2};
 use crate::message::Scheme;
 use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
 use crate::tls::{HandshakeError, Identity, Stream};
@@ -331,7 +333,7 @@ async fn serve<V: Service>(
             }
         },
     }
-    let stream = match &settings.tls {
+    let mut stream = match &settings.tls {
         None => Stream::Plain(stream),
         Some(tls) => {
             match Stream::handshake(stream, Arc::clone(tls), settings.timeouts.tls).await {
@@ -355,14 +357,29 @@ async fn serve<V: Service>(
             }
         }
     };
-    let h2 = stream.alpn() == Some(b"h2");
-    let open = Open::new(shard, if h2 { Protocol::H2 } else { Protocol::H1 });
-    if h2 {
-        http2::serve(stream, &from, &service, settings, guard.handle()).await;
-    } else {
-        connection::serve(stream, &from, &service, settings, guard.handle()).await;
+    let beginning = match (stream.alpn(), settings.spoken) {
+        (Some(b"h2"), _) | (None, Spoken::Http2) => Beginning::Http2(Vec::new()),
+        (None, Spoken::Both) if settings.tls.is_none() => {
+            preface::read(&mut stream, &settings, guard.handle()).await
+        }
+        // HTTP/2 over TLS is agreed on (RFC 9113, section 3.2).
+        (Some(_) | None, _) => Beginning::Http1(Vec::new()),
+    };
+    match beginning {
+        Beginning::Http1(begun) => {
+            let _open = Open::new(shard, Protocol::H1);
+            connection::serve(stream, begun, &from, &service, settings, guard.handle()).await;
+        }
+        Beginning::Http2(begun) => {
+            let _open = Open::new(shard, Protocol::H2);
+            let stream = Begun::new(begun, stream);
+            http2::serve(stream, &from, &service, settings, guard.handle()).await;
+        }
+        Beginning::TooSlow => {
+            connection::time_out(&mut Connection::new(stream), &from, &service).await;
+        }
+        Beginning::Nothing => {}
     }
-    drop(open);
 }
 
 /// Counts a connection as open, also when it is cut.

@@ -30,6 +30,7 @@ pub enum Known {
     Expect,
     Forwarded,
     Host,
+    Http2Settings,
     KeepAlive,
     ProxyAuthenticate,
     ProxyAuthorization,
@@ -72,7 +73,10 @@ impl Known {
             ],
             11 | 21 | 25 => &[],
             13 => &[(b"cache-control", Self::CacheControl)],
-            14 => &[(b"content-length", Self::ContentLength)],
+            14 => &[
+                (b"content-length", Self::ContentLength),
+                (b"http2-settings", Self::Http2Settings),
+            ],
             15 => &[(b"x-forwarded-for", Self::XForwardedFor)],
             16 => &[
                 (b"x-forwarded-host", Self::XForwardedHost),
@@ -187,6 +191,7 @@ mod tests {
             ("TRANSFER-ENCODING", Known::TransferEncoding),
             ("x-Forwarded-For", Known::XForwardedFor),
             ("te", Known::Te),
+            ("HTTP2-Settings", Known::Http2Settings),
             ("x-other", Known::Other),
             ("", Known::Other),
             ("hosts", Known::Other),

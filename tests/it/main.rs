@@ -20,6 +20,7 @@ mod forced;
 mod forward;
 mod framing;
 mod h2;
+mod h2_plain;
 mod http1;
 mod identity;
 mod interplay;

@@ -234,3 +234,19 @@ async fn a_pair_that_does_not_match_keeps_the_old_one() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_agrees_on_nothing_speaks_http_1_where_that_is_spoken() {
+    let origin = origin::answering("hello").await;
+    let config = config::to(origin.address);
+    for (protocols, served) in [("\"h2\", \"http/1.1\"", true), ("\"h2\"", false)] {
+        let keys = format!("protocols = [{protocols}]");
+        let secure = secure::start_with(&config, &keys).await;
+        let mut client = client::over(secure.tls(&[]).await);
+        client.wire.send(ask::get("/").http1()).await;
+        let answer = client.wire.some().await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(answer.starts_with("HTTP/1.1 200 "), served, "{answer}");
+    }
+    assert_eq!(origin.n_requests(), 1);
+}

@@ -79,7 +79,6 @@ fn a_listener_is_checked() {
         &[
             "2:11 listener.http.address: \"localhost:80\" is not an IP address with a port, such \
              as \"0.0.0.0:8080\" or \"[::]:8080\"",
-            "3:14 listener.http.protocols[0]: \"h2\" is not spoken without tls in this version",
             "3:20 listener.http.protocols[1]: \"h3\" is not \"h2\" or \"http/1.1\", did you mean \
              \"h2\"?",
             "4:13 listener.http.forwarded: \"both\" is not \"x-forwarded\" or \"rfc7239\"",

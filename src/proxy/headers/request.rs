@@ -110,6 +110,8 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
             Known::Host
             | Known::Connection
             | Known::KeepAlive
+            // Half of a way into HTTP/2 that is no more (RFC 9113, section 3.1).
+            | Known::Http2Settings
             | Known::ProxyConnection
             | Known::ProxyAuthorization
             | Known::ProxyAuthenticate

@@ -78,7 +78,8 @@ fn what_is_not_ours_goes_on_as_it_came() {
 fn fields_of_the_connection_end_here() {
     check(
         "Connection: keep-alive, X-Private\r\nKeep-Alive: timeout=5\r\nX-Private: 1\r\n\
-         Proxy-Connection: close\r\nProxy-Authorization: Basic x\r\nUpgrade: h2c\r\nX: 2\r\n",
+         Proxy-Connection: close\r\nProxy-Authorization: Basic x\r\nUpgrade: h2c\r\n\
+         HTTP2-Settings: AAMAAABkAAQAAP__\r\nX: 2\r\n",
         "X: 2\r\n",
     );
 }

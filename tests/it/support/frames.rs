@@ -44,6 +44,12 @@ impl Frames {
         Self { wire }
     }
 
+    /// Goes on with a connection whose preface was sent.
+    pub(crate) fn over(stream: impl Stream + 'static) -> Self {
+        let wire = Wire::new(stream);
+        Self { wire }
+    }
+
     /// Sends a request without a body on a stream: pseudo-fields and fields as they are given.
     pub(crate) async fn request(&mut self, stream: u32, fields: &[(&str, &str)]) {
         self.headers(stream, fields, END_HEADERS | END_STREAM).await;
