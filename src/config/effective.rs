@@ -236,6 +236,7 @@ fn matched(spec: &MatchSpec) -> Value {
         [] => Value::Null,
         texts => json!(texts),
     };
+    let networks: Vec<_> = spec.clients.iter().map(ToString::to_string).collect();
     let (mut prefix, mut exact, mut regex) = (Value::Null, Value::Null, Value::Null);
     match &spec.path {
         Some(PathSpec::Prefix(text)) => prefix = json!(text),
@@ -251,6 +252,7 @@ fn matched(spec: &MatchSpec) -> Value {
         ("methods", list(&spec.methods)),
         ("headers", fields(&spec.headers)),
         ("query", fields(&spec.query)),
+        ("client_ip", list(&networks)),
     ]);
     match &result {
         Value::Object(entries) if entries.is_empty() => Value::Null,

@@ -22,6 +22,9 @@ pub(crate) const WAIT: RangeInclusive<Duration> =
 pub(crate) const ADDRESS: &str =
     "an IP address with a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"";
 
+/// What belongs where networks are named.
+pub(crate) const NETWORKS: &str = "a list of networks, such as [\"10.0.0.0/8\"]";
+
 /// Connections of a listener unless told otherwise: far more than a core serves well, and few
 /// enough that their buffers cannot take all memory.
 const MAX_CONNECTIONS: usize = 65_536;
@@ -114,7 +117,7 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
 
     let mut trusted_proxies = Vec::new();
     table.set("trusted_proxies", &mut trusted_proxies, |value| {
-        value.list("a list of networks, such as [\"10.0.0.0/8\"]", |value| {
+        value.list(NETWORKS, |value| {
             let network = network(value)?;
             advice::trusted(value, network);
             Some(network)
@@ -194,7 +197,8 @@ fn protocols_of(value: &Value<'_>) -> Option<Vec<Protocol>> {
     Some(protocols)
 }
 
-fn network(value: &Value<'_>) -> Option<IpNet> {
+/// Reads a network of addresses, or an address by itself.
+pub(crate) fn network(value: &Value<'_>) -> Option<IpNet> {
     let what = "a network such as \"10.0.0.0/8\" or an IP address";
     let network = value.parsed(what, |text| {
         let address = || text.parse::<IpAddr>().ok().map(IpNet::from);

@@ -1,5 +1,6 @@
 //! Reads a route's `match`.
 
+use crate::config::listener::{NETWORKS, network};
 use crate::config::reader::{Table, Value};
 use crate::route::{FieldSpec, Match, MatchSpec, PathSpec, ValueSpec};
 
@@ -103,12 +104,19 @@ fn matched<'d>(
             },
         );
     });
+    let clients = match table.optional("client_ip") {
+        Some(value) => value
+            .list(NETWORKS, network)
+            .filter(|networks| has_some(&value, networks)),
+        None => Some(Vec::new()),
+    };
     Some(MatchSpec {
         hosts: hosts?,
         path: path?,
         methods: methods?,
         headers: headers?,
         query: query?,
+        clients: clients?,
     })
 }
 
@@ -127,11 +135,15 @@ fn texts<'d>(
         part(value, text.clone());
         Some(text)
     })?;
-    if texts.is_empty() {
+    has_some(&value, &texts).then_some(texts)
+}
+
+/// True when a list has something; an empty one is a problem.
+fn has_some<T>(value: &Value<'_>, list: &[T]) -> bool {
+    if list.is_empty() {
         value.refuse("empty, which would match nothing; without the key it matches all");
-        return None;
     }
-    Some(texts)
+    !list.is_empty()
 }
 
 /// Reads the one kind of path that there may be.

@@ -22,6 +22,15 @@ impl Networks {
         self.0.iter().any(|network| network.contains(&address))
     }
 
+    /// True when some address is in both these and the others.
+    pub fn overlap(&self, others: &Self) -> bool {
+        // Of two networks that have an address in common one holds the other.
+        self.0.iter().any(|own| {
+            let mut others = others.0.iter();
+            others.any(|other| own.contains(other) || other.contains(own))
+        })
+    }
+
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -68,5 +77,23 @@ mod tests {
             assert_eq!(networks.contains(address), expected, "{address} {network}");
         }
         assert!(!Networks::default().contains([127, 0, 0, 1].into()));
+    }
+
+    #[test]
+    fn networks_overlap_when_one_is_in_another() {
+        let networks = |texts: &[&str]| {
+            Networks::new(texts.iter().map(|text| text.parse().unwrap()).collect())
+        };
+        for (own, other, overlap) in [
+            (&["10.0.0.0/8"][..], &["10.1.0.0/16"][..], true),
+            (&["10.0.0.0/9"], &["10.128.0.0/9"], false),
+            (&["10.0.0.0/8"], &["::ffff:10.9.0.0/112"], true),
+            (&["0.0.0.0/0"], &["::/0"], false),
+            (&["a::/16", "10.0.0.1/32"], &["b::/16", "10.0.0.0/30"], true),
+            (&[], &["0.0.0.0/0"], false),
+        ] {
+            assert_eq!(networks(own).overlap(&networks(other)), overlap);
+            assert_eq!(networks(other).overlap(&networks(own)), overlap);
+        }
     }
 }

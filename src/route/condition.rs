@@ -1,9 +1,11 @@
-//! Conditions: what a route asks of a request beyond host and path.
+//! Conditions: what a route asks of a request, and of who sends it, beyond host and path.
 //!
 //! A header or query parameter that comes several times counts by its first value. Query names and
 //! values are compared as sent, not decoded.
 
-use crate::message::RequestHead;
+use std::net::IpAddr;
+
+use crate::message::{Networks, RequestHead};
 use crate::route::path::FullRegex;
 
 /// What a value must be.
@@ -63,16 +65,21 @@ pub(in crate::route) struct Conditions {
     pub(in crate::route) headers: Vec<FieldCondition>,
     /// The tests of query parameters, at most one for each name.
     pub(in crate::route) query: Vec<FieldCondition>,
+    /// The networks of which the client must be in one; none means anywhere.
+    pub(in crate::route) clients: Networks,
 }
 
 impl Conditions {
-    /// How many there are; the methods together are one.
+    /// How many there are; the methods together are one, and so are the networks.
     pub(in crate::route) fn len(&self) -> usize {
-        usize::from(!self.methods.is_empty()) + self.headers.len() + self.query.len()
+        usize::from(!self.methods.is_empty())
+            + self.headers.len()
+            + self.query.len()
+            + usize::from(!self.clients.is_empty())
     }
 
-    /// True when the request meets all of them.
-    pub(in crate::route) fn hold(&self, request: &RequestHead) -> bool {
+    /// True when the request of a client at this address meets all of them.
+    pub(in crate::route) fn hold(&self, request: &RequestHead, client: IpAddr) -> bool {
         let method = request.method();
         (self.methods.is_empty() || self.methods.iter().any(|allowed| &**allowed == method))
             && self
@@ -83,6 +90,7 @@ impl Conditions {
                 .query
                 .iter()
                 .all(|query| query.test.hold(request.query_value(&query.name)))
+            && (self.clients.is_empty() || self.clients.contains(client))
     }
 
     /// True when surely no request meets both these and the others.
@@ -90,7 +98,11 @@ impl Conditions {
         let methods_differ = !self.methods.is_empty()
             && !other.methods.is_empty()
             && !self.methods.iter().any(|own| other.methods.contains(own));
+        let clients_differ = !self.clients.is_empty()
+            && !other.clients.is_empty()
+            && !self.clients.overlap(&other.clients);
         methods_differ
+            || clients_differ
             || fields_exclude(&self.headers, &other.headers)
             || fields_exclude(&self.query, &other.query)
     }

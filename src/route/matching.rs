@@ -1,8 +1,10 @@
 //! Matches: what a route catches, as written and as checked.
 
 use http::{HeaderName, Method};
+use ipnet::IpNet;
 use thiserror::Error;
 
+use crate::message::Networks;
 use crate::route::condition::{Conditions, FieldCondition, Test};
 use crate::route::host::HostPattern;
 use crate::route::path::{FullRegex, PathPattern};
@@ -22,6 +24,8 @@ pub struct MatchSpec {
     /// What query parameters must be, names and values as sent, not decoded. One that comes several
     /// times counts by its first value.
     pub query: Vec<FieldSpec>,
+    /// The networks of clients; none means any client.
+    pub clients: Vec<IpNet>,
 }
 
 /// Which paths a route takes, as written. Paths are compared in their plain form: `/%61`, `//a` and
@@ -116,6 +120,7 @@ impl Match {
                 methods,
                 headers: check_headers(spec.headers)?,
                 query: check_query(spec.query)?,
+                clients: Networks::new(spec.clients),
             },
         })
     }

@@ -6,7 +6,8 @@
 //! 2. within a host: exact path, then the longest prefix of whole segments, then regular
 //!    expressions, then routes that take every path. The prefix `/` says nothing about the path and
 //!    is the same as none: otherwise a catch-all would hide every regular expression beside it;
-//! 3. within a path: more conditions (methods together, each header and each query parameter) first.
+//! 3. within a path: more conditions (methods together, each header, each query parameter, and the
+//!    networks of clients together) first.
 //!
 //! Regular expressions of one host cannot be compared by what they match, so they are ordered by
 //! conditions, then by the longer pattern text, then by the text itself.
@@ -29,6 +30,7 @@ mod path;
 mod tests;
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::message::RequestHead;
 use crate::route::condition::Conditions;
@@ -97,14 +99,15 @@ impl<T> Table<T> {
         })
     }
 
-    /// What the most specific route that catches this request leads to.
+    /// What the most specific route that catches this request of a client at this address leads to.
     ///
     /// Allocates nothing, unless the path is longer than 1 KiB and not in its plain form.
-    pub fn find(&self, request: &RequestHead) -> Option<&T> {
+    pub fn find(&self, request: &RequestHead, client: IpAddr) -> Option<&T> {
         let index = path::with_plain(request.path(), |path| {
             host::with_plain(request.host(), |host| {
-                self.hosts
-                    .find(host, path, |index| self.conditions[index].hold(request))
+                self.hosts.find(host, path, |index| {
+                    self.conditions[index].hold(request, client)
+                })
             })
         })?;
         Some(&self.targets[index])

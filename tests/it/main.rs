@@ -34,6 +34,7 @@ mod reload_files;
 mod reload_listeners;
 mod reload_under_load;
 mod request_id;
+mod routing;
 mod smuggling;
 mod smuggling_answers;
 mod split;

@@ -19,6 +19,10 @@ pub(in crate::admin::explain) fn all(spec: &MatchSpec) -> Vec<String> {
     }
     conditions.extend(spec.headers.iter().map(|field| one("header", field)));
     conditions.extend(spec.query.iter().map(|field| one("query parameter", field)));
+    if !spec.clients.is_empty() {
+        let networks: Vec<_> = spec.clients.iter().map(ToString::to_string).collect();
+        conditions.push(format!("client is in {}", networks.join(" or ")));
+    }
     if conditions.is_empty() {
         conditions.push("any request".to_owned());
     }

@@ -11,10 +11,10 @@ mod verdict;
 
 pub use crate::admin::explain::asked::{Asked, AskedError};
 
+use crate::admin::explain::asked::Request;
 use crate::admin::explain::verdict::Verdict;
 use crate::admin::wire::{Explained, ExplainedVariant};
 use crate::config::{Config, RouteConfig};
-use crate::message::RequestHead;
 use crate::route::Table;
 use crate::split::State;
 
@@ -32,7 +32,7 @@ pub fn explain(
     is_available: impl Fn(&str) -> bool,
 ) -> Result<Explained, AskedError> {
     let request = asked.request()?;
-    let Some((name, route)) = find(config, &request.head)? else {
+    let Some((name, route)) = find(config, &request)? else {
         return Ok(no_route());
     };
     let available = |n: usize| {
@@ -54,7 +54,7 @@ pub fn explain(
 /// The route that catches a request.
 fn find<'c>(
     config: &'c Config,
-    head: &RequestHead,
+    request: &Request,
 ) -> Result<Option<(&'c str, &'c RouteConfig)>, AskedError> {
     let routes = config.routes.iter();
     let routes = routes.map(|(name, route)| {
@@ -68,7 +68,7 @@ fn find<'c>(
             .collect::<Vec<_>>()
             .join("; "),
     })?;
-    Ok(table.find(head).copied())
+    Ok(table.find(&request.head, request.client).copied())
 }
 
 fn no_route() -> Explained {

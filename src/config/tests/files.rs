@@ -1,6 +1,7 @@
 //! The files that a configuration names.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use crate::config::{AccessLogOutput, Protocol, load, parse};
@@ -101,5 +102,6 @@ fn a_listener_with_and_one_without_tls_are_read_with_what_most_people_set() {
         [Protocol::Http2, Protocol::Http1]
     );
     assert_eq!(config.routes["all"].upstreams, ["blue", "green"]);
-    assert_eq!(config.table.find(&RequestHead::default()), Some(&0));
+    let client = Ipv4Addr::LOCALHOST.into();
+    assert_eq!(config.table.find(&RequestHead::default(), client), Some(&0));
 }

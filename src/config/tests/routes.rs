@@ -212,6 +212,38 @@ fn each_part_of_a_match_has_its_own_problem() {
 }
 
 #[test]
+fn networks_of_clients_are_checked() {
+    let network = "is not a network such as \"10.0.0.0/8\" or an IP address";
+    refused(
+        "[route.r]\nupstream = \"base\"\nmatch = { client_ip = [\"10.0.0.1/8\", \"all\", 1] }\n\
+         [route.s]\nupstream = \"base\"\nmatch = { client_ip = [], path = \"/x\" }\n",
+        &[
+            "3:24 route.r.match.client_ip[0]: \"10.0.0.1/8\" has bits set beyond its prefix, did you \
+             mean \"10.0.0.0/8\"?",
+            &format!("3:38 route.r.match.client_ip[1]: \"all\" {network}"),
+            &format!("3:45 route.r.match.client_ip[2]: 1 {network}"),
+            "6:23 route.s.match.client_ip: empty, which would match nothing; without the key it \
+             matches all",
+        ],
+    );
+    refused(
+        "[route.a]\nupstream = \"base\"\nmatch = { client_ip = [\"10.0.0.0/8\"] }\n\
+         [route.b]\nupstream = \"base\"\nmatch = { client_ip = [\"10.1.0.0/16\"] }\n",
+        &[
+            "4:8 route.b: ties with route a: both catch any host and any path, and neither is more \
+             specific",
+        ],
+    );
+    let config = config(
+        "[route.a]\nupstream = \"base\"\nmatch = { client_ip = [\"10.0.0.0/8\", \"::1\"] }\n\
+         [route.b]\nupstream = \"base\"\nmatch = { client_ip = [\"11.0.0.0/8\"] }\n",
+    );
+    let networks = &config.routes["a"].match_spec.clients;
+    let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
+}
+
+#[test]
 fn a_match_is_read() {
     let config = config(
         "[route.r]\nupstream = \"base\"\nmatch = { hosts = [\"a.com\"], path_regex = \"/v[0-9]+/.*\", \
