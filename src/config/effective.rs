@@ -19,6 +19,7 @@ use crate::config::settings::{
 use crate::config::unit::{write_duration, write_size};
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
 use crate::split::{State, Sticky};
+use crate::tls::Terms;
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
@@ -140,6 +141,9 @@ fn listener(listener: &ListenerConfig) -> Value {
                         "client_auth",
                         clients.map(|clients| clients.auth.name()).into(),
                     ),
+                    ("min_version", json!(tls.terms.min_version.name())),
+                    ("cipher_suites", suites(&tls.terms)),
+                    ("key_exchange", groups(&tls.terms)),
                 ])
             }),
         ),
@@ -179,7 +183,24 @@ fn upstream_tls(tls: &UpstreamTlsConfig) -> Value {
         ("cert", file(pair.map(|pair| &pair.cert))),
         ("key", file(pair.map(|pair| &pair.key))),
         ("verify", json!(tls.verify.name())),
+        ("min_version", json!(tls.terms.min_version.name())),
+        ("cipher_suites", suites(&tls.terms)),
+        ("key_exchange", groups(&tls.terms)),
     ])
+}
+
+/// The cipher suites that are listed; null when none are.
+fn suites(terms: &Terms) -> Value {
+    let suites = terms.suites.as_ref();
+    let names = suites.map(|suites| suites.iter().map(|suite| suite.name()));
+    names.map(Iterator::collect::<Value>).into()
+}
+
+/// The groups that are listed, likewise.
+fn groups(terms: &Terms) -> Value {
+    let groups = terms.groups.as_ref();
+    let names = groups.map(|groups| groups.iter().map(|group| group.name()));
+    names.map(Iterator::collect::<Value>).into()
 }
 
 fn route(route: &RouteConfig) -> Value {

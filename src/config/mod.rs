@@ -19,6 +19,7 @@ mod secret;
 mod sections;
 mod settings;
 mod sticky;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod tls;

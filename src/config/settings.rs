@@ -19,6 +19,7 @@ use crate::message::Limits;
 use crate::route::Table;
 use crate::split::Key;
 use crate::telemetry::access_log::{Field, Mask};
+use crate::tls::Terms;
 use crate::upstream::EndpointSpec;
 
 /// A whole configuration.
@@ -157,6 +158,8 @@ pub struct TlsConfig {
     pub certificates: Vec<CertificateFiles>,
     /// Whose clients may come in; `None` is anybody.
     pub clients: Option<ClientsConfig>,
+    /// What handshakes may agree on.
+    pub terms: Terms,
 }
 
 /// The clients that may come in: those with a certificate.
@@ -223,6 +226,8 @@ pub struct UpstreamTlsConfig {
     pub certificate: Option<CertificateFiles>,
     /// Whether the certificates of endpoints are looked at.
     pub verify: Verify,
+    /// What handshakes may agree on.
+    pub terms: Terms,
 }
 
 /// Whether the certificates of endpoints are looked at.

@@ -10,6 +10,7 @@ use crate::config::reader::{Table, Value};
 use crate::config::settings::{
     CertificateFiles, ClientAuth, ClientsConfig, TlsConfig, UpstreamTlsConfig, Verify,
 };
+use crate::config::terms;
 
 /// What belongs where files are named.
 const CERT: &str = "the path of a certificate";
@@ -61,6 +62,7 @@ fn of_listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Opt
     Some(TlsConfig {
         certificates,
         clients: ca.map(|ca| ClientsConfig { ca, auth }),
+        terms: terms::read(table)?,
     })
 }
 
@@ -76,6 +78,7 @@ fn of_upstream<'d>(
         }
         Some(verify)
     });
+    tls.terms = terms::read(table)?;
     if tls.verify == Verify::Off {
         table.refuse_key("ca", "has no effect with verify = \"off\"");
     }

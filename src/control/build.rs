@@ -124,8 +124,12 @@ impl Builder {
         };
         let timeouts = &listener.timeouts;
         let name: Arc<str> = name.into();
+        let stats = self.telemetry.registry().listener(&name);
+        if tls.is_some() {
+            stats.expect_handshakes();
+        }
         Ok(Settings {
-            stats: self.telemetry.registry().listener(&name),
+            stats,
             name,
             limits: listener.limits.clone(),
             timeouts: Timeouts {

@@ -73,6 +73,7 @@ pub(in crate::control) fn listener(
         h2: protocols.contains(&Protocol::Http2),
         http1: protocols.contains(&Protocol::Http1),
         clients,
+        terms: tls.terms.clone(),
     };
     load_server(&settings, &tickets)
 }
@@ -90,6 +91,7 @@ pub(in crate::control) fn upstream(
             config::Verify::Full => Verify::Full,
             config::Verify::Off => Verify::Off,
         },
+        terms: tls.terms.clone(),
         alpn: &["http/1.1"],
     };
     Connector::load(settings, before)

@@ -338,6 +338,10 @@ async fn serve<V: Service>(
         Some(tls) => {
             match Stream::handshake(stream, Arc::clone(tls), settings.timeouts.tls).await {
                 Ok(stream) => {
+                    if let Some(handshake) = stream.agreed() {
+                        debug!(peer = %from.address, ?handshake, "TLS handshake");
+                        shard.handshake(handshake);
+                    }
                     if let Some(certificate) = stream.peer_certificate() {
                         from = Rc::new(Peer {
                             identity: Some(Box::new(Identity::of(certificate))),

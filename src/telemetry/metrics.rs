@@ -153,6 +153,10 @@ families! {
         ["listener", "reason"]
         "Connections of clients that were refused, or ended before their first request.";
 
+    TLS_HANDSHAKES = Counter "tidegate_tls_handshakes_total"
+        ["listener", "version", "session", "key_exchange"]
+        "TLS handshakes with clients that went well, by what was agreed on.";
+
     CONFIG_RELOADS = Counter "tidegate_config_reloads_total"
         ["result"]
         "Attempts to load the configuration anew.";

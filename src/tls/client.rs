@@ -14,10 +14,9 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
-use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
@@ -27,6 +26,7 @@ use crate::tls::Stream;
 use crate::tls::authority::{authorities, system_authorities};
 use crate::tls::certificate::{Certificate, CertificatePair, read_file};
 use crate::tls::error::TlsError;
+use crate::tls::terms::Terms;
 
 /// Whether the certificate of an endpoint is looked at.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -49,6 +49,8 @@ pub struct ClientSettings {
     pub certificate: Option<CertificatePair>,
     /// Whether the endpoint's certificate is looked at.
     pub verify: Verify,
+    /// What may be agreed on.
+    pub terms: Terms,
     /// The protocols that are offered by ALPN (RFC 7301), the preferred one first.
     pub alpn: &'static [&'static str],
 }
@@ -88,7 +90,7 @@ impl Connector {
         {
             return Ok(Arc::clone(before));
         }
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(settings.terms.provider());
         let verifier: Arc<dyn ServerCertVerifier> = match settings.verify {
             Verify::Off => Arc::new(Anybody(Arc::clone(&provider))),
             Verify::Full => {
@@ -102,7 +104,7 @@ impl Connector {
             }
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13, &TLS12])
+            .with_protocol_versions(&settings.terms.versions())
             .map_err(TlsError::Crypto)?
             .dangerous()
             .with_custom_certificate_verifier(verifier);

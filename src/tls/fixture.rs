@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
@@ -16,7 +16,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use crate::tls::{CertificatePair, ServerSettings, Tickets, TlsError, load_server};
+use crate::tls::{CertificatePair, ServerSettings, Terms, Tickets, TlsError, load_server};
 
 /// Certificates in a directory of their own.
 pub(crate) struct Files {
@@ -65,6 +65,7 @@ pub(crate) fn settings(certificates: Vec<CertificatePair>) -> ServerSettings {
         h2: true,
         http1: true,
         clients: None,
+        terms: Terms::default(),
     }
 }
 
@@ -120,15 +121,33 @@ pub(crate) fn client_with(
     alpn: &[&str],
     schemes: &[SignatureScheme],
 ) -> ClientConfig {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let provider = aws_lc_rs::default_provider();
+    let mut config = taking_any(provider, versions, schemes);
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.resumption = Resumption::in_memory_sessions(4);
+    config
+}
+
+/// A client of this library.
+pub(crate) fn client_of(
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
+    let algorithms = provider.signature_verification_algorithms;
+    taking_any(provider, versions, &algorithms.supported_schemes())
+}
+
+fn taking_any(
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+    schemes: &[SignatureScheme],
+) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(TakeAny(schemes.to_vec())))
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    config.resumption = Resumption::in_memory_sessions(4);
-    config
+        .with_no_client_auth()
 }
 
 pub(crate) fn client(

@@ -14,6 +14,7 @@ mod fixture;
 mod identity;
 mod server;
 mod stream;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod x509;
@@ -25,3 +26,4 @@ pub use error::{Fault, HandshakeError, TlsError};
 pub use identity::Identity;
 pub use server::{ServerSettings, Tickets, load_server};
 pub use stream::Stream;
+pub use terms::{Group, Suite, Terms, Version};

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ProducesTickets, WebPkiClientVerifier};
-use rustls::version::{TLS12, TLS13};
 
 use crate::tls::authority::Clients;
 use crate::tls::certificate::{Certificate, CertificatePair};
 use crate::tls::choice::ByName;
 use crate::tls::error::TlsError;
+use crate::tls::terms::Terms;
 
 /// How many session tickets a TLS 1.3 client gets after a handshake. A ticket is for one use, and a
 /// used one brings the next, so one is enough for a client that comes back; two, the library's
@@ -31,6 +31,8 @@ pub struct ServerSettings {
     pub http1: bool,
     /// The clients that may come in; `None` is anybody.
     pub clients: Option<Clients>,
+    /// What may be agreed on.
+    pub terms: Terms,
 }
 
 /// The keys that session tickets are sealed with; they change every six hours by themselves.
@@ -54,8 +56,8 @@ impl Tickets {
     }
 }
 
-/// Reads a listener's certificates and makes what its handshakes obey: TLS 1.2 and 1.3, session
-/// tickets, ALPN in the order h2, http/1.1.
+/// Reads a listener's certificates and makes what its handshakes obey, with session tickets, and
+/// ALPN in the order h2, http/1.1.
 ///
 /// # Errors
 /// When a file cannot be read or used; the first such problem is told.
@@ -63,7 +65,7 @@ pub fn load_server(
     settings: &ServerSettings,
     tickets: &Tickets,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(settings.terms.provider());
     let certificates = settings
         .certificates
         .iter()
@@ -95,7 +97,7 @@ pub fn load_server(
         }
     };
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13, &TLS12])
+        .with_protocol_versions(&settings.terms.versions())
         .map_err(TlsError::Crypto)?
         .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(choice));
@@ -105,6 +107,8 @@ pub fn load_server(
     if settings.http1 {
         config.alpn_protocols.push(b"http/1.1".to_vec());
     }
+    // Who lists suites means their order; else clients know best what their machines do quickly.
+    config.ignore_client_order = settings.terms.suites.is_some();
     config.ticketer = Arc::clone(&tickets.0);
     config.send_tls13_tickets = N_TICKETS;
     Ok(Arc::new(config))

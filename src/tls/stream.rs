@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
+use crate::telemetry::stats::{Handshake, KeyExchange, TlsSession, TlsVersion};
 use crate::tls::HandshakeError;
 
 /// A connection, of a client or with an upstream.
@@ -47,6 +48,30 @@ impl Stream {
             Self::Plain(_) => None,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
         }
+    }
+
+    /// What the handshake agreed on; none without TLS.
+    pub fn agreed(&self) -> Option<Handshake> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, tls) = stream.get_ref();
+        Some(Handshake {
+            version: match tls.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => TlsVersion::Tls13,
+                _ => TlsVersion::Tls12,
+            },
+            session: match tls.handshake_kind() {
+                Some(HandshakeKind::Resumed) => TlsSession::Resumed,
+                _ => TlsSession::New,
+            },
+            // The groups that outlive quantum computers are those that TLS 1.2 does not have. Who
+            // resumes a session of TLS 1.2 exchanges no keys, and goes on with such as it had.
+            key_exchange: match tls.negotiated_key_exchange_group() {
+                Some(group) if !group.usable_for_version(ProtocolVersion::TLSv1_2) => {
+                    KeyExchange::PostQuantum
+                }
+                _ => KeyExchange::Classical,
+            },
+        })
     }
 
     /// The certificate that the peer has proved to be its own, if it showed one.

@@ -43,6 +43,7 @@ mod streaming;
 mod timeouts;
 mod tls;
 mod tls_clients;
+mod tls_terms;
 mod tls_upstream;
 mod unread;
 mod upgrade;

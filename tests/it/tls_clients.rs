@@ -1,7 +1,5 @@
 //! Clients that prove who they are: who comes in, and what the upstream is told of them.
 
-use std::fs::File;
-use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{DistinguishedName, DnType};
@@ -15,10 +13,11 @@ use crate::support::client;
 use crate::support::config::{self, Config};
 use crate::support::http2;
 use crate::support::message::Message;
+use crate::support::openssl;
 use crate::support::origin::{self, Origin};
 use crate::support::proxy;
 use crate::support::secure::{self, Secure};
-use crate::support::wait::{self, within};
+use crate::support::wait;
 
 /// What an upstream is told of a client's certificate, and what a client could try instead.
 const NAMES: [&str; 6] = [
@@ -261,30 +260,10 @@ async fn openssl_comes_in_with_a_certificate_and_not_without() {
         ),
         (&[], None),
     ] {
-        let Some(answer) = openssl(&asking.secure, arguments).await else {
+        let Some(answer) = openssl::client(&asking.secure, arguments).await else {
             return;
         };
         let line = answer.lines().find(|line| line.starts_with("HTTP/1.1"));
         assert_eq!(line, status, "{answer}");
     }
-}
-
-/// What `openssl s_client` gets; nothing where there is no openssl.
-async fn openssl(secure: &Secure, arguments: &[&str]) -> Option<String> {
-    let dir = secure.proxy.dir().to_owned();
-    let request = "GET / HTTP/1.1\r\nhost: edge.test\r\nconnection: close\r\n\r\n";
-    proxy::replace(&dir.join("request"), request);
-    let mut command = Command::new("openssl");
-    command
-        .args(["s_client", "-quiet", "-servername", "edge.test", "-connect"])
-        .arg(secure.proxy.address("https").to_string())
-        .args(arguments)
-        .stdin(File::open(dir.join("request")).expect("a file"))
-        .current_dir(dir);
-    let running = tokio::task::spawn_blocking(move || command.output());
-    let Ok(output) = within("openssl", running).await.expect("no panic") else {
-        eprintln!("no openssl here: nothing is proved");
-        return None;
-    };
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }

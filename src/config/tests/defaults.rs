@@ -37,6 +37,8 @@ address = "0.0.0.0:8443"
 [listener.https.tls]
 certificates = [{ cert = "certs/edge.crt", key = "certs/edge.key" }]
 client_ca = "certs/clients.pem"
+cipher_suites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]
+key_exchange = ["X25519MLKEM768", "X25519"]
 "#;
 
 /// The reference with all that is commented out without a space.

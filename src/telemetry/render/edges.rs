@@ -15,8 +15,8 @@ const EXPECTED: [u16; 2] = [400, 404];
 
 /// Labels as text, and the numbers of one moment.
 pub(crate) struct Row<T> {
-    labels: Labels,
-    totals: T,
+    pub(crate) labels: Labels,
+    pub(crate) totals: T,
 }
 
 pub(crate) fn listener_rows(listeners: &[Arc<ListenerStats>]) -> Vec<Row<ListenerTotals>> {

@@ -4,6 +4,7 @@
 //! of an idle process are the same bytes but for what the kernel counts.
 
 mod edges;
+mod tls;
 mod variants;
 
 use tokio::time::Instant;
@@ -36,6 +37,7 @@ pub(crate) fn render(registry: &Registry, recorder: &Recorder, now: Instant) -> 
     edges::resolutions(&mut text, &upstreams);
     variants::tunnels(&mut text, &variants);
     edges::downstream_connections(&mut text, &listeners);
+    tls::handshakes(&mut text, &listeners);
     control(&mut text, recorder);
     process(&mut text, &Process::read());
     text.finish()

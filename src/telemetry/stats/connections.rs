@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::telemetry::stats::codes::{Code, Codes};
+use crate::telemetry::stats::handshakes::Handshakes;
 use crate::telemetry::stats::shards::Shards;
 use crate::telemetry::stats::{
-    CloseReason, Counter, Protocol, RejectReason, Resolution, Selection, Source,
+    CloseReason, Counter, Handshake, Protocol, RejectReason, Resolution, Selection, Source,
 };
 
 /// The numbers of one listener.
@@ -14,6 +15,8 @@ use crate::telemetry::stats::{
 pub struct ListenerStats {
     listener: Arc<str>,
     shards: Shards<ListenerShard>,
+    /// Set as soon as it speaks TLS, so that the numbers of handshakes are shown from 0.
+    has_tls: OnceLock<()>,
 }
 
 impl ListenerStats {
@@ -22,6 +25,7 @@ impl ListenerStats {
         Self {
             listener,
             shards: Shards::new(n_workers),
+            has_tls: OnceLock::new(),
         }
     }
 
@@ -34,6 +38,11 @@ impl ListenerStats {
         self.shards.of(worker, ListenerShard::default)
     }
 
+    /// Notes that it speaks TLS.
+    pub fn expect_handshakes(&self) {
+        self.has_tls.get_or_init(|| ());
+    }
+
     /// The name of the listener.
     pub fn listener(&self) -> &Arc<str> {
         &self.listener
@@ -41,7 +50,10 @@ impl ListenerStats {
 
     /// Adds up the shards of all workers.
     pub fn read(&self) -> ListenerTotals {
-        let mut totals = ListenerTotals::default();
+        let mut totals = ListenerTotals {
+            handshakes: self.has_tls.get().map(|()| [0; Handshake::N]),
+            ..ListenerTotals::default()
+        };
         for shard in self.shards.iter() {
             for (total, counter) in totals.closed.iter_mut().zip(&shard.closed) {
                 *total += counter.ends();
@@ -51,6 +63,9 @@ impl ListenerStats {
             }
             for (total, counter) in totals.rejected.iter_mut().zip(&shard.rejected) {
                 *total += counter.total();
+            }
+            if let Some(handshakes) = &mut totals.handshakes {
+                shard.handshakes.add_to(handshakes);
             }
             shard.unrouted.for_each(|key, count| {
                 *totals.unrouted.entry(key.code).or_default() += count;
@@ -67,6 +82,7 @@ pub struct ListenerShard {
     opened: [Counter; Protocol::N],
     closed: [Counter; Protocol::N],
     rejected: [Counter; RejectReason::N],
+    handshakes: Handshakes,
     unrouted: Codes,
 }
 
@@ -86,6 +102,11 @@ impl ListenerShard {
         self.rejected[reason as usize].add(1);
     }
 
+    /// Counts a TLS handshake that went well.
+    pub fn handshake(&self, handshake: Handshake) {
+        self.handshakes.add(handshake);
+    }
+
     /// Counts a request that tidegate answered with this status before it had a route.
     pub fn unrouted(&self, code: u16) {
         self.unrouted.add_end(code, Source::Proxy, Selection::Draw);
@@ -101,6 +122,8 @@ pub struct ListenerTotals {
     pub closed: [u64; Protocol::N],
     /// Connections that were refused.
     pub rejected: [u64; RejectReason::N],
+    /// TLS handshakes, in the order of their kinds; none while it speaks no TLS.
+    pub handshakes: Option<[u64; Handshake::N]>,
     /// Requests that were answered without a route.
     pub unrouted: BTreeMap<Code, u64>,
 }

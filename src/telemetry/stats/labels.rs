@@ -206,6 +206,36 @@ label_values! {
 }
 
 label_values! {
+    /// The version of TLS that a handshake agreed on.
+    TlsVersion {
+        /// RFC 5246.
+        Tls12 = "1.2",
+        /// RFC 8446.
+        Tls13 = "1.3",
+    }
+}
+
+label_values! {
+    /// Whether a TLS session is a new one.
+    TlsSession {
+        /// It is.
+        New = "new",
+        /// It goes on with an earlier one.
+        Resumed = "resumed",
+    }
+}
+
+label_values! {
+    /// How the keys of a TLS session came about.
+    KeyExchange {
+        /// In a way that a quantum computer could break.
+        Classical = "classical",
+        /// In a way that it could not.
+        PostQuantum = "post_quantum",
+    }
+}
+
+label_values! {
     /// What came of looking a name up.
     Resolution {
         /// Addresses did.

@@ -8,6 +8,7 @@
 mod codes;
 mod connections;
 mod counter;
+mod handshakes;
 mod histogram;
 mod labels;
 mod route;
@@ -20,10 +21,12 @@ pub use connections::{
     ListenerShard, ListenerStats, ListenerTotals, UpstreamShard, UpstreamStats, UpstreamTotals,
 };
 pub use counter::Counter;
+pub use handshakes::Handshake;
 pub use histogram::{Buckets, BucketsError, HistogramTotals};
 pub use labels::{
-    AttemptResult, CloseReason, ErrorReason, ForcedRejection, Outcome, Protocol, RejectReason,
-    Resolution, RetryCause, RetryResult, Selection, Source, TunnelEnd,
+    AttemptResult, CloseReason, ErrorReason, ForcedRejection, KeyExchange, Outcome, Protocol,
+    RejectReason, Resolution, RetryCause, RetryResult, Selection, Source, TlsSession, TlsVersion,
+    TunnelEnd,
 };
 pub use route::{RouteShard, RouteStats, RouteTotals};
 pub use totals::VariantTotals;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 
 use crate::tls::fixture::Files;
-use crate::tls::{ClientSettings, Connector, TlsError, Verify};
+use crate::tls::{ClientSettings, Connector, Terms, TlsError, Verify};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -16,6 +16,7 @@ fn settings() -> ClientSettings {
         name: None,
         certificate: None,
         verify: Verify::Off,
+        terms: Terms::default(),
         alpn: &["http/1.1"],
     }
 }

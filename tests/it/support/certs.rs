@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::client::WantsClientCert;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
@@ -100,12 +100,30 @@ impl Authority {
         Arc::new(config)
     }
 
+    /// A client that trusts it and has only these groups for the key exchange.
+    pub(crate) fn client_with_groups(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        groups: &[&'static dyn SupportedKxGroup],
+    ) -> Arc<ClientConfig> {
+        let provider = with_groups(groups);
+        let config = self.trusting_with(provider, versions);
+        Arc::new(config.with_no_client_auth())
+    }
+
     fn trusting(
         &self,
         versions: &[&'static SupportedProtocolVersion],
     ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        ClientConfig::builder_with_provider(provider)
+        self.trusting_with(aws_lc_rs::default_provider(), versions)
+    }
+
+    fn trusting_with(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+        ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
             .expect("versions")
             .with_root_certificates(self.roots())
@@ -123,6 +141,14 @@ impl Authority {
     }
 }
 
+/// The library with only these groups for the key exchange.
+fn with_groups(groups: &[&'static dyn SupportedKxGroup]) -> CryptoProvider {
+    CryptoProvider {
+        kx_groups: groups.to_vec(),
+        ..aws_lc_rs::default_provider()
+    }
+}
+
 impl Pair {
     /// A server with this certificate that offers these protocols by ALPN.
     pub(crate) fn server(&self, alpn: &[&str]) -> ServerConfig {
@@ -136,9 +162,27 @@ impl Pair {
         alpn: &[&str],
         clients: Arc<dyn ClientCertVerifier>,
     ) -> ServerConfig {
+        self.server_of(aws_lc_rs::default_provider(), versions, alpn, clients)
+    }
+
+    /// A server that has only these groups for the key exchange.
+    pub(crate) fn server_with_groups(
+        &self,
+        groups: &[&'static dyn SupportedKxGroup],
+    ) -> ServerConfig {
+        let anybody = WebPkiClientVerifier::no_client_auth();
+        self.server_of(with_groups(groups), ALL_VERSIONS, &["http/1.1"], anybody)
+    }
+
+    fn server_of(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&str],
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> ServerConfig {
         let (chain, key) = self.parts();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
             .expect("versions")
             .with_client_cert_verifier(clients)

@@ -11,6 +11,7 @@ pub(crate) mod frames;
 pub(crate) mod http2;
 pub(crate) mod message;
 pub(crate) mod metrics;
+pub(crate) mod openssl;
 pub(crate) mod origin;
 pub(crate) mod pair;
 pub(crate) mod process;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::{ClientConfig, CommonState};
 
 use crate::support::certs::{self, Authority};
 use crate::support::client::{self, Client};
@@ -39,6 +39,29 @@ pub(crate) async fn start_with(config: &Config, keys: &str) -> Secure {
 pub(crate) fn with_https(config: &Config, keys: &str) -> Config {
     let tls = certs::listener_keys(&["edge"]);
     config.clone().listener("https", &format!("{tls}\n{keys}"))
+}
+
+/// What a handshake agreed on, in the words of the library.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Agreed {
+    /// The version of TLS.
+    pub(crate) version: String,
+    /// The cipher suite.
+    pub(crate) suite: String,
+    /// The group for the key exchange; empty when no keys were exchanged.
+    pub(crate) group: String,
+}
+
+/// What the handshake of a connection agreed on.
+pub(crate) fn agreed(tls: &CommonState) -> Agreed {
+    let text = |thing: Option<String>| thing.unwrap_or_default();
+    let suite = tls.negotiated_cipher_suite().map(|suite| suite.suite());
+    let group = tls.negotiated_key_exchange_group();
+    Agreed {
+        version: text(tls.protocol_version().map(|version| format!("{version:?}"))),
+        suite: text(suite.map(|suite| format!("{suite:?}"))),
+        group: text(group.map(|group| format!("{:?}", group.name()))),
+    }
 }
 
 impl Secure {

@@ -9,6 +9,7 @@ use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
 
 use crate::support::conversation::Conversation;
 use crate::support::origin::{self, Origin};
+use crate::support::secure::{Agreed, agreed};
 
 /// A running origin that speaks TLS.
 pub(crate) struct SecureOrigin {
@@ -26,6 +27,8 @@ pub(crate) struct Handshake {
     pub(crate) alpn: Option<String>,
     /// Whether the session is an earlier one.
     pub(crate) resumed: bool,
+    /// Version, cipher suite and group.
+    pub(crate) agreed: Agreed,
 }
 
 /// Starts an origin that does `serve` with each connection whose handshake is done.
@@ -54,6 +57,7 @@ where
                     .alpn_protocol()
                     .map(|name| String::from_utf8_lossy(name).into_owned()),
                 resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
+                agreed: agreed(tls),
             });
             serve(Conversation::over(stream, linger, &record)).await;
         }
