@@ -25,6 +25,7 @@ use crate::control::{Control, Prepared, Rejected, Start};
 use crate::listener::{Command, Drain, Worker};
 use crate::proxy::Proxy;
 use crate::telemetry::Telemetry;
+use crate::telemetry::colour::Colour;
 use crate::telemetry::stats::{Buckets, BucketsError};
 use crate::telemetry::trace::{self, TraceError};
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub config: PathBuf,
     /// A file to write when everything serves: JSON with the addresses that are bound.
     pub ready_file: Option<PathBuf>,
+    /// Whether the log has colours.
+    pub colour: Colour,
 }
 
 /// Why nothing was started.
@@ -91,7 +94,8 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 fn try_run(options: &Options) -> Result<(), StartError> {
-    trace::init(&trace::Settings::read(|name| std::env::var(name).ok())?)?;
+    let variable = |name: &str| std::env::var(name).ok();
+    trace::init(&trace::Settings::read(options.colour, variable)?)?;
     raise_file_limit();
     // The control plane has a runtime of its own, so that nothing it does delays a request.
     runtime::Builder::new_current_thread()

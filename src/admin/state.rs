@@ -13,7 +13,7 @@ use crate::admin::wire::{
     ConfigProblem, EndpointStatus, Endpoints, Explained, ListenerStatus, NameStatus, Reloaded,
     RouteStatus, Status, UpstreamStatus, VariantStatus,
 };
-use crate::config::{Problem, UpstreamConfig};
+use crate::config::UpstreamConfig;
 use crate::control::{self, Control, Live, Outcome};
 use crate::proxy::{Route, Snapshot};
 use crate::split::State;
@@ -45,7 +45,7 @@ pub(in crate::admin) fn status(control: &Control) -> Status {
         config_sha256: live.config_sha256.clone(),
         applied_at: rfc3339(live.applied_at),
         ready,
-        warnings: live.warnings.iter().map(problem).collect(),
+        warnings: live.warnings.iter().map(ConfigProblem::from).collect(),
         routes: routes(&live),
         upstreams: upstreams(control, &live),
         listeners: listeners(control),
@@ -85,20 +85,10 @@ pub(in crate::admin) async fn reload(
             took_ms: applied.took.as_secs_f64() * 1000.0,
         }),
         Err(rejected) => {
-            let problems = rejected.problems.iter().map(problem).collect();
+            let problems = rejected.problems.iter().map(ConfigProblem::from).collect();
             let detail = "the configuration is not valid; the one before it goes on serving";
             Err((detail.to_owned(), problems))
         }
-    }
-}
-
-fn problem(problem: &Problem) -> ConfigProblem {
-    ConfigProblem {
-        file: problem.file.display().to_string(),
-        line: problem.line,
-        column: problem.column,
-        key: problem.key.clone(),
-        message: problem.message.clone(),
     }
 }
 

@@ -7,6 +7,8 @@ use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config;
+
 /// What is live on this instance: the answer of `GET /api/v1/status`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Status {
@@ -197,6 +199,18 @@ pub struct ConfigProblem {
     pub key: String,
     /// What is wrong.
     pub message: String,
+}
+
+impl From<&config::Problem> for ConfigProblem {
+    fn from(problem: &config::Problem) -> Self {
+        Self {
+            file: problem.file.display().to_string(),
+            line: problem.line,
+            column: problem.column,
+            key: problem.key.clone(),
+            message: problem.message.clone(),
+        }
+    }
 }
 
 impl Display for ConfigProblem {

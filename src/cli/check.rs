@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 
 use crate::cli::default_file;
 use crate::cli::output::{Failure, Ink, json};
@@ -18,7 +18,12 @@ const LINE_WIDTH: usize = 100;
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Check {
     /// The configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml].
-    #[arg(value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    #[arg(
+        value_name = "FILE",
+        env = "TIDEGATE_CONFIG",
+        hide_env_values = true,
+        value_hint = ValueHint::FilePath
+    )]
     file: Option<PathBuf>,
     /// How to print.
     #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
@@ -40,16 +45,21 @@ enum Format {
 }
 
 impl Check {
-    pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+    /// Whether JSON was asked for.
+    pub(in crate::cli) fn json(&self) -> bool {
+        self.json || matches!(self.format, Format::Json)
+    }
+
+    pub(in crate::cli) fn run(self, out: &mut dyn Write, ink: Ink) -> Result<(), Failure> {
+        let as_json = self.json();
         let path = default_file(self.file)?;
         let (problems, warnings) = match config::load(&path) {
             Ok(loaded) => (Vec::new(), loaded.warnings),
             Err(problems) => (problems.into_vec(), Vec::new()),
         };
         let ok = problems.is_empty() && (!self.strict || warnings.is_empty());
-        let format = if self.json { Format::Json } else { self.format };
-        match format {
-            Format::Json => json(
+        if as_json {
+            json(
                 out,
                 &serde_json::json!({
                     "file": path,
@@ -57,23 +67,21 @@ impl Check {
                     "problems": problems,
                     "warnings": warnings,
                 }),
-            )?,
-            Format::Text => {
-                let ink = Ink::of_stdout();
-                show(out, ink, &problems)?;
-                show(
-                    out,
-                    ink,
-                    &warnings.iter().map(as_warning).collect::<Vec<_>>(),
-                )?;
-                let verdict = match (problems.len(), warnings.len()) {
-                    (0, 0) => String::from(" OK"),
-                    (0, n) if ok => format!(" OK, {}", count(n, "warning")),
-                    (0, n) => format!(": {}", count(n, "warning")),
-                    (n, _) => format!(": {}", count(n, "problem")),
-                };
-                writeln!(out, "configuration {}{verdict}", path.display())?;
-            }
+            )?;
+        } else {
+            show(out, ink, &problems)?;
+            show(
+                out,
+                ink,
+                &warnings.iter().map(as_warning).collect::<Vec<_>>(),
+            )?;
+            let verdict = match (problems.len(), warnings.len()) {
+                (0, 0) => String::from(" OK"),
+                (0, n) if ok => format!(" OK, {}", count(n, "warning")),
+                (0, n) => format!(": {}", count(n, "warning")),
+                (n, _) => format!(": {}", count(n, "problem")),
+            };
+            writeln!(out, "configuration {}{verdict}", path.display())?;
         }
         if ok { Ok(()) } else { Err(Failure::Negative) }
     }

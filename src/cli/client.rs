@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::Args;
+use clap::{Args, ValueHint};
 use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -18,11 +18,10 @@ use tokio::time::timeout;
 
 use crate::admin::wire::Problem;
 use crate::cli::output::Failure;
+use crate::config;
 
 /// Connecting to a machine that is there takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A reload of a great configuration may take seconds, never this long.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The status of ten thousand routes is some MiB.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
@@ -33,13 +32,24 @@ pub(in crate::cli) struct Instance {
     #[arg(
         long,
         env = "TIDEGATE_ADMIN",
+        hide_env_values = true,
         value_name = "URL",
+        value_hint = ValueHint::Url,
         default_value = "http://127.0.0.1:9900"
     )]
     pub(in crate::cli) admin: String,
     /// A file that holds the token; TIDEGATE_TOKEN may hold the token itself.
-    #[arg(long, env = "TIDEGATE_TOKEN_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "TIDEGATE_TOKEN_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath
+    )]
     pub(in crate::cli) token_file: Option<PathBuf>,
+    /// How long to wait for an answer: 250ms, 5s, 2m.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(in crate::cli) timeout: Duration,
 }
 
 /// An admin API to talk to.
@@ -48,6 +58,7 @@ pub(in crate::cli) struct Client {
     authority: HeaderValue,
     host: String,
     port: u16,
+    timeout: Duration,
     authorization: Option<HeaderValue>,
 }
 
@@ -91,6 +102,7 @@ impl Client {
                 .map_err(|_| usage("no valid host"))?,
             host: host.trim_matches(['[', ']']).to_owned(),
             port: authority.port_u16().unwrap_or(80),
+            timeout: instance.timeout,
             authorization: authorization(instance.token_file.as_deref())?,
         })
     }
@@ -107,14 +119,15 @@ impl Client {
 
     async fn send(&self, method: Method, path: &str) -> Result<Answer, Failure> {
         let failed = |why: String| Failure::Refused(format!("{}: {why}", self.base));
+        let late = |what| Failure::TimedOut(format!("{}: no {what} in time", self.base));
         let connecting = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = timeout(CONNECT_TIMEOUT, connecting)
+        let stream = timeout(CONNECT_TIMEOUT.min(self.timeout), connecting)
             .await
-            .map_err(|_| failed("no connection in time".to_owned()))?
+            .map_err(|_| late("connection"))?
             .map_err(|error| failed(format!("cannot connect: {error}; is tidegate running?")))?;
-        timeout(ANSWER_TIMEOUT, self.exchange(stream, method, path))
+        timeout(self.timeout, self.exchange(stream, method, path))
             .await
-            .map_err(|_| failed("no answer in time".to_owned()))?
+            .map_err(|_| late("answer"))?
             .map_err(|why| failed(why.to_string()))
     }
 
@@ -209,6 +222,13 @@ fn authorization(file: Option<&Path>) -> Result<Option<HeaderValue>, Failure> {
     Ok(Some(value))
 }
 
+/// Reads a duration as the configuration writes it, for clap.
+pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
+    config::read_duration(text)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "not a duration such as 250ms, 5s or 2m".to_owned())
+}
+
 /// Writes a value for a query, with everything but letters, digits and `-._~` encoded.
 pub(in crate::cli) fn encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
@@ -224,13 +244,14 @@ pub(in crate::cli) fn encode(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::client::{Client, Instance, encode};
+    use crate::cli::client::{CONNECT_TIMEOUT, Client, Instance, encode};
     use crate::cli::output::Failure;
 
     fn client(admin: &str) -> Result<Client, Failure> {
         Client::new(&Instance {
             admin: admin.to_owned(),
             token_file: None,
+            timeout: CONNECT_TIMEOUT,
         })
     }
 

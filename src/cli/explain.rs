@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::admin::explain::{Asked, explain};
 use crate::admin::wire::Explained;
@@ -31,17 +31,17 @@ pub(in crate::cli) struct Explain {
     #[arg(long, value_name = "IP")]
     client: Option<IpAddr>,
     /// Ask this configuration file instead of a running instance.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
     #[command(flatten)]
     instance: Instance,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 impl Explain {
-    pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+    pub(in crate::cli) fn run(self, out: &mut dyn Write, ink: Ink) -> Result<(), Failure> {
         let explained = match &self.config {
             Some(_) => self.offline()?,
             None => self.online()?,
@@ -49,17 +49,14 @@ impl Explain {
         if self.json {
             json(out, &explained)
         } else {
-            print(out, &explained, Ink::of_stdout())
+            print(out, &explained, ink)
         }
     }
 
     /// By the file alone; every endpoint counts as available.
     fn offline(&self) -> Result<Explained, Failure> {
         let path = self.config.clone().unwrap_or_default();
-        let loaded = config::load(&path).map_err(|problems| {
-            let path = path.display();
-            Failure::Refused(format!("configuration {path} is not valid:\n{problems}"))
-        })?;
+        let loaded = config::load(&path).map_err(|problems| Failure::of_file(&path, &problems))?;
         let asked = Asked {
             url: self.url.clone(),
             method: Some(self.method.clone()),

@@ -1,33 +1,75 @@
 //! The command line: what may be asked, and who answers it.
 //!
-//! Commands that concern a running instance speak its admin API like any other client. Exit codes:
-//! 0 done, 1 refused or failed, 2 asked in a wrong way.
+//! Commands that concern a running instance speak its admin API like any other client. What they
+//! print can be piped: nothing but text, JSON when it was asked for, and colours for terminals
+//! alone. The exit codes stand in `about`.
 
+mod about;
 mod check;
 mod client;
+mod completions;
 mod demo;
 mod explain;
+mod man;
 mod output;
 mod status;
 
-use std::io::Write;
+use std::ffi::OsString;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
+};
 
 use crate::app;
-use crate::cli::output::Failure;
+use crate::cli::output::{Failure, Ink};
+use crate::telemetry::colour::Colour;
+
+/// What the program is called.
+const NAME: &str = "tidegate";
 
 /// Where a configuration is looked for when none is named.
 const DEFAULT_FILES: [&str; 2] = ["tidegate.toml", "/etc/tidegate/tidegate.toml"];
 
 /// A traffic-splitting edge proxy: weights that change without touching a connection.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, max_term_width = 100)]
+#[command(name = NAME, version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// When to use colours: auto, always or never.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    color: When,
+}
+
+/// When to use colours, as it is typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum When {
+    /// On terminals.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl From<When> for Colour {
+    fn from(when: When) -> Self {
+        match when {
+            When::Auto => Self::Auto,
+            When::Always => Self::Always,
+            When::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,6 +87,10 @@ enum Command {
     Reload(status::Reload),
     /// Ask a running instance whether it is ready; exit 1 when it is not.
     Healthcheck(status::Healthcheck),
+    /// Print a script that completes commands and options in a shell.
+    Completions(completions::Completions),
+    /// Print the manual, or write one page for each command.
+    Man(man::Man),
     /// See it work: proxy, two little upstreams and traffic, with weights that change as you watch.
     Demo(demo::Demo),
 }
@@ -62,7 +108,14 @@ struct Run {
 #[derive(Args, Clone, Debug)]
 struct ConfigFile {
     /// The configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml].
-    #[arg(short, long, env = "TIDEGATE_CONFIG", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        env = "TIDEGATE_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath
+    )]
     config: Option<PathBuf>,
 }
 
@@ -91,33 +144,90 @@ fn default_file(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
 
 /// Runs the command line of this process and gives its exit code.
 pub fn main() -> ExitCode {
-    let command = Arguments::parse().command;
-    let mut out = std::io::stdout().lock();
-    let done = match command {
-        Command::Run(run) => {
-            drop(out);
-            return serve(run).unwrap_or_else(Failure::report);
-        }
-        Command::Check(check) => check.run(&mut out),
-        Command::Explain(explain) => explain.run(&mut out),
-        Command::Status(status) => status.run(&mut out),
-        Command::Reload(reload) => reload.run(&mut out),
-        Command::Healthcheck(healthcheck) => healthcheck.run(&mut out),
-        Command::Demo(demo) => {
-            drop(out);
-            return demo
-                .run()
-                .map_or_else(Failure::report, |()| ExitCode::SUCCESS);
-        }
-    };
-    let flushed = done.and_then(|()| out.flush().map_err(Failure::from));
-    flushed.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+    let asked = ask();
+    let (colour, json) = (asked.color.into(), asked.command.json());
+    match asked.command.run(colour) {
+        Ok(code) => code,
+        Err(failure) if json => failure.report_as_json(),
+        Err(failure) => failure.report(),
+    }
 }
 
-fn serve(run: Run) -> Result<ExitCode, Failure> {
+/// Reads the arguments; ends the process when they are none, or ask for help alone.
+fn ask() -> Arguments {
+    let matches = command()
+        .color(help_colour(std::env::args_os().skip(1)))
+        .get_matches();
+    Arguments::from_arg_matches(&matches)
+        .unwrap_or_else(|error| error.format(&mut command()).exit())
+}
+
+/// The command line as clap knows it.
+fn command() -> clap::Command {
+    Arguments::command().after_help(about::after_help())
+}
+
+/// The colours of help and of complaints about arguments, which are written before the arguments
+/// are understood.
+fn help_colour(arguments: impl Iterator<Item = OsString>) -> ColorChoice {
+    let arguments: Vec<_> = arguments.collect();
+    let is = |n: usize, text: &str| arguments.get(n).is_some_and(|argument| argument == text);
+    let asks = |when: &str| {
+        (0..arguments.len())
+            .any(|n| is(n, &format!("--color={when}")) || is(n, "--color") && is(n + 1, when))
+    };
+    match (asks("never"), asks("always")) {
+        (true, _) => ColorChoice::Never,
+        (false, true) => ColorChoice::Always,
+        (false, false) => ColorChoice::Auto,
+    }
+}
+
+impl Command {
+    /// Whether JSON was asked for.
+    fn json(&self) -> bool {
+        match self {
+            Self::Check(check) => check.json(),
+            Self::Explain(explain) => explain.json,
+            Self::Status(status) => status.json,
+            Self::Reload(reload) => reload.json,
+            Self::Healthcheck(healthcheck) => healthcheck.json,
+            Self::Run(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,
+        }
+    }
+
+    fn run(self, colour: Colour) -> Result<ExitCode, Failure> {
+        let ink = Ink::of_stdout(colour);
+        match self {
+            Self::Run(run) => return serve(run, colour),
+            Self::Demo(demo) => demo.run(ink),
+            Self::Check(check) => printing(|out| check.run(out, ink)),
+            Self::Explain(explain) => printing(|out| explain.run(out, ink)),
+            Self::Status(status) => printing(|out| status.run(out)),
+            Self::Reload(reload) => printing(|out| reload.run(out)),
+            Self::Healthcheck(healthcheck) => printing(|out| healthcheck.run(out)),
+            Self::Completions(completions) => printing(|out| completions.run(out)),
+            Self::Man(man) => printing(|out| man.run(out)),
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Has something printed, in few writes. What was printed before a failure is printed, too, and a
+/// verdict counts more than whether somebody read it.
+fn printing(print: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let done = print(&mut out);
+    let flushed = out.flush();
+    done?;
+    Ok(flushed?)
+}
+
+fn serve(run: Run, colour: Colour) -> Result<ExitCode, Failure> {
     Ok(app::run(&app::Options {
         config: run.file.path()?,
         ready_file: run.ready_file,
+        colour,
     }))
 }
 
@@ -132,18 +242,67 @@ fn block_on<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::ColorChoice;
 
-    use crate::cli::Arguments;
+    use crate::cli::{command, help_colour};
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
+    }
+
+    /// Every command there is, with those below it.
+    fn all(command: &clap::Command) -> Vec<&clap::Command> {
+        let below = command.get_subcommands().flat_map(all);
+        std::iter::once(command).chain(below).collect()
+    }
+
+    #[test]
+    fn every_command_and_every_option_is_explained() {
+        let root = command();
+        for command in all(&root) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments() {
+                let explained = argument.get_help().is_some();
+                assert!(explained, "{name}: {}", argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn what_prints_can_print_json() {
+        const EXCEPTED: [&str; 4] = ["run", "demo", "completions", "man"];
+        let root = command();
+        for command in all(&root) {
+            let name = command.get_name();
+            let prints = !command.has_subcommands() && !EXCEPTED.contains(&name);
+            let has_json = command
+                .get_arguments()
+                .any(|argument| argument.get_id() == "json");
+            assert_eq!(has_json, prints, "{name}");
+        }
     }
 
     #[test]
     fn the_version_is_the_packages() {
-        let version = Arguments::command().render_version();
+        let version = command().render_version();
         assert_eq!(version, format!("tidegate {}\n", env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn help_obeys_the_option_for_colours() {
+        for (arguments, expected) in [
+            (&["--color=never", "--help"][..], ColorChoice::Never),
+            (
+                &["status", "--help", "--color", "always"],
+                ColorChoice::Always,
+            ),
+            (&["--color"], ColorChoice::Auto),
+            (&["never", "always"], ColorChoice::Auto),
+        ] {
+            let arguments = arguments.iter().map(Into::into);
+            assert_eq!(help_colour(arguments), expected);
+        }
     }
 }

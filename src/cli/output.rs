@@ -5,40 +5,106 @@
 
 use std::fmt::{Display, Formatter};
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use comfy_table::{CellAlignment, Table, TableStyle};
 use serde::Serialize;
+
+use crate::admin::wire::ConfigProblem;
+use crate::config::Problems;
+use crate::telemetry::colour::Colour;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub(in crate::cli) enum Failure {
     /// It was refused or failed; the text says why.
     Refused(String),
+    /// A configuration is not valid.
+    Invalid {
+        /// What that means, in words.
+        what: String,
+        /// Everything that is wrong with it.
+        problems: Vec<ConfigProblem>,
+    },
     /// Its verdict is "no", and it has said so.
     Negative,
     /// It was asked in a wrong way; the text says what is wrong.
     Usage(String),
+    /// What it waited for did not come; the text says what that was.
+    TimedOut(String),
     /// Its output could not be written.
     Output(std::io::Error),
 }
 
 impl Failure {
-    /// Says what went wrong on standard error and gives the exit code: 1 for what was refused or
-    /// failed, 2 for usage, 0 when the reader had read enough.
+    /// The failure of a command that was given a file that is no valid configuration.
+    pub(in crate::cli) fn of_file(file: &Path, problems: &Problems) -> Self {
+        Self::Invalid {
+            what: format!("configuration {} is not valid", file.display()),
+            problems: problems.iter().map(ConfigProblem::from).collect(),
+        }
+    }
+
+    /// Says on standard error what went wrong and gives the exit code.
     pub(in crate::cli) fn report(self) -> ExitCode {
-        let (text, code) = match self {
-            Self::Refused(text) => (text, 1),
-            Self::Negative => return ExitCode::FAILURE,
-            Self::Usage(text) => (text, 2),
-            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => {
-                return ExitCode::SUCCESS;
-            }
-            Self::Output(error) => (format!("cannot write: {error}"), 1),
+        if let Some(text) = self.text() {
+            // Nobody is left to tell when standard error is closed as well.
+            let _told = writeln!(std::io::stderr(), "tidegate: {text}");
+        }
+        self.exit_code()
+    }
+
+    /// Says as JSON on standard output what went wrong, in the place of the answer that a script
+    /// waits for, and gives the exit code.
+    pub(in crate::cli) fn report_as_json(self) -> ExitCode {
+        let Some(error) = self.as_json() else {
+            return self.exit_code();
         };
-        // Nobody is left to tell when standard error is closed as well.
-        let _ = writeln!(std::io::stderr(), "tidegate: {text}");
-        ExitCode::from(code)
+        match json(&mut std::io::stdout().lock(), &error) {
+            Ok(()) => self.exit_code(),
+            Err(_) => self.report(),
+        }
+    }
+
+    /// 1 for what was refused or failed, 2 for usage, 4 for what did not come in time; 0 when the
+    /// reader of a pipe had read enough.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Self::Refused(_) | Self::Invalid { .. } | Self::Negative | Self::Output(_) => {
+                ExitCode::FAILURE
+            }
+            Self::Usage(_) => ExitCode::from(2),
+            Self::TimedOut(_) => ExitCode::from(4),
+        }
+    }
+
+    /// What is told of it; nothing when that was done, or when nobody listens.
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Refused(text) | Self::Usage(text) | Self::TimedOut(text) => Some(text.clone()),
+            Self::Invalid { what, problems } => {
+                let problems = problems.iter().map(|problem| format!("\n{problem}"));
+                Some(format!("{what}{}", problems.collect::<String>()))
+            }
+            Self::Negative => None,
+            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => None,
+            Self::Output(error) => Some(format!("cannot write: {error}")),
+        }
+    }
+
+    fn as_json(&self) -> Option<serde_json::Value> {
+        let error = match self {
+            Self::Invalid { what, .. } => what.clone(),
+            Self::Output(_) => return None,
+            _ => self.text()?,
+        };
+        let problems = match self {
+            Self::Invalid { problems, .. } => problems.as_slice(),
+            _ => &[],
+        };
+        Some(serde_json::json!({ "error": error, "problems": problems }))
     }
 }
 
@@ -98,10 +164,10 @@ pub(in crate::cli) enum Ink {
 }
 
 impl Ink {
-    /// Chooses for standard output: colour on a terminal, unless `NO_COLOR` is set (no-color.org).
-    pub(in crate::cli) fn of_stdout() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if std::io::stdout().is_terminal() && !refused {
+    /// Chooses for standard output.
+    pub(in crate::cli) fn of_stdout(colour: Colour) -> Self {
+        let is_terminal = std::io::stdout().is_terminal();
+        if colour.is_on(is_terminal, |name| std::env::var(name).ok()) {
             Self::Colour
         } else {
             Self::Plain

@@ -17,7 +17,7 @@ pub(in crate::cli) struct Status {
     instance: Instance,
     /// Print the answer of the API as it is.
     #[arg(long)]
-    json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 impl Status {
@@ -106,29 +106,25 @@ pub(in crate::cli) struct Reload {
     instance: Instance,
     /// Print the answer of the API as it is.
     #[arg(long)]
-    json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 impl Reload {
     pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.instance)?;
         let answer = block_on(client.post("/api/v1/config/reload"))?;
-        let rejected = answer.status == StatusCode::UNPROCESSABLE_ENTITY;
-        if self.json && (rejected || answer.status.is_success()) {
-            answer.copy(out)?;
-            return if rejected {
-                Err(Failure::Negative)
-            } else {
-                Ok(())
-            };
-        }
-        if rejected && let Some(problem) = answer.problem() {
-            for problem in &problem.problems {
-                writeln!(out, "{problem}")?;
-            }
-            return Err(Failure::Refused(problem.detail));
+        if answer.status == StatusCode::UNPROCESSABLE_ENTITY
+            && let Some(problem) = answer.problem()
+        {
+            return Err(Failure::Invalid {
+                what: problem.detail,
+                problems: problem.problems,
+            });
         }
         let reloaded: wire::Reloaded = answer.value()?;
+        if self.json {
+            return answer.copy(out);
+        }
         let wire::Reloaded {
             generation,
             outcome,
@@ -149,7 +145,7 @@ pub(in crate::cli) struct Healthcheck {
     instance: Instance,
     /// Print the verdict as JSON.
     #[arg(long)]
-    json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 impl Healthcheck {
@@ -158,9 +154,11 @@ impl Healthcheck {
         let answer = block_on(client.get("/readyz?verbose"))?;
         let ready = answer.status == StatusCode::OK;
         if self.json {
+            let text = answer.text();
+            let checks: Vec<_> = text.lines().filter_map(read_check).collect();
             json(
                 out,
-                &serde_json::json!({ "ready": ready, "checks": answer.text() }),
+                &serde_json::json!({ "ready": ready, "checks": checks }),
             )?;
         } else {
             answer.copy(out)?;
@@ -173,10 +171,39 @@ impl Healthcheck {
     }
 }
 
+/// Reads a line of `/readyz?verbose`: `[+]config ok`, `[-]draining failed: it is about to end`.
+fn read_check(line: &str) -> Option<serde_json::Value> {
+    let (ok, rest) = match line.strip_prefix("[+]") {
+        Some(rest) => (true, rest),
+        None => (false, line.strip_prefix("[-]")?),
+    };
+    let (name, outcome) = rest.split_once(' ')?;
+    let why = outcome.strip_prefix("failed: ");
+    Some(serde_json::json!({ "name": name, "ok": ok, "why": why }))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::admin::wire;
-    use crate::cli::status::print;
+    use crate::cli::status::{print, read_check};
+
+    #[test]
+    fn a_check_is_read_with_its_reason() {
+        for (line, expected) in [
+            (
+                "[+]config ok",
+                Some(r#"{"name":"config","ok":true,"why":null}"#),
+            ),
+            (
+                "[-]drain failed: it ends: soon",
+                Some(r#"{"name":"drain","ok":false,"why":"it ends: soon"}"#),
+            ),
+            ("ready", None),
+        ] {
+            let read = read_check(line).map(|value| value.to_string());
+            assert_eq!(read.as_deref(), expected);
+        }
+    }
 
     #[test]
     fn a_status_is_a_table_of_variants_and_one_of_listeners() {

@@ -37,3 +37,4 @@ pub use settings::{
     Protocol, ResolverConfig, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig,
     UpstreamConfig, UpstreamTimeouts, UpstreamTlsConfig, Verify,
 };
+pub(crate) use unit::read_duration;

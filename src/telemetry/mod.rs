@@ -6,6 +6,7 @@
 //! Prometheus; the names of all of them are in [`metrics`].
 
 pub mod access_log;
+pub mod colour;
 mod exposition;
 pub mod metrics;
 mod process;

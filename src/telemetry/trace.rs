@@ -9,6 +9,8 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, fmt};
 
+use crate::telemetry::colour::Colour;
+
 /// The environment variable with the filter, such as `info,tidegate::control=debug`.
 pub const FILTER_VARIABLE: &str = "TIDEGATE_LOG";
 
@@ -35,6 +37,8 @@ pub struct Settings {
     pub format: Format,
     /// What is logged: levels by module.
     pub filter: String,
+    /// Whether text has colours.
+    pub colours: bool,
 }
 
 /// Why logging did not begin.
@@ -56,11 +60,15 @@ pub enum TraceError {
 
 impl Settings {
     /// Reads the settings from the environment, which `variable` looks up; what is not set or
-    /// empty has its default.
+    /// empty has its default. Colours are for terminals, unless told otherwise.
     ///
     /// # Errors
     /// When the format is neither `text` nor `json`.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, TraceError> {
+    pub fn read(
+        colour: Colour,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, TraceError> {
+        let colours = colour.is_on(stderr().is_terminal(), &variable);
         let variable = |name| variable(name).filter(|value| !value.is_empty());
         let format = match variable(FORMAT_VARIABLE).as_deref() {
             None | Some("text") => Format::Text,
@@ -71,7 +79,11 @@ impl Settings {
             }
         };
         let filter = variable(FILTER_VARIABLE).unwrap_or_else(|| DEFAULT_FILTER.to_owned());
-        Ok(Self { format, filter })
+        Ok(Self {
+            format,
+            filter,
+            colours,
+        })
     }
 }
 
@@ -84,7 +96,10 @@ pub fn init(settings: &Settings) -> Result<(), TraceError> {
     let builder = fmt()
         .with_env_filter(filter)
         .with_writer(stderr)
-        .with_ansi(stderr().is_terminal());
+        // A line that cannot be written is lost. The default is to say so on standard error, which is
+        // what cannot be written to, and that would be a panic of whoever had something to log.
+        .log_internal_errors(false)
+        .with_ansi(settings.colours);
     match settings.format {
         Format::Text => builder.finish().try_init(),
         Format::Json => builder.json().flatten_event(true).finish().try_init(),
@@ -94,12 +109,13 @@ pub fn init(settings: &Settings) -> Result<(), TraceError> {
 
 #[cfg(test)]
 mod tests {
+    use crate::telemetry::colour::Colour;
     use crate::telemetry::trace::{
         FILTER_VARIABLE, FORMAT_VARIABLE, Format, Settings, TraceError, init,
     };
 
     fn read(set: &[(&str, &str)]) -> Result<Settings, TraceError> {
-        Settings::read(|name| {
+        Settings::read(Colour::Never, |name| {
             let found = set.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         })
@@ -110,6 +126,7 @@ mod tests {
         let expected = Settings {
             format: Format::Text,
             filter: "info".to_owned(),
+            colours: false,
         };
         assert_eq!(read(&[]).unwrap(), expected);
         assert_eq!(read(&[(FILTER_VARIABLE, "")]).unwrap(), expected);
@@ -128,6 +145,7 @@ mod tests {
         let settings = Settings {
             format: Format::Text,
             filter: "tidegate=loudly".to_owned(),
+            colours: false,
         };
         assert!(matches!(init(&settings), Err(TraceError::Filter(_))));
     }

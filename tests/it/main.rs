@@ -13,6 +13,8 @@ mod admin;
 mod admin_metrics;
 mod bounds;
 mod cli;
+mod cli_help;
+mod cli_pipes;
 mod consistent_hash;
 mod deploy;
 mod expect;

@@ -27,7 +27,7 @@ use crate::cli::demo::proxy::{Edit, Proxy};
 use crate::cli::demo::screen::Screen;
 use crate::cli::demo::tally::Tally;
 use crate::cli::demo::view::{Note, Scene};
-use crate::cli::output::Failure;
+use crate::cli::output::{Failure, Ink};
 
 /// How long each division of the traffic is shown.
 const SCENE_TIME: Duration = Duration::from_secs(8);
@@ -50,11 +50,11 @@ pub(in crate::cli) struct Demo {
 }
 
 impl Demo {
-    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
-        block_on(self.play())
+    pub(in crate::cli) fn run(self, ink: Ink) -> Result<(), Failure> {
+        block_on(self.play(ink))
     }
 
-    async fn play(self) -> Result<(), Failure> {
+    async fn play(self, ink: Ink) -> Result<(), Failure> {
         let mut ends = Ends::new(self.seconds.map(Duration::from_secs))?;
         let shutdown = CancellationToken::new();
         let _stop_all = shutdown.clone().drop_guard();
@@ -70,7 +70,7 @@ impl Demo {
 
         let started = Instant::now();
         let mut stage = Stage {
-            screen: Screen::open(),
+            screen: Screen::open(ink),
             scene: Scene::new(&proxy),
             tally,
             started,

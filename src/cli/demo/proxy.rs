@@ -99,6 +99,7 @@ impl Proxy {
                 admin: Client::new(&Instance {
                     admin: format!("http://{}", addresses.admin),
                     token_file: None,
+                    timeout: START_TIMEOUT,
                 })?,
             }),
             Err(failure) => {

@@ -8,6 +8,7 @@ use rustix::termios::tcgetwinsize;
 use crate::cli::demo::tally::Seen;
 use crate::cli::demo::view::Scene;
 use crate::cli::output::Ink;
+use crate::telemetry::colour::is_dumb;
 
 /// Standard output. The cursor is hidden while the view is drawn, and shown again at the end.
 pub(in crate::cli::demo) struct Screen {
@@ -19,10 +20,10 @@ pub(in crate::cli::demo) struct Screen {
 
 impl Screen {
     /// Opens it.
-    pub(in crate::cli::demo) fn open() -> Self {
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    pub(in crate::cli::demo) fn open(ink: Ink) -> Self {
+        let dumb = is_dumb(|name| std::env::var(name).ok());
         Self {
-            ink: Ink::of_stdout(),
+            ink,
             terminal: std::io::stdout().is_terminal() && !dumb,
             drawn: 0,
         }
