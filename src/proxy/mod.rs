@@ -15,6 +15,7 @@ mod error;
 mod exchange;
 mod forward;
 mod headers;
+mod http2_head;
 mod reply;
 mod request_id;
 mod snapshot;
@@ -151,7 +152,7 @@ impl Service for Proxy {
     ) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let mut scratch = Scratch::take();
-        let read = translate::read_request(&parts, &body, &mut scratch.request, settings);
+        let read = http2_head::read(&parts, &body, &mut scratch.request, settings);
         let mut exchange = Box::new(self.begin(scratch, from, settings));
         let result = match read {
             Ok(()) => translate::exchange(exchange, body, settings).await,

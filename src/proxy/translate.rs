@@ -5,15 +5,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode, header};
-use http_body::Body as _;
+use http::{Response, StatusCode};
 use hyper::body;
 
 use crate::http1::codec::{Asked, read_response};
 use crate::http1::{Deadline, Incoming, Outgoing, Pump, PumpError, ReadError};
 use crate::listener::Settings;
-use crate::message::{Body, Framing, RequestHead, Version};
+use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
 use crate::proxy::attempt::{MAX_INTERIM, UPSTREAM_LIMITS, is_idempotent};
@@ -25,84 +23,6 @@ use crate::proxy::headers::{self, ResponseEdit};
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::{CloseReason, RetryCause};
 use crate::upstream::Lease;
-
-/// Fields that belong to an HTTP/1 connection and make an HTTP/2 request malformed (RFC 9113,
-/// section 8.2.2).
-const CONNECTION_FIELDS: [&str; 5] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Reads a request's head from HTTP/2.
-///
-/// # Errors
-/// When it says two things at once, or what an HTTP/1 upstream could take for something else.
-pub(crate) fn read_request(
-    parts: &Parts,
-    body: &body::Incoming,
-    head: &mut RequestHead,
-    settings: &Settings,
-) -> Result<(), Error> {
-    head.version = Version::Http2;
-    head.method = head.append(parts.method.as_str().as_bytes());
-    let uri = &parts.uri;
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
-    head.target = head.append(target.as_bytes());
-    head.path = head.append(uri.path().as_bytes());
-    head.query = uri.query().map(|query| head.append(query.as_bytes()));
-    if target.len() > settings.limits.uri_bytes {
-        return Err(Error::Head(crate::http1::codec::HeadError::UriTooLong));
-    }
-    if parts.headers.len() > settings.limits.fields {
-        return Err(Error::Head(crate::http1::codec::HeadError::TooLarge));
-    }
-    let host = parts.headers.get(header::HOST).map(HeaderValue::as_bytes);
-    let authority = uri
-        .authority()
-        .map(|authority| authority.as_str().as_bytes());
-    match (authority, host) {
-        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-            return Err(Error::BadRequest(":authority and host differ"));
-        }
-        (None, None) => return Err(Error::BadRequest("no :authority")),
-        (authority, host) => {
-            let name = authority.or(host).unwrap_or_default();
-            if name.is_empty() || name.contains(&b'@') {
-                return Err(Error::BadRequest("no valid :authority"));
-            }
-            head.authority = head.append(name);
-        }
-    }
-    if parts.headers.get_all(header::HOST).iter().count() > 1 {
-        return Err(Error::BadRequest("more than one host"));
-    }
-    let mut length = None;
-    for (name, value) in &parts.headers {
-        if CONNECTION_FIELDS.contains(&name.as_str()) {
-            return Err(Error::BadRequest("a field of HTTP/1 connections in HTTP/2"));
-        }
-        if name == header::CONTENT_LENGTH {
-            let said = value
-                .to_str()
-                .ok()
-                .and_then(|said| said.parse::<u64>().ok());
-            if said.is_none() || length.is_some_and(|before| Some(before) != said) {
-                return Err(Error::BadRequest("malformed content-length"));
-            }
-            length = said;
-        }
-        head.append_field(name.as_str().as_bytes(), value.as_bytes().trim_ascii());
-    }
-    head.framing = match length {
-        Some(length) => Framing::Length(length),
-        None if body.is_end_stream() => Framing::None,
-        None => Framing::Chunked,
-    };
-    Ok(())
-}
 
 /// Carries out an exchange. The response's body, if any, drives the rest of it.
 ///

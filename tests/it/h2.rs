@@ -202,67 +202,6 @@ const GET: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn requests_that_http_1_would_read_otherwise_are_refused() {
-    let (origin, secure) = in_front_of(origin::answering("hello").await).await;
-    for field in [
-        ("connection", "close"),
-        ("transfer-encoding", "chunked"),
-        ("keep-alive", "timeout=5"),
-        ("upgrade", "h2c"),
-        ("proxy-connection", "close"),
-        ("te", "gzip"),
-        ("X-Upper", "a"),
-        ("x-a", "b\r\nx-c: d"),
-        ("x-a", "b\0"),
-        ("x a", "b"),
-        ("x-a\r\nx-b", "c"),
-        ("host", "other.test"),
-        (":path", "/again"),
-        (":unknown", "a"),
-        ("content-length", "5"),
-    ] {
-        let mut fields = GET.to_vec();
-        fields.push(field);
-        refused(&secure, &fields).await;
-    }
-    for (name, value) in [
-        (":path", "/a b"),
-        (":path", "/a\r\nx-b: c"),
-        (":path", ""),
-        (":path", "a"),
-        (":method", "G ET"),
-        (":method", "GET / HTTP/1.1\r\nx-a: b"),
-        (":authority", "a.test\r\nx-a: b"),
-        (":authority", "user@a.test"),
-        (":scheme", "ht tp"),
-    ] {
-        let changed = |field: (&'static str, &'static str)| {
-            if field.0 == name {
-                (name, value)
-            } else {
-                field
-            }
-        };
-        refused(&secure, &GET.map(changed)).await;
-    }
-    assert_eq!(String::from_utf8_lossy(&origin.bytes()), "");
-    let mut fine = Frames::begin(secure.tls(&["h2"]).await).await;
-    fine.request(1, &GET).await;
-    assert_eq!(fine.outcome(1).await, Outcome::Status(200));
-}
-
-async fn refused(secure: &Secure, fields: &[(&str, &str)]) {
-    let mut client = Frames::begin(secure.tls(&["h2"]).await).await;
-    client.request(1, fields).await;
-    let outcome = client.outcome(1).await;
-    let refused = matches!(
-        outcome,
-        Outcome::Status(400) | Outcome::Reset(_) | Outcome::Gone
-    );
-    assert!(refused, "{fields:?} became {outcome:?}");
-}
-
-#[tokio::test]
 async fn a_body_that_is_not_as_long_as_it_says_never_looks_whole() {
     let (origin, secure) = in_front_of(origin::echo().await).await;
     for body in ["hell", "hello!"] {

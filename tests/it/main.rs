@@ -22,6 +22,8 @@ mod forced;
 mod forward;
 mod framing;
 mod h2;
+mod h2_bodies;
+mod h2_heads;
 mod h2_plain;
 mod http1;
 mod identity;

@@ -153,8 +153,9 @@ impl Codings {
     }
 }
 
-/// Reads digits and nothing else: no sign, no list, no white space within, no overflow.
-fn content_length(value: &[u8]) -> Option<u64> {
+/// Reads a Content-Length: digits and nothing else, no sign, no list, no white space within, no
+/// overflow.
+pub fn content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
     }

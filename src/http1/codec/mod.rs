@@ -23,9 +23,11 @@ mod trailers;
 use thiserror::Error;
 
 pub use chunked::{ChunkError, ChunkStep, ChunkedReader, write_chunk_head, write_last_chunk};
+pub use framing::content_length;
 pub use request::read_request;
 pub use response::{Asked, read_response};
 pub use scan::HeadScanner;
+pub use target::{is_authority, is_origin_form};
 pub use trailers::is_forbidden_trailer;
 
 /// The longest method. The longest registered one has 17 letters; a longer token than this is no

@@ -111,10 +111,17 @@ fn strip_scheme<'a>(target: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     start.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
+/// True for a path that begins with `/`, and perhaps a query (RFC 9112, section 3.2.1), of the
+/// characters that a target may have.
+pub fn is_origin_form(target: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+    target.starts_with(b"/") && target.iter().all(plain)
+}
+
 /// True for `uri-host [ ":" port ]` (RFC 3986, section 3.2.2) with a host that is not empty (RFC
 /// 9110, section 4.2.1) and a port of 0 to 65535, or none behind its colon.
 #[inline]
-pub(super) fn is_authority(bytes: &[u8]) -> bool {
+pub fn is_authority(bytes: &[u8]) -> bool {
     // Nearly all of them are a name of plain characters, which one pass can tell.
     let plain = bytes.iter().position(|&byte| !PLAIN[usize::from(byte)]);
     let Some(length) = plain else {

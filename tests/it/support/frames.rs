@@ -1,7 +1,7 @@
 //! An HTTP/2 client that writes its frames by hand, for requests that no client library would send.
 //!
 //! Fields go as literals without Huffman coding (RFC 7541, section 6.2.2); of responses it reads
-//! only what the tests ask about: the status, when it is one of the static table's, and resets.
+//! only what the tests ask about: the status, the data, and resets.
 
 use crate::support::wire::{Stream, Wire};
 
@@ -13,18 +13,39 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
 
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
+/// The largest frame that every peer takes (RFC 9113, section 4.2).
+const FRAME_BYTES: usize = 16_384;
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Outcome {
-    /// A response with this status (0: one that is not in the static table).
+    /// A response with this status.
     Status(u16),
     /// The stream was reset with this error code.
     Reset(u32),
+    /// The connection was given up with this error code.
+    Goaway(u32),
+    /// The connection was closed.
+    Gone,
+}
+
+/// What comes on a stream.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Event {
+    /// A head with this status, or trailers (0); true when it ends the stream.
+    Head(u16, bool),
+    /// Data; true when it ends the stream.
+    Data(Vec<u8>, bool),
+    /// It was reset with this error code.
+    Reset(u32),
+    /// The connection was given up with this error code.
+    Goaway(u32),
     /// The connection was closed.
     Gone,
 }
@@ -81,38 +102,96 @@ impl Frames {
         self.wire.try_send(bytes).await
     }
 
+    /// Sends data that is not the last.
+    pub(crate) async fn data(&mut self, stream: u32, data: &[u8]) {
+        self.frame(DATA, 0, stream, data).await;
+    }
+
+    /// Sends trailers, or whatever else is a second block of fields, as the end of a request.
+    pub(crate) async fn trailers(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        self.headers(stream, fields, END_HEADERS | END_STREAM).await;
+    }
+
+    /// Sends pieces of a head without an end, until the peer has had enough or all were sent.
+    pub(crate) async fn endless_head(&mut self, stream: u32, fields: &[(&str, &str)], n: usize) {
+        let mut bytes = Vec::new();
+        frame(&mut bytes, HEADERS, END_STREAM, stream, &block(fields));
+        for _ in 0..n {
+            frame(&mut bytes, CONTINUATION, 0, stream, &block(fields));
+            if self.wire.try_send(&bytes).await.is_err() {
+                return;
+            }
+            bytes.clear();
+        }
+    }
+
+    /// Sends any frame.
+    pub(crate) async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        frame(&mut bytes, kind, flags, stream, payload);
+        // Whoever refuses may have hung up already.
+        self.wire.try_send(bytes).await.unwrap_or_default();
+    }
+
     /// Waits for what becomes of the request on a stream.
     pub(crate) async fn outcome(&mut self, stream: u32) -> Outcome {
         loop {
+            match self.event(stream).await {
+                Event::Head(status, _) => return Outcome::Status(status),
+                Event::Reset(code) => return Outcome::Reset(code),
+                Event::Goaway(code) => return Outcome::Goaway(code),
+                Event::Gone => return Outcome::Gone,
+                Event::Data(..) => {}
+            }
+        }
+    }
+
+    /// Waits for what comes next on a stream.
+    pub(crate) async fn event(&mut self, stream: u32) -> Event {
+        loop {
             let head = self.wire.take(9).await;
             let Ok(head) = <[u8; 9]>::try_from(head) else {
-                return Outcome::Gone;
+                return Event::Gone;
             };
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
             let (kind, flags) = (head[3], head[4]);
             let on = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
             let payload = self.wire.take(length as usize).await;
+            let ends = flags & END_STREAM != 0;
             match kind {
-                HEADERS if on == stream => return Outcome::Status(status(&payload)),
-                RST_STREAM if on == stream => return Outcome::Reset(number(&payload)),
-                SETTINGS | PING if flags & ACK == 0 => {
-                    let mut bytes = Vec::new();
-                    let echoed: &[u8] = if kind == PING { &payload } else { &[] };
-                    frame(&mut bytes, kind, ACK, 0, echoed);
-                    if self.wire.try_send(bytes).await.is_err() {
-                        return Outcome::Gone;
-                    }
+                HEADERS if on == stream => return Event::Head(status(&payload), ends),
+                DATA if on == stream => return Event::Data(payload, ends),
+                RST_STREAM if on == stream => return Event::Reset(number(&payload)),
+                SETTINGS if flags & ACK == 0 => {
+                    self.frame(SETTINGS, ACK, 0, &[]).await;
                 }
-                GOAWAY if number(&payload[4..]) != 0 => return Outcome::Gone,
+                PING if flags & ACK == 0 => self.frame(PING, ACK, 0, &payload).await,
+                GOAWAY if number(&payload[4..]) != 0 => {
+                    return Event::Goaway(number(&payload[4..]));
+                }
                 _ => {}
             }
         }
     }
 
     async fn headers(&mut self, stream: u32, fields: &[(&str, &str)], flags: u8) {
+        let block = block(fields);
+        let mut pieces = block.chunks(FRAME_BYTES).peekable();
         let mut bytes = Vec::new();
-        frame(&mut bytes, HEADERS, flags, stream, &block(fields));
-        self.wire.send(bytes).await;
+        let mut kind = HEADERS;
+        let mut first = flags & !END_HEADERS;
+        loop {
+            let piece = pieces.next().unwrap_or_default();
+            let last = pieces.peek().is_none();
+            let end = if last { flags & END_HEADERS } else { 0 };
+            frame(&mut bytes, kind, first | end, stream, piece);
+            if last {
+                break;
+            }
+            (kind, first) = (CONTINUATION, 0);
+        }
+        // Whoever refuses may hang up in the middle of it.
+        self.wire.try_send(bytes).await.unwrap_or_default();
     }
 }
 
@@ -136,30 +215,67 @@ fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) 
     bytes.extend_from_slice(payload);
 }
 
-/// Writes a string literal of fewer than 127 bytes (RFC 7541, section 5.2).
+/// Writes a string literal (RFC 7541, sections 5.1 and 5.2).
 fn literal(block: &mut Vec<u8>, text: &str) {
-    assert!(text.len() < 127, "too long for one byte of length: {text}");
-    block.push(u8::try_from(text.len()).expect("it is short"));
+    let mut length = text.len();
+    if length < 127 {
+        block.push(u8::try_from(length).expect("it is short"));
+    } else {
+        block.push(127);
+        length -= 127;
+        while length >= 128 {
+            block.push(0x80 | u8::try_from(length % 128).expect("it is small"));
+            length /= 128;
+        }
+        block.push(u8::try_from(length).expect("it is small"));
+    }
     block.extend_from_slice(text.as_bytes());
 }
 
-/// Reads `:status` where the block begins with an entry of the static table, or a literal of it.
+/// Reads `:status` at the start of a block: an entry of the static table, or a literal with its
+/// name from there. 0 when there is none.
 fn status(block: &[u8]) -> u16 {
     // A size update of the dynamic table may come first (RFC 7541, section 6.3).
     let block = match block {
         [first, rest @ ..] if first & 0xe0 == 0x20 => rest,
         all => all,
     };
-    match block.first() {
-        Some(0x88) => 200,
-        Some(0x89) => 204,
-        Some(0x8a) => 206,
-        Some(0x8b) => 304,
-        Some(0x8c) => 400,
-        Some(0x8d) => 404,
-        Some(0x8e) => 500,
+    match block {
+        [0x88, ..] => 200,
+        [0x89, ..] => 204,
+        [0x8a, ..] => 206,
+        [0x8b, ..] => 304,
+        [0x8c, ..] => 400,
+        [0x8d, ..] => 404,
+        [0x8e, ..] => 500,
+        // 8 is :status; with incremental indexing, without, or never indexed.
+        [0x48 | 0x08 | 0x18, 3, a, b, c, ..] => [a, b, c]
+            .iter()
+            .fold(0, |status, digit| status * 10 + u16::from(*digit - b'0')),
+        [0x48 | 0x08 | 0x18, length, rest @ ..] if length & 0x80 != 0 => {
+            digits(&rest[..usize::from(length & 0x7f)])
+        }
         _ => 0,
     }
+}
+
+/// Reads digits in Huffman's code (RFC 7541, appendix B): 0 to 2 have five bits, 3 to 9 have six.
+fn digits(bytes: &[u8]) -> u16 {
+    let all = bytes
+        .iter()
+        .fold(0_u32, |all, byte| all << 8 | u32::from(*byte));
+    let mut left = 8 * bytes.len();
+    let mut number = 0;
+    for _ in 0..3 {
+        let five = all >> (left - 5) & 0x1f;
+        let (digit, bits) = match five {
+            0..=2 => (five, 5),
+            _ => ((all >> (left - 6) & 0x3f) - 0x19 + 3, 6),
+        };
+        number = number * 10 + u16::try_from(digit).expect("a digit");
+        left -= bits;
+    }
+    number
 }
 
 /// Reads a number of four bytes.
