@@ -67,6 +67,7 @@ fn rewrites(criterion: &mut Criterion) {
         upgrade: None,
         drop_cookie: None,
         request_id: Some((b"x-request-id", b"0123456789abcdef0123456789abcdef")),
+        fields: None,
     };
     let mut head = RequestHead::default();
     let mut out = Vec::new();
@@ -87,6 +88,7 @@ fn rewrites(criterion: &mut Criterion) {
         close: false,
         framing: response.framing,
         set_cookie: None,
+        fields: None,
     };
     group.bench_function("response", |bencher| {
         bencher.iter(|| {

@@ -3,6 +3,8 @@
 //! It has the keys of the file, so it can be compared with the file and read again; secrets are
 //! left out, and paths are resolved.
 
+mod treatment;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +30,7 @@ impl Config {
     /// The effective configuration, with the keys of the file; a key that is not set and has no
     /// default is left out.
     pub fn effective(&self) -> Value {
-        json!({
+        as_written(json!({
             "runtime": { "workers": self.runtime.workers },
             "listener": all(&self.listeners, listener),
             "upstream": all(&self.upstreams, upstream),
@@ -48,7 +50,20 @@ impl Config {
                 "max_ttl": duration(self.resolver.max_ttl),
                 "timeout": duration(self.resolver.timeout),
             },
-        })
+        }))
+    }
+}
+
+/// The same, as the file has it: what stands for the environment there is not to stand for it here.
+fn as_written(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains("${") => Value::String(text.replace("${", "$${")),
+        Value::Array(values) => values.into_iter().map(as_written).collect(),
+        Value::Object(entries) => entries
+            .into_iter()
+            .map(|(key, value)| (key, as_written(value)))
+            .collect(),
+        value => value,
     }
 }
 
@@ -204,6 +219,15 @@ fn groups(terms: &Terms) -> Value {
 }
 
 fn route(route: &RouteConfig) -> Value {
+    let mut value = destination(route);
+    if let Value::Object(entries) = &mut value {
+        entries.extend(treatment::of(&route.treatment));
+    }
+    value
+}
+
+/// What a route catches, and where that goes.
+fn destination(route: &RouteConfig) -> Value {
     let matched = matched(&route.match_spec);
     if !route.has_split {
         return object([

@@ -23,6 +23,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod treatment;
 mod unit;
 mod upstream;
 pub mod watch;
@@ -37,4 +38,5 @@ pub use settings::{
     Protocol, ResolverConfig, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig,
     UpstreamConfig, UpstreamTimeouts, UpstreamTlsConfig, Verify,
 };
+pub use treatment::{HeaderEdits, HeaderText, TreatmentConfig};
 pub(crate) use unit::read_duration;

@@ -7,6 +7,7 @@ use crate::config::matching;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::sticky;
+use crate::config::treatment::{self, TreatmentConfig};
 use crate::route::{Match, MatchSpec};
 use crate::split::{MAX_WEIGHT, Split, SplitSpec, State, VariantSpec};
 
@@ -31,6 +32,8 @@ pub struct RouteConfig {
     pub on_unavailable: OnUnavailable,
     /// True when the file gives the route a split, false when it gives it just an upstream.
     pub has_split: bool,
+    /// What is done to its requests and responses on their way.
+    pub treatment: TreatmentConfig,
 }
 
 /// What becomes of requests whose variant has no endpoint left.
@@ -53,15 +56,22 @@ impl OnUnavailable {
     }
 }
 
-/// Reads one route; `None` when a problem was recorded.
+/// Reads one route; `None` when a problem was recorded. `request_id` is the field with the id of each
+/// request, if they have one.
 pub(crate) fn read(
     name: &str,
     value: &Value<'_>,
     known_upstreams: &BTreeSet<&str>,
+    request_id: Option<&str>,
 ) -> Option<RouteConfig> {
-    value
-        .table(|table| route(name, table, known_upstreams))
-        .flatten()
+    value.table(|table| {
+        let route = route(name, table, known_upstreams);
+        let treatment = treatment::read(table, request_id);
+        Some(RouteConfig {
+            treatment: treatment?,
+            ..route?
+        })
+    })?
 }
 
 fn route(
@@ -100,6 +110,7 @@ fn route(
                 upstreams: vec![upstream?],
                 on_unavailable: OnUnavailable::default(),
                 has_split: false,
+                treatment: TreatmentConfig::default(),
             })
         }
         (None, Some(split)) => {
@@ -142,6 +153,7 @@ fn route(
                 upstreams,
                 on_unavailable,
                 has_split: true,
+                treatment: TreatmentConfig::default(),
             })
         }
         (upstream, split) => {

@@ -34,10 +34,10 @@ pub(crate) fn read<'d>(
             .map(|(name, upstream)| (name.to_owned(), upstream))
             .collect();
     }
-    let (routes, table) = routes(root, &known_upstreams);
+    let trace = process::trace(root);
+    let (routes, table) = routes(root, &known_upstreams, trace.request_id.as_deref());
     let shutdown = process::shutdown(root);
     let access_log = process::access_log(root);
-    let trace = process::trace(root);
     let admin = process::admin(root, &listeners);
     let metrics = process::metrics(root);
     let resolver = upstream::resolver(root);
@@ -67,12 +67,13 @@ pub(crate) fn read<'d>(
 fn routes(
     root: &mut reader::Table<'_>,
     known_upstreams: &BTreeSet<&str>,
+    request_id: Option<&str>,
 ) -> (BTreeMap<String, RouteConfig>, Option<Table<usize>>) {
     let mut places = BTreeMap::new();
     let mut routes = BTreeMap::new();
     if let Some(value) = root.optional("route") {
         value.names(|name, value| {
-            let route = route::read(name, value, known_upstreams)?;
+            let route = route::read(name, value, known_upstreams, request_id)?;
             places.insert(name, value.clone());
             routes.insert(name.to_owned(), route);
             Some(())

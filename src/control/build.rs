@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::{self, Config, ListenerConfig, Protocol, RouteConfig};
 use crate::control::resolver::Resolver;
 use crate::control::secure::{self, TicketKeys};
+use crate::control::treatment;
 use crate::control::{Live, Rejected, refused};
 use crate::listener::{ForwardedSource, Settings, Spoken, Timeouts, TrustedProxies};
 use crate::proxy::{Route, Snapshot, Variant};
@@ -296,6 +297,7 @@ impl Builder {
             variants,
             stats: self.telemetry.registry().route(&name),
             failover: route.on_unavailable == config::OnUnavailable::Failover,
+            treatment: treatment::of(&route.treatment),
             name,
         })
     }

@@ -11,6 +11,7 @@ mod handle;
 mod resolver;
 mod secure;
 mod sockets;
+mod treatment;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;

@@ -10,6 +10,7 @@ mod tests;
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use thiserror::Error;
@@ -53,6 +54,15 @@ impl Incoming {
             Framing::Chunked => Self::Chunked(Box::new(ChunkedReader::new(limits))),
             Framing::UntilClose => Self::UntilClose,
         }
+    }
+
+    /// Leaves trailers of these names out.
+    #[must_use]
+    pub fn without_trailers(mut self, names: Option<&Arc<[Box<[u8]>]>>) -> Self {
+        if let (Self::Chunked(reader), Some(names)) = (&mut self, names) {
+            reader.leave_out(Arc::clone(names));
+        }
+        self
     }
 }
 

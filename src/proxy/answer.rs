@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::message::{Body, Known, RequestHead};
 use crate::proxy::Error;
+use crate::proxy::headers::{FieldEdits, OwnField, Sink};
 
 /// The longest that a cached date is behind: a Date field counts in seconds.
 const DATE_AGE: Duration = Duration::from_millis(500);
@@ -16,12 +17,9 @@ const DATE_AGE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: u16,
-    content_type: &'static str,
-    body: String,
-    proxy_status: String,
-    allow: bool,
-    retry_after: bool,
-    request_id: Option<(Vec<u8>, Vec<u8>)>,
+    /// Its fields, besides those that frame it and its date.
+    fields: Vec<OwnField>,
+    body: Bytes,
 }
 
 impl Answer {
@@ -30,34 +28,54 @@ impl Answer {
     pub(crate) fn new(error: &Error, request: Option<&RequestHead>) -> Self {
         let status = error.status();
         let title = reason_phrase(status);
-        let json = request.is_some_and(wants_json);
-        let body = if json {
-            format!(
+        let (content_type, body) = if request.is_some_and(wants_json) {
+            let body = format!(
                 "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status},\"detail\":\"{}\"}}\n",
                 error.detail()
-            )
+            );
+            ("application/problem+json", body)
         } else {
-            format!("{status} {title}: {}\n", error.detail())
+            let body = format!("{status} {title}: {}\n", error.detail());
+            ("text/plain; charset=utf-8", body)
         };
-        Self {
+        let mut answer = Self {
             status,
-            content_type: if json {
-                "application/problem+json"
-            } else {
-                "text/plain; charset=utf-8"
-            },
-            body,
-            proxy_status: format!("tidegate; error={}", error.proxy_status()),
-            allow: status == 405,
-            retry_after: status == 503,
-            request_id: None,
+            fields: Vec::with_capacity(4),
+            body: body.into(),
+        };
+        answer.add(b"content-type", content_type.as_bytes());
+        let proxy_status = format!("tidegate; error={}", error.proxy_status());
+        answer.add(b"proxy-status", proxy_status.as_bytes());
+        match status {
+            405 => answer.add(b"allow", ALLOW.as_bytes()),
+            503 => answer.add(b"retry-after", b"1"),
+            _ => {}
         }
+        answer
     }
 
     /// Tells the request's id, too, behind the name of its field: who complains can say it.
     pub(crate) fn with_request_id(mut self, field: Option<(Vec<u8>, Vec<u8>)>) -> Self {
-        self.request_id = field;
+        if let Some((name, id)) = field {
+            self.add(&name, &id);
+        }
         self
+    }
+
+    /// Makes the changes that the route makes in the fields of its responses.
+    pub(crate) fn edited(mut self, edits: Option<&FieldEdits>) -> Self {
+        if let Some(edits) = edits {
+            self.fields.retain(|field| !edits.drop(&field.name));
+            self.fields.extend_from_slice(edits.added());
+        }
+        self
+    }
+
+    fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.fields.push(OwnField {
+            name: name.into(),
+            value: value.into(),
+        });
     }
 
     /// Its status.
@@ -75,57 +93,27 @@ impl Answer {
         let title = reason_phrase(self.status);
         out.extend_from_slice(format!("HTTP/1.1 {} {title}\r\nDate: ", self.status).as_bytes());
         write_date(out);
-        let rest = format!(
-            "\r\nContent-Type: {}\r\nContent-Length: {}\r\nProxy-Status: {}\r\n",
-            self.content_type,
-            self.body.len(),
-            self.proxy_status
-        );
-        out.extend_from_slice(rest.as_bytes());
-        if self.allow {
-            out.extend_from_slice(ALLOW_FIELD);
+        out.extend_from_slice(b"\r\n");
+        for field in &self.fields {
+            out.field(&field.name, &field.value);
         }
-        if self.retry_after {
-            out.extend_from_slice(b"Retry-After: 1\r\n");
-        }
-        if let Some((name, id)) = &self.request_id {
-            for part in [name, &b": "[..], id, b"\r\n"] {
-                out.extend_from_slice(part);
-            }
-        }
+        out.length(self.body.len() as u64);
         if close {
-            out.extend_from_slice(b"Connection: close\r\n");
+            out.close();
         }
         out.extend_from_slice(b"\r\n");
         if !head_only {
-            out.extend_from_slice(self.body.as_bytes());
+            out.extend_from_slice(&self.body);
         }
     }
 
     /// Makes it a response for HTTP/2.
     pub(crate) fn into_http2(self) -> Response<Body> {
-        let mut response = Response::new(Body::Full(Bytes::from(self.body)));
+        let mut response = Response::new(Body::Full(self.body));
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(self.content_type),
-        );
-        if let Ok(value) = HeaderValue::try_from(self.proxy_status) {
-            headers.insert("proxy-status", value);
-        }
-        if self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(ALLOW));
-        }
-        if self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        if let Some((name, id)) = self.request_id
-            && let (Ok(name), Ok(id)) =
-                (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&id))
-        {
-            headers.insert(name, id);
+        for field in &self.fields {
+            response.headers_mut().field(&field.name, &field.value);
         }
         response
     }
@@ -202,7 +190,7 @@ mod tests {
         Answer::new(&Error::Unavailable, None).write_http1(&mut out, false, true);
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
-        assert!(text.contains("Proxy-Status: tidegate; error=destination_unavailable\r\n"));
+        assert!(text.contains("proxy-status: tidegate; error=destination_unavailable\r\n"));
         assert!(text.contains("Connection: close\r\n"));
         assert!(text.ends_with("503 Service Unavailable: no upstream is available\n"));
 

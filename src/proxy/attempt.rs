@@ -11,7 +11,9 @@ use crate::proxy::Error;
 use crate::proxy::decide::Target;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::forward::Client;
+use crate::proxy::headers::FieldEdits;
 use crate::proxy::reply::{Passed, Reply};
+use crate::proxy::snapshot::Route;
 use crate::proxy::trouble::Trouble;
 use crate::proxy::unread::Unread;
 use crate::telemetry::stats::{CloseReason, RetryCause};
@@ -84,7 +86,10 @@ impl<'e, 'c> Attempt<'e, 'c> {
             Framing::Chunked => Outgoing::Chunked,
             Framing::None | Framing::Length(_) | Framing::UntilClose => Outgoing::Raw,
         };
-        let upload = Pump::new(Incoming::new(framing, limits), outgoing, limits.body_bytes);
+        let edits = exchange.route().and_then(Route::request_edits);
+        let incoming =
+            Incoming::new(framing, limits).without_trailers(edits.and_then(FieldEdits::dropped));
+        let upload = Pump::new(incoming, outgoing, limits.body_bytes);
         let request = exchange.request();
         let expects = framing != Framing::None
             && request.version == Version::Http11
@@ -264,13 +269,14 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 ..
             } = self;
             let identity = exchange.identity_cookie(target.identity);
-            let scratch = exchange.scratch();
+            let (scratch, route) = exchange.scratch_and_route();
             let reply = Reply {
                 version: scratch.request.version,
                 // A request that is answered before it is through is not followed by another.
                 close: !scratch.request.keep_alive || *lost || !upload.is_read() || (client.last)(),
                 upgrade: target.upgrade,
                 identity: identity.as_deref(),
+                fields: route.and_then(Route::response_edits),
                 sent: *interim_sent,
             };
             let to = &mut client.connection.stream;

@@ -2,6 +2,7 @@
 
 use std::error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -37,6 +38,8 @@ pub(crate) struct Upload<B = Incoming> {
     whole: bool,
     body_bytes: u64,
     written: u64,
+    /// Names of trailers that are left out.
+    unwanted: Option<Arc<[Box<[u8]>]>>,
 }
 
 impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'static> + Unpin>
@@ -62,7 +65,14 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
             whole: true,
             body_bytes: 0,
             written: 0,
+            unwanted: None,
         }
+    }
+
+    /// Leaves trailers of these names out.
+    pub(crate) fn without_trailers(mut self, names: Option<&Arc<[Box<[u8]>]>>) -> Self {
+        self.unwanted = names.cloned();
+        self
     }
 
     /// True when everything was sent.
@@ -151,7 +161,9 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.data(&data)?,
                     Err(frame) => {
-                        let trailers = frame.into_trailers().map(|map| write_trailers(&map));
+                        let unwanted = self.unwanted.as_deref().unwrap_or_default();
+                        let trailers = frame.into_trailers();
+                        let trailers = trailers.map(|map| write_trailers(&map, unwanted));
                         self.end(&trailers.unwrap_or_default())?;
                     }
                 },
@@ -205,12 +217,15 @@ impl<B> Drop for Upload<B> {
     }
 }
 
-/// Trailers as field lines, without those that belong into a head; HTTP/2 has checked them as it
-/// checks fields.
-fn write_trailers(trailers: &HeaderMap) -> Vec<u8> {
+/// Trailers as field lines, without those that belong into a head or are unwanted; HTTP/2 has
+/// checked them as it checks fields.
+fn write_trailers(trailers: &HeaderMap, unwanted: &[Box<[u8]>]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in trailers {
-        if is_forbidden_trailer(name.as_str().as_bytes()) {
+        let is_unwanted = unwanted
+            .iter()
+            .any(|other| **other == *name.as_str().as_bytes());
+        if is_unwanted || is_forbidden_trailer(name.as_str().as_bytes()) {
             continue;
         }
         out.extend_from_slice(name.as_str().as_bytes());

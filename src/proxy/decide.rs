@@ -202,6 +202,7 @@ fn write_head(exchange: &mut Exchange, local: &Local, route: &Route, settings: &
                 .request_id
                 .as_deref()
                 .zip(request_id.map(|id| id.of(&scratch.request.text))),
+            fields: route.request_edits(),
         },
     );
 }

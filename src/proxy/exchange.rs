@@ -117,6 +117,16 @@ impl Exchange {
             .expect("an exchange has its heads until it ends")
     }
 
+    /// Both heads, and the route, once it is assigned.
+    pub(crate) fn scratch_and_route(&mut self) -> (&mut Scratch, Option<&Route>) {
+        let scratch = self.scratch.as_mut();
+        let route = self.local.as_ref().zip(self.assigned);
+        (
+            scratch.expect("an exchange has its heads until it ends"),
+            route.map(|(local, assigned)| &local.snapshot.routes[assigned.route]),
+        )
+    }
+
     /// The request's head as it came.
     pub(crate) fn request(&self) -> &RequestHead {
         &self.heads().request

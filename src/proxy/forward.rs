@@ -18,6 +18,7 @@ use crate::proxy::attempt::{Attempt, Failure};
 use crate::proxy::decide::{self, Decision};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::snapshot::Route;
 use crate::proxy::unread::Unread;
 use crate::telemetry::stats;
 use crate::tls::Stream;
@@ -104,7 +105,9 @@ pub(crate) async fn answer(
         return After::Close;
     }
     let request = exchange.request();
-    let answer = Answer::new(&error, Some(request)).with_request_id(exchange.request_id_field());
+    let answer = Answer::new(&error, Some(request))
+        .with_request_id(exchange.request_id_field())
+        .edited(exchange.route().and_then(Route::response_edits));
     let limits = &client.settings.limits;
     let in_step = client
         .unread

@@ -21,6 +21,7 @@ mod request_id;
 mod snapshot;
 mod trace_context;
 mod translate;
+mod treatment;
 mod trouble;
 mod unread;
 
@@ -48,8 +49,12 @@ use crate::tls::Stream;
 use crate::upstream::Pools;
 
 pub use error::{Error, Side};
-pub use headers::{RequestEdit, ResponseEdit, write_request, write_response};
+pub use headers::{
+    FieldEdits, RequestEdit, ResponseEdit, owner_in_requests, owner_in_responses, write_request,
+    write_response,
+};
 pub use snapshot::{Route, Snapshot, Variant};
+pub use treatment::Treatment;
 
 /// How often a worker looks after what waits: pooled connections, and a snapshot that is old.
 const SWEEP: Duration = Duration::from_secs(1);

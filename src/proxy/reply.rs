@@ -8,7 +8,7 @@ use crate::http1::codec::{Asked, HeadError, read_response};
 use crate::http1::{Incoming, Outgoing, Pump, PumpError, Scratch};
 use crate::message::{Framing, Version};
 use crate::proxy::attempt::UPSTREAM_LIMITS;
-use crate::proxy::headers::{self, ResponseEdit};
+use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 
 /// What the head depends on besides itself.
 pub(crate) struct Reply<'a> {
@@ -20,6 +20,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) upgrade: bool,
     /// A Set-Cookie field's value that gives the client an identity.
     pub(crate) identity: Option<&'a [u8]>,
+    /// What the route changes in the fields.
+    pub(crate) fields: Option<&'a FieldEdits>,
     /// How much of what `scratch.downstream` holds already has been sent.
     pub(crate) sent: usize,
 }
@@ -65,6 +67,7 @@ impl Reply<'_> {
                     close: false,
                     framing: Framing::None,
                     set_cookie: None,
+                    fields: self.fields,
                 };
                 headers::write_response(out, response, &edit);
             }
@@ -87,10 +90,14 @@ impl Reply<'_> {
             version: self.version,
             close,
             framing,
-            set_cookie: self.identity.filter(|_| !headers::is_shared(response)),
+            set_cookie: self
+                .identity
+                .filter(|_| !headers::is_shared(response, self.fields)),
+            fields: self.fields,
         };
         headers::write_response(out, response, &edit);
-        let incoming = Incoming::new(response.framing, &UPSTREAM_LIMITS);
+        let incoming = Incoming::new(response.framing, &UPSTREAM_LIMITS)
+            .without_trailers(self.fields.and_then(FieldEdits::dropped));
         let mut pump = Pump::new(incoming, outgoing, None);
         let (used, wrote) = match pump.start(context, &out[self.sent..], rest, to) {
             Ok(used) => (used, Ok(())),

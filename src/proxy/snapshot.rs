@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::listener;
+use crate::proxy::Treatment;
+use crate::proxy::headers::FieldEdits;
 use crate::route::Table;
 use crate::split::{Draw, Split};
 use crate::telemetry::access_log::AccessLog;
@@ -42,6 +44,20 @@ pub struct Route {
     pub stats: Arc<RouteStats>,
     /// True when the runner-up serves for a variant that is unavailable.
     pub failover: bool,
+    /// What it does to requests and responses on their way; `None` leaves them as they are.
+    pub treatment: Option<Box<Treatment>>,
+}
+
+impl Route {
+    /// What changes in the fields of its requests.
+    pub(crate) fn request_edits(&self) -> Option<&FieldEdits> {
+        self.treatment.as_ref().map(|treatment| &treatment.request)
+    }
+
+    /// What changes in the fields of its responses.
+    pub(crate) fn response_edits(&self) -> Option<&FieldEdits> {
+        self.treatment.as_ref().map(|treatment| &treatment.response)
+    }
 }
 
 /// Everything that the data plane obeys.

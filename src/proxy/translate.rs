@@ -19,7 +19,8 @@ use crate::proxy::body::{Download, Upload, release};
 use crate::proxy::decide::{self, Decision, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
-use crate::proxy::headers::{self, ResponseEdit};
+use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
+use crate::proxy::snapshot::Route;
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::{CloseReason, RetryCause};
 use crate::upstream::Lease;
@@ -44,8 +45,10 @@ pub(crate) async fn exchange(
     };
     let framing = exchange.request().framing;
     let limit = settings.limits.body_bytes;
-    let head = &exchange.scratch().upstream;
-    let mut upload = Upload::new(head, Some(body), framing, limit);
+    let (scratch, route) = exchange.scratch_and_route();
+    let edits = route.and_then(Route::request_edits);
+    let mut upload = Upload::new(&scratch.upstream, Some(body), framing, limit)
+        .without_trailers(edits.and_then(FieldEdits::dropped));
     let mut dial = Dial::new(target);
     let mut deadline = Deadline::new();
     loop {
@@ -85,8 +88,9 @@ pub(crate) async fn exchange(
 
 /// Makes the own answer to an exchange that failed.
 pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
-    let answer =
-        Answer::new(&error, Some(exchange.request())).with_request_id(exchange.request_id_field());
+    let answer = Answer::new(&error, Some(exchange.request()))
+        .with_request_id(exchange.request_id_field())
+        .edited(exchange.route().and_then(Route::response_edits));
     let head_only = exchange.request().method() == b"HEAD";
     exchange.answered(answer.status(), if head_only { 0 } else { answer.len() });
     exchange.failed(error);
@@ -211,11 +215,15 @@ impl Call {
         let mut response = Response::new(Body::Empty);
         *response.status_mut() =
             StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let fields = self.exchange.route().and_then(Route::response_edits);
         let edit = ResponseEdit {
             version: Version::Http2,
             close: false,
             framing: head.framing,
-            set_cookie: cookie.as_deref().filter(|_| !headers::is_shared(head)),
+            set_cookie: cookie
+                .as_deref()
+                .filter(|_| !headers::is_shared(head, fields)),
+            fields,
         };
         headers::write_response_fields(response.headers_mut(), head, &edit);
         let framing = head.framing;
@@ -223,23 +231,24 @@ impl Call {
             Framing::Length(n) => Some(n),
             Framing::None | Framing::Chunked | Framing::UntilClose => None,
         };
-        let mut pump = Pump::new(
-            Incoming::new(framing, &UPSTREAM_LIMITS),
-            Outgoing::Raw,
-            None,
-        );
+        let dropped = fields.and_then(FieldEdits::dropped);
+        let pump = || {
+            let incoming = Incoming::new(framing, &UPSTREAM_LIMITS).without_trailers(dropped);
+            Pump::new(incoming, Outgoing::Raw, None)
+        };
         // A small body has come with its head: no stream is needed then.
         let mut out = Vec::new();
+        let mut small = pump();
         let inbox = self.lease.connection().inbox();
-        let whole = matches!(pump.decode(inbox, &mut out), Ok(used) if used == inbox.len())
-            && pump.is_read()
-            && pump.trailers().is_empty()
+        let whole = matches!(small.decode(inbox, &mut out), Ok(used) if used == inbox.len())
+            && small.is_read()
+            && small.trailers().is_empty()
             && self.upload.is_done();
         if whole {
             let connection = self.lease.connection();
             connection.consume(connection.inbox().len());
             self.exchange.request_bytes = self.upload.body_bytes();
-            self.exchange.response_bytes = pump.body_bytes();
+            self.exchange.response_bytes = small.body_bytes();
             self.exchange.completed();
             release(self.lease, &mut self.exchange, &self.upload);
             if !out.is_empty() {
@@ -247,11 +256,7 @@ impl Call {
             }
             return response;
         }
-        let pump = Pump::new(
-            Incoming::new(framing, &UPSTREAM_LIMITS),
-            Outgoing::Raw,
-            None,
-        );
+        let pump = pump();
         let download = Download::new(
             self.exchange,
             self.lease,

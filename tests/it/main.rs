@@ -17,6 +17,7 @@ mod cli_help;
 mod cli_pipes;
 mod consistent_hash;
 mod deploy;
+mod edits;
 mod expect;
 mod forced;
 mod forward;

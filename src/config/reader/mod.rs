@@ -293,7 +293,15 @@ pub(crate) fn without_names(path: &str) -> String {
         && ["listener", "upstream", "route"].contains(section)
     {
         *name = "*";
-        if let ["split", name, ..] | ["match", "headers" | "query", name, ..] = rest {
+        if let ["split", name, ..]
+        | ["match", "headers" | "query", name, ..]
+        | [
+            "request_headers" | "response_headers",
+            "set" | "add",
+            name,
+            ..,
+        ] = rest
+        {
             *name = "*";
         }
     }

@@ -21,18 +21,19 @@ impl Value<'_> {
     /// text in it and perhaps white space around. The file is watched like the configuration, and
     /// no message repeats the secret.
     pub(crate) fn secret(&self, length: RangeInclusive<usize>) -> Option<Secret> {
+        let kind = Kind {
+            length,
+            spaces: false,
+        };
         if self.is_table() {
-            return self.table(|table| {
-                let value = table.required("file", "the path of a file with the secret")?;
-                value.secret_file(length)
-            })?;
+            return self.secret_in_file(&kind);
         }
         let Some(text) = self.spanned.get_ref().as_str() else {
             self.refuse("the value is not a text or { file = \"…\" }");
             return None;
         };
-        if !is_secret(text, &length) {
-            self.refuse(rule("the text", &length));
+        if !kind.fits(text) {
+            self.refuse(kind.rule("the text"));
             return None;
         }
         if self.expanded().is_none() && self.is_readable_by_all() {
@@ -44,19 +45,35 @@ impl Value<'_> {
         Some(Secret::new(text.to_owned()))
     }
 
-    fn secret_file(&self, length: RangeInclusive<usize>) -> Option<Secret> {
+    /// Reads `{ file = "…" }` with a line of so many visible ASCII characters and spaces in it.
+    pub(crate) fn secret_line(&self, length: RangeInclusive<usize>) -> Option<Secret> {
+        let kind = Kind {
+            length,
+            spaces: true,
+        };
+        self.secret_in_file(&kind)
+    }
+
+    fn secret_in_file(&self, kind: &Kind) -> Option<Secret> {
+        self.table(|table| {
+            let value = table.required("file", "the path of a file with the secret")?;
+            value.secret_file(kind)
+        })?
+    }
+
+    fn secret_file(&self, kind: &Kind) -> Option<Secret> {
         let path = self.path()?;
         match self.document.disk {
             Disk::Read => {}
             #[cfg(test)]
-            Disk::Ignore => return Some(Secret::from_file("x".repeat(*length.start()), path)),
+            Disk::Ignore => return Some(Secret::from_file("x".repeat(*kind.length.start()), path)),
         }
         match disk::read(&path, MAX_FILE) {
             Ok(bytes) => {
                 self.named(path.clone(), Some(Sha256::digest(&bytes).into()));
                 let text = str::from_utf8(&bytes).unwrap_or_default().trim();
-                if !is_secret(text, &length) {
-                    self.refuse(rule(&format!("what {} holds", path.display()), &length));
+                if !kind.fits(text) {
+                    self.refuse(kind.rule(&format!("what {} holds", path.display())));
                     return None;
                 }
                 Some(Secret::from_file(text.to_owned(), path))
@@ -81,15 +98,27 @@ impl Value<'_> {
     }
 }
 
-/// True for what can be sent in a header and is not a mere placeholder.
-fn is_secret(text: &str, length: &RangeInclusive<usize>) -> bool {
-    length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+/// What a secret is made of.
+struct Kind {
+    /// How many characters it may have.
+    length: RangeInclusive<usize>,
+    /// True when there may be spaces among them.
+    spaces: bool,
 }
 
-fn rule(what: &str, length: &RangeInclusive<usize>) -> String {
-    format!(
-        "{what} is not {} to {} visible ASCII characters",
-        length.start(),
-        length.end()
-    )
+impl Kind {
+    /// True for what can be sent in a header and is not a mere placeholder.
+    fn fits(&self, text: &str) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() || self.spaces && byte == b' ';
+        self.length.contains(&text.len()) && text.bytes().all(is_plain)
+    }
+
+    fn rule(&self, what: &str) -> String {
+        format!(
+            "{what} is not {} to {} visible ASCII characters{}",
+            self.length.start(),
+            self.length.end(),
+            if self.spaces { " and spaces" } else { "" }
+        )
+    }
 }

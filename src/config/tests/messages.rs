@@ -27,7 +27,7 @@ fn an_unknown_section_is_refused() {
         "[listner.http]\n",
         &[
             "1:2 listner: unknown key, did you mean listener? (known here: runtime, listener, \
-           upstream, route, shutdown, access_log, trace, admin, metrics, resolver)",
+           upstream, trace, route, shutdown, access_log, admin, metrics, resolver)",
         ],
     );
     refused(

@@ -9,6 +9,7 @@ mod routes;
 mod secrets;
 mod syntax;
 mod tls;
+mod treatment;
 mod warnings;
 
 use std::ffi::OsString;

@@ -1,6 +1,7 @@
 //! The chunked coding (RFC 9112, section 7.1): reading it piece by piece, and writing it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -98,6 +99,11 @@ impl ChunkedReader {
             excess: 0,
             trailers: Trailers::new(limits),
         }
+    }
+
+    /// Leaves trailers of these names out, too, in any case.
+    pub fn leave_out(&mut self, names: Arc<[Box<[u8]>]>) {
+        self.trailers.leave_out(names);
     }
 
     /// Reads on: tells how many bytes of `input` are done with, and what they were. With

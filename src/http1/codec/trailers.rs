@@ -3,6 +3,8 @@
 //! They come after everything was decided by the head, so none of them may say anything that the
 //! head decides (RFC 9110, section 6.5.1). Such fields are left out, and the rest goes on.
 
+use std::sync::Arc;
+
 use crate::http1::codec::{ChunkError, is_token, is_value_char, trim};
 use crate::message::{Known, Limits};
 
@@ -73,6 +75,8 @@ pub(super) struct Trailers {
     bytes_left: usize,
     /// How many fields it may still have.
     fields_left: usize,
+    /// Names of fields that are not kept, besides those that never are.
+    unwanted: Option<Arc<[Box<[u8]>]>>,
 }
 
 impl Trailers {
@@ -83,7 +87,13 @@ impl Trailers {
             kept: Vec::new(),
             bytes_left: limits.head_bytes,
             fields_left: limits.fields,
+            unwanted: None,
         }
+    }
+
+    /// Leaves fields of these names out.
+    pub(super) fn leave_out(&mut self, names: Arc<[Box<[u8]>]>) {
+        self.unwanted = Some(names);
     }
 
     /// The fields that are kept, each with its CRLF.
@@ -128,7 +138,11 @@ impl Trailers {
         if !is_token(name) {
             return Err(ChunkError::Malformed("invalid trailer field"));
         }
-        if !is_forbidden_trailer(name) {
+        let unwanted = self.unwanted.iter().flat_map(|names| names.iter());
+        let is_unwanted = unwanted
+            .into_iter()
+            .any(|other| name.eq_ignore_ascii_case(other));
+        if !is_unwanted && !is_forbidden_trailer(name) {
             self.kept.extend_from_slice(name);
             self.kept.extend_from_slice(b": ");
             self.kept.extend_from_slice(value);

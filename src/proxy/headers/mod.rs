@@ -4,6 +4,7 @@
 //! told anew, unless the proxy in front is trusted; everything else goes on byte for byte and in
 //! its order. A head is written into a [`Sink`], so that HTTP/1 and HTTP/2 get the same.
 
+mod edits;
 mod forwarded;
 mod request;
 mod response;
@@ -13,10 +14,13 @@ mod tests;
 
 use crate::message::{Field, Known};
 
+pub(crate) use edits::OwnField;
+pub use edits::{FieldEdits, owner_in_requests, owner_in_responses};
 pub use request::{RequestEdit, write_request};
 pub(crate) use request::{asks_for_upgrade, check_request};
 pub use response::{ResponseEdit, write_response};
 pub(crate) use response::{is_shared, names_upgrade, write_response_fields};
+pub(crate) use sink::Sink;
 
 /// The names in a head's Connection fields, besides those that we know what they mean.
 #[derive(Debug, Default)]

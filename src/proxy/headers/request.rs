@@ -3,6 +3,7 @@
 use crate::listener::{ForwardedSource, Peer};
 use crate::message::{Framing, Known, RequestHead, Version};
 use crate::proxy::Error;
+use crate::proxy::headers::edits::FieldEdits;
 use crate::proxy::headers::forwarded::write_forwarded;
 use crate::proxy::headers::sink::Sink;
 use crate::proxy::headers::{Named, has_token};
@@ -29,6 +30,8 @@ pub struct RequestEdit<'a> {
     pub drop_cookie: Option<&'a [u8]>,
     /// The request's id behind the name of its field, which takes the place of what came there.
     pub request_id: Option<(&'a [u8], &'a [u8])>,
+    /// What the route changes in the fields that came.
+    pub fields: Option<&'a FieldEdits>,
 }
 
 /// Refuses what must not be forwarded because of its fields alone.
@@ -104,6 +107,9 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
     let mut cookies = 0;
     let mut trailers = false;
     for field in head.fields() {
+        if edit.fields.is_some_and(|edits| edits.drop(field.name)) {
+            continue;
+        }
         match field.known {
             Known::Other if named.has(&field) => continue,
             Known::Other if edit.request_id.is_some_and(|(name, _)| field.is(name)) => continue,
@@ -152,6 +158,11 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
     }
     if cookies > 0 {
         write_cookies(out, head, edit.drop_cookie);
+    }
+    if let Some(edits) = edit.fields {
+        for field in edits.added() {
+            out.field(&field.name, &field.value);
+        }
     }
     match head.framing {
         Framing::None | Framing::UntilClose => {}

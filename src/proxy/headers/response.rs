@@ -2,6 +2,7 @@
 
 use crate::message::{Field, Framing, Known, ResponseHead, Version};
 use crate::proxy::headers::Named;
+use crate::proxy::headers::edits::FieldEdits;
 use crate::proxy::headers::request::WEBSOCKET;
 use crate::proxy::headers::sink::{Sink, write_number};
 
@@ -16,6 +17,8 @@ pub struct ResponseEdit<'a> {
     pub framing: Framing,
     /// A Set-Cookie field's value to add.
     pub set_cookie: Option<&'a [u8]>,
+    /// What the route changes in the fields that came.
+    pub fields: Option<&'a FieldEdits>,
 }
 
 /// Writes a response's head as it goes to an HTTP/1 client.
@@ -37,8 +40,14 @@ pub(crate) fn write_response_fields<S: Sink>(
 ) {
     let filter = ResponseFilter::new(head);
     for field in head.fields() {
-        if filter.keeps(&field) {
+        if filter.keeps(&field) && !edit.fields.is_some_and(|edits| edits.drop(field.name)) {
             out.field(field.name, field.value);
+        }
+    }
+    // Nothing is promised for the final response by an interim one.
+    if let Some(edits) = edit.fields.filter(|_| !head.is_interim()) {
+        for field in edits.added() {
+            out.field(&field.name, &field.value);
         }
     }
     if let Some(cookie) = edit.set_cookie {
@@ -105,18 +114,26 @@ fn upgrade(head: &ResponseHead) -> Option<&[u8]> {
     Some(field.value)
 }
 
-/// True when the response may be stored and given to others, so that it must not carry anybody's
-/// identity (RFC 9111, section 5.2.2).
-pub(crate) fn is_shared(head: &ResponseHead) -> bool {
-    head.fields()
+/// True when the response, as it goes to the client, may be stored and given to others, so that it
+/// must not carry anybody's identity (RFC 9111, section 5.2.2).
+pub(crate) fn is_shared(head: &ResponseHead, edits: Option<&FieldEdits>) -> bool {
+    let came = head
+        .fields()
         .filter(|field| field.known == Known::CacheControl)
-        .any(|field| {
-            field.value.split(|&byte| byte == b',').any(|directive| {
-                let directive = directive.trim_ascii();
-                directive.eq_ignore_ascii_case(b"public")
-                    || directive
-                        .get(..8)
-                        .is_some_and(|start| start.eq_ignore_ascii_case(b"s-maxage"))
-            })
+        .filter(|field| !edits.is_some_and(|edits| edits.drop(field.name)))
+        .map(|field| field.value);
+    let added = edits
+        .into_iter()
+        .flat_map(FieldEdits::added)
+        .filter(|field| Known::of(&field.name) == Known::CacheControl)
+        .map(|field| &*field.value);
+    came.chain(added).any(|value| {
+        value.split(|&byte| byte == b',').any(|directive| {
+            let directive = directive.trim_ascii();
+            directive.eq_ignore_ascii_case(b"public")
+                || directive
+                    .get(..8)
+                    .is_some_and(|start| start.eq_ignore_ascii_case(b"s-maxage"))
         })
+    })
 }

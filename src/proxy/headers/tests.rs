@@ -35,6 +35,7 @@ fn edited(head: &RequestHead, change: impl FnOnce(&mut RequestEdit<'_>)) -> Stri
         upgrade: None,
         drop_cookie: None,
         request_id: None,
+        fields: None,
     };
     change(&mut edit);
     let mut out = Vec::new();
@@ -229,6 +230,7 @@ fn check_response(text: &str, asked: Asked, framing: Framing, expected: &str) {
         close: false,
         framing,
         set_cookie: None,
+        fields: None,
     };
     write_response(&mut out, &head, &edit);
     assert_eq!(String::from_utf8(out).unwrap(), expected);
@@ -278,6 +280,6 @@ fn what_a_shared_cache_may_keep_carries_no_identity() {
         let mut head = ResponseHead::default();
         let limits = Limits::default();
         read_response(text.as_bytes(), &limits, Asked::Other, &mut head).unwrap();
-        assert_eq!(is_shared(&head), shared, "{value}");
+        assert_eq!(is_shared(&head, None), shared, "{value}");
     }
 }

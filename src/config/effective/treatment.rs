@@ -1,0 +1,54 @@
+//! What a route does to requests and responses, as one would write it.
+
+use serde_json::{Map, Value, json};
+
+use crate::config::effective::{REDACTED, object, secret};
+use crate::config::treatment::{HeaderEdits, HeaderText, TreatmentConfig};
+
+/// Parts of names of fields whose values are not shown: who holds such a value can do something.
+const TELLING: [&str; 7] = [
+    "auth",
+    "cookie",
+    "credential",
+    "key",
+    "password",
+    "secret",
+    "token",
+];
+
+/// The keys of a route that say it; only those that change something.
+pub(in crate::config::effective) fn of(treatment: &TreatmentConfig) -> Map<String, Value> {
+    let keys = object([
+        ("request_headers", edits(&treatment.request_headers)),
+        ("response_headers", edits(&treatment.response_headers)),
+    ]);
+    match keys {
+        Value::Object(keys) => keys,
+        _ => Map::new(),
+    }
+}
+
+fn edits(edits: &HeaderEdits) -> Value {
+    if *edits == HeaderEdits::default() {
+        return Value::Null;
+    }
+    json!({
+        "set": fields(&edits.set),
+        "add": fields(&edits.add),
+        "remove": edits.remove,
+    })
+}
+
+fn fields(fields: &[(String, HeaderText)]) -> Value {
+    let entries = fields.iter().map(|(name, text)| {
+        let value = match text {
+            HeaderText::Secret(value) => secret(value),
+            HeaderText::Plain(_) if TELLING.iter().any(|part| name.contains(part)) => {
+                json!(REDACTED)
+            }
+            HeaderText::Plain(text) => json!(text),
+        };
+        (name.clone(), value)
+    });
+    Value::Object(entries.collect())
+}

@@ -1,0 +1,168 @@
+//! Reads what a route does to requests and responses besides passing them on.
+
+use http::HeaderName;
+
+use crate::config::reader::{Table, Value};
+use crate::config::secret::Secret;
+use crate::proxy::{owner_in_requests, owner_in_responses};
+
+/// The longest value of a field that is set: what servers take for a whole head.
+const MAX_VALUE: usize = 8 << 10;
+
+/// What a route does to requests and responses on their way; by default nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TreatmentConfig {
+    /// What changes in the fields of a request.
+    pub request_headers: HeaderEdits,
+    /// What changes in the fields of a response.
+    pub response_headers: HeaderEdits,
+}
+
+/// What changes in the fields of a head. No name stands in two of them; names are in lower case.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct HeaderEdits {
+    /// The names of fields that are taken out.
+    pub remove: Vec<String>,
+    /// Fields that take the place of those of their names.
+    pub set: Vec<(String, HeaderText)>,
+    /// Fields that are put in besides those of their names.
+    pub add: Vec<(String, HeaderText)>,
+}
+
+/// The value of a field.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HeaderText {
+    /// As it stands in the file.
+    Plain(String),
+    /// One that is not to be shown.
+    Secret(Secret),
+}
+
+impl HeaderText {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Secret(secret) => secret.expose(),
+        }
+    }
+}
+
+/// Whose fields are edited.
+#[derive(Clone, Copy)]
+enum Side {
+    Request,
+    Response,
+}
+
+/// Reads it all; `None` when a problem was recorded. `request_id` is the field with the request's
+/// id, if there is one.
+pub(crate) fn read(table: &mut Table<'_>, request_id: Option<&str>) -> Option<TreatmentConfig> {
+    let request = edits(table, "request_headers", Side::Request, request_id);
+    let response = edits(table, "response_headers", Side::Response, None);
+    Some(TreatmentConfig {
+        request_headers: request?,
+        response_headers: response?,
+    })
+}
+
+fn edits(
+    table: &mut Table<'_>,
+    key: &'static str,
+    side: Side,
+    request_id: Option<&str>,
+) -> Option<HeaderEdits> {
+    let Some(value) = table.optional(key) else {
+        return Some(HeaderEdits::default());
+    };
+    value.table(|table| {
+        let mut seen = Vec::new();
+        let mut is_whole = true;
+        let mut name = |value: &Value<'_>, name: &str| {
+            let name = field_name(value, name, side, request_id, &mut seen);
+            is_whole &= name.is_some();
+            name
+        };
+        let remove = match table.optional("remove") {
+            Some(value) => value.list("a list of names such as [\"server\"]", |value| {
+                let text = value.string()?;
+                name(value, text)
+            }),
+            None => Some(Vec::new()),
+        };
+        let mut fields = |key| {
+            let Some(value) = table.optional(key) else {
+                return Some(Vec::new());
+            };
+            let mut n_entries = 0;
+            let fields = value.entries(|text, value| {
+                n_entries += 1;
+                let name = name(value, text);
+                let text = field_text(value);
+                if key == "add" && name.as_deref() == Some("cookie") {
+                    value
+                        .refuse_key("a request has one field with all cookies; set can replace it");
+                    return None;
+                }
+                Some((name?, text?))
+            });
+            (value.is_table() && n_entries == fields.len()).then_some(fields)
+        };
+        let (set, add) = (fields("set"), fields("add"));
+        let edits = HeaderEdits {
+            remove: remove?,
+            set: set?,
+            add: add?,
+        };
+        is_whole.then_some(edits)
+    })?
+}
+
+/// Checks the name of a field that is edited, and gives it in lower case.
+fn field_name(
+    value: &Value<'_>,
+    text: &str,
+    side: Side,
+    request_id: Option<&str>,
+    seen: &mut Vec<String>,
+) -> Option<String> {
+    let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+        value.refuse_key(format!("{text:?} is not the name of a header"));
+        return None;
+    };
+    let name = name.as_str().to_owned();
+    let owner = match side {
+        Side::Request if request_id == Some(&name) => {
+            Some("trace.request_id names it, and tidegate tells the request's id in it")
+        }
+        Side::Request => owner_in_requests(&name),
+        Side::Response => owner_in_responses(&name),
+    };
+    if let Some(owner) = owner {
+        value.refuse_key(format!("{name} cannot be edited: {owner}"));
+        return None;
+    }
+    if seen.contains(&name) {
+        value.refuse_key(format!(
+            "{name} has another edit already; one name, one edit"
+        ));
+        return None;
+    }
+    seen.push(name.clone());
+    Some(name)
+}
+
+/// Reads the value of a field: a text, or `{ file = "…" }` with a secret in it.
+pub(crate) fn field_text(value: &Value<'_>) -> Option<HeaderText> {
+    if value.is_table() {
+        return Some(HeaderText::Secret(value.secret_line(1..=MAX_VALUE)?));
+    }
+    let what = "a text of visible ASCII characters without space around it, or { file = \"…\" }";
+    let is_plain = |byte: u8| matches!(byte, b'\t' | b' '..=b'~');
+    value
+        .parsed(what, |text| {
+            let fits = text.len() <= MAX_VALUE && text.trim() == text && text.bytes().all(is_plain);
+            fits.then_some(text)
+        })
+        .map(|text| HeaderText::Plain(text.to_owned()))
+}
