@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin};
 use crate::config::watch::Watcher;
-use crate::config::{self, Problems};
+use crate::config::{self, Problems, Sources};
 use crate::control::{Control, Prepared, Rejected, Start};
 use crate::listener::{Command, Drain, Worker};
 use crate::proxy::Proxy;
@@ -183,7 +183,7 @@ async fn start(options: &Options) -> Result<Running, StartError> {
     let io = |what| move |source| StartError::Io { what, source };
     let signals = Signals::new().map_err(io("no signals"))?;
     // It watches before the file is read, so that no change falls in between.
-    let watcher = Watcher::start(vec![options.config.clone()]);
+    let watcher = Watcher::start(Sources::of(options.config.clone()));
     let loaded = config::load(&options.config)?;
     let n_workers = match loaded.config.runtime.workers {
         0 => thread::available_parallelism().map_or(1, usize::from),

@@ -16,7 +16,8 @@ pub struct Status {
     pub version: String,
     /// The number of the configuration that serves now; it grows by one with each that is applied.
     pub generation: u64,
-    /// SHA-256 of that configuration's file, in hex.
+    /// SHA-256 of that configuration's file, in hex; of all of its files, one after the other, when it
+    /// includes others.
     pub config_sha256: String,
     /// When it was applied, RFC 3339.
     pub applied_at: String,

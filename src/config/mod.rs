@@ -7,10 +7,12 @@
 mod advice;
 mod disk;
 mod effective;
+mod include;
 mod listener;
 mod load;
 mod matching;
 mod near;
+mod pattern;
 mod problem;
 mod process;
 mod reader;
@@ -18,6 +20,7 @@ mod route;
 mod secret;
 mod sections;
 mod settings;
+mod sources;
 mod sticky;
 mod terms;
 #[cfg(test)]
@@ -38,5 +41,6 @@ pub use settings::{
     Protocol, ResolverConfig, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig,
     UpstreamConfig, UpstreamTimeouts, UpstreamTlsConfig, Verify,
 };
+pub use sources::Sources;
 pub use treatment::{HeaderEdits, HeaderText, TreatmentConfig};
 pub(crate) use unit::read_duration;

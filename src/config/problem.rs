@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::config::sources::Sources;
+
 /// One thing that is wrong with a configuration.
 ///
 /// Its text is `tidegate.toml:14:12 route.shop.split.canary.weight: -5 is not …`.
@@ -44,7 +46,7 @@ impl fmt::Display for Problem {
 pub struct Problems {
     problems: Vec<Problem>,
     #[serde(skip)]
-    files: Vec<PathBuf>,
+    sources: Sources,
 }
 
 impl Problems {
@@ -62,26 +64,25 @@ impl Problems {
     /// Makes a list of one problem.
     pub(crate) fn of(problem: Problem) -> Self {
         Self {
-            files: vec![problem.file.clone()],
+            sources: Sources::of(problem.file.clone()),
             problems: vec![problem],
         }
     }
 
-    /// Makes a list of problems that are in order; `None` when there is none.
-    pub(crate) fn new(problems: Vec<Problem>) -> Option<Self> {
-        let files = vec![problems.first()?.file.clone()];
-        Some(Self { problems, files })
+    /// Makes a list of problems that are in order, and says where they are from; `None` when there
+    /// is none.
+    pub(crate) fn new(problems: Vec<Problem>, sources: Sources) -> Option<Self> {
+        (!problems.is_empty()).then_some(Self { problems, sources })
     }
 
-    /// Says which files the refused configuration names.
-    pub(crate) fn with_files(self, files: Vec<PathBuf>) -> Self {
-        Self { files, ..self }
+    /// Says what the refused configuration was read from.
+    pub(crate) fn with_sources(self, sources: Sources) -> Self {
+        Self { sources, ..self }
     }
 
-    /// The file itself and the files that it names, whether they are there or not: when one of them
-    /// changes, it is worth another look.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
+    /// What the refused configuration was read from: when it changes, it is worth another look.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The problems.
@@ -112,27 +113,27 @@ impl std::error::Error for Problems {}
 
 /// Where the lines of a text start, to tell line and column of a byte quickly.
 #[derive(Debug)]
-pub(crate) struct Lines<'t> {
-    text: &'t str,
+pub(crate) struct Lines {
     starts: Vec<usize>,
 }
 
-impl<'t> Lines<'t> {
+impl Lines {
     /// Finds the lines of a text.
-    pub(crate) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let starts = std::iter::once(0)
             .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
             .collect();
-        Self { text, starts }
+        Self { starts }
     }
 
-    /// Line and column, both from 1, of the byte at `offset`; the column counts characters.
-    pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
-        let offset = offset.min(self.text.len());
+    /// Line and column, both from 1, of the byte at `offset` of the same text; the column counts
+    /// characters.
+    pub(crate) fn position(&self, text: &str, offset: usize) -> (usize, usize) {
+        let offset = offset.min(text.len());
         let line = self.starts.partition_point(|&start| start <= offset);
         let start = self.starts[line - 1];
         // An offset within a character counts as that character's.
-        let column = 1 + self.text.as_bytes()[start..offset]
+        let column = 1 + text.as_bytes()[start..offset]
             .iter()
             .filter(|&&byte| byte & 0xC0 != 0x80)
             .count();
@@ -148,14 +149,15 @@ mod tests {
 
     #[test]
     fn a_position_counts_characters_from_one() {
-        let lines = Lines::new("ab\nzwölf = 1\n");
-        assert_eq!(lines.position(0), (1, 1));
-        assert_eq!(lines.position(2), (1, 3));
-        assert_eq!(lines.position(3), (2, 1));
-        assert_eq!(lines.position(9), (2, 6));
-        assert_eq!(lines.position(14), (3, 1));
-        assert_eq!(lines.position(99), (3, 1));
-        assert_eq!(Lines::new("").position(0), (1, 1));
+        let text = "ab\nzwölf = 1\n";
+        let lines = Lines::new(text);
+        assert_eq!(lines.position(text, 0), (1, 1));
+        assert_eq!(lines.position(text, 2), (1, 3));
+        assert_eq!(lines.position(text, 3), (2, 1));
+        assert_eq!(lines.position(text, 9), (2, 6));
+        assert_eq!(lines.position(text, 14), (3, 1));
+        assert_eq!(lines.position(text, 99), (3, 1));
+        assert_eq!(Lines::new("").position("", 0), (1, 1));
     }
 
     #[test]

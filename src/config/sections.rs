@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::advice;
+use crate::config::include::INCLUDE;
 use crate::config::listener::{self, NamedFile};
 use crate::config::process;
 use crate::config::reader;
@@ -20,6 +21,8 @@ pub(crate) fn read<'d>(
     look: impl FnOnce(Vec<NamedFile<'d>>),
 ) -> Option<Config> {
     let mut files = Vec::new();
+    // What it includes stands here already.
+    root.optional(INCLUDE);
     let runtime = process::runtime(root);
     let listeners = listeners(root, &mut files);
     let mut known_upstreams = BTreeSet::new();

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{Config, Problem, Problems};
+use crate::config::{Config, Problem, Problems, Sources};
 use crate::control::resolver::NameStatus;
 use crate::control::sockets::ListenerStatus;
 use crate::proxy::Snapshot;
@@ -22,7 +22,7 @@ use crate::upstream::Name;
 pub struct Live {
     /// The snapshot's number.
     pub generation: u64,
-    /// The SHA-256 of the configuration file, in hexadecimal digits.
+    /// The SHA-256 of the configuration's files, in hexadecimal digits.
     pub config_sha256: String,
     /// When it became live.
     pub applied_at: SystemTime,
@@ -34,8 +34,8 @@ pub struct Live {
     pub warnings: Vec<Problem>,
     /// The hash over the file and all that it names.
     pub(crate) files_sha256: [u8; 32],
-    /// The file and all that it names.
-    pub(crate) files: Vec<PathBuf>,
+    /// What it was read from.
+    pub(crate) sources: Sources,
 }
 
 /// What a reload did.

@@ -24,7 +24,7 @@ use tokio::time::interval;
 use tracing::{error, info, warn};
 
 use crate::config::watch::{Change, Watcher};
-use crate::config::{self, Config, Loaded, Problem};
+use crate::config::{self, Config, Loaded, Problem, Sources};
 use crate::control::build::Builder;
 use crate::control::handle::{Reply, Shared};
 use crate::control::resolver::{Done, Resolver};
@@ -106,7 +106,7 @@ impl Prepared {
         let sockets = Sockets::new(n_workers, Arc::clone(&telemetry));
         let plan = sockets.plan(&loaded.config, &path)?;
         let config_sha256 = hex(&loaded.sha256);
-        watcher.set_files(loaded.files.clone());
+        watcher.set_sources(loaded.sources.clone());
         tell_warnings(&loaded.warnings);
         let live = Live {
             generation: snapshot.generation,
@@ -115,7 +115,7 @@ impl Prepared {
             config: Arc::new(loaded.config),
             warnings: loaded.warnings,
             files_sha256: loaded.files_sha256,
-            files: loaded.files,
+            sources: loaded.sources,
             config_sha256,
         };
         telemetry.recorder().config_applied(
@@ -230,10 +230,10 @@ impl Controller {
         let loaded = tokio::task::spawn_blocking(move || config::load(&path))
             .await
             .map_err(|_| refused(&self.path, "", "loading it panicked".into()))?
-            .inspect_err(|problems| self.watch_also(problems.files()))?;
+            .inspect_err(|problems| self.watch_also(problems.sources()))?;
         let live = self.shared.live.load_full();
         // What is refused from here on may be mended in any of its files.
-        self.watch_also(&loaded.files);
+        self.watch_also(&loaded.sources);
         if loaded.files_sha256 == live.files_sha256 {
             self.telemetry
                 .recorder()
@@ -256,7 +256,7 @@ impl Controller {
         };
         // From here on nothing can fail.
         self.resolver.commit(&loaded.config, &before);
-        self.watcher.set_files(loaded.files.clone());
+        self.watcher.set_sources(loaded.sources.clone());
         let next = Arc::new(Live {
             generation: snapshot.generation,
             config_sha256: hex(&loaded.sha256),
@@ -265,7 +265,7 @@ impl Controller {
             config: Arc::new(loaded.config),
             warnings: loaded.warnings,
             files_sha256: loaded.files_sha256,
-            files: loaded.files,
+            sources: loaded.sources,
         });
         self.pointer.store(Arc::clone(&next.snapshot));
         follow::retire(&live.snapshot, &next.snapshot);
@@ -302,16 +302,12 @@ impl Controller {
         Ok((snapshot, plan))
     }
 
-    /// Watches what is live and, besides, the files of what was refused: a certificate that was
+    /// Watches what is live and, besides, what was refused was read from: a certificate that was
     /// missing may arrive later.
-    fn watch_also(&self, files: &[PathBuf]) {
-        let mut all = self.shared.live.load().files.clone();
-        for file in files {
-            if !all.contains(file) {
-                all.push(file.clone());
-            }
-        }
-        self.watcher.set_files(all);
+    fn watch_also(&self, sources: &Sources) {
+        let mut all = self.shared.live.load().sources.clone();
+        all.extend(sources);
+        self.watcher.set_sources(all);
     }
 
     /// Refuses what only a restart can change, rather than obey a part of a file.

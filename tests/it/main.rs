@@ -28,6 +28,7 @@ mod h2_heads;
 mod h2_plain;
 mod http1;
 mod identity;
+mod include;
 mod interplay;
 mod life;
 mod limits;

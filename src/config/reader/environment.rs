@@ -3,7 +3,6 @@
 //! What stands in the place of a name is put into values only, never into keys, and after the TOML
 //! was read: nothing in the environment can change what the file is made of.
 
-use std::cell::Cell;
 use std::ffi::OsString;
 
 use serde_spanned::Spanned;
@@ -11,31 +10,22 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::reader::Document;
 
-/// The most that the environment may add to a file, in bytes: as much as a file may have.
-const MAX_ADDED: usize = 16 << 20;
-
 /// Puts the environment into all strings of a table; `variable` knows it.
 pub(crate) fn expand(
-    document: &Document<'_>,
+    document: &Document,
     entries: &mut DeTable<'_>,
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) {
-    let expansion = Expansion {
-        document,
-        variable,
-        left: Cell::new(MAX_ADDED),
-    };
+    let expansion = Expansion { document, variable };
     expansion.table("", entries);
 }
 
-struct Expansion<'e, 'd> {
-    document: &'e Document<'d>,
+struct Expansion<'e> {
+    document: &'e Document,
     variable: &'e dyn Fn(&str) -> Option<OsString>,
-    /// How much may still be added.
-    left: Cell<usize>,
 }
 
-impl Expansion<'_, '_> {
+impl Expansion<'_> {
     fn table(&self, path: &str, entries: &mut DeTable<'_>) {
         for (key, value) in entries.iter_mut() {
             let path = match path {
@@ -121,8 +111,9 @@ impl Expansion<'_, '_> {
             Some(default) if value.is_empty() => default.to_owned(),
             _ => value,
         };
-        let left = self.left.get().checked_sub(value.len());
-        self.left.set(left.ok_or("the environment adds too much")?);
+        let left = &self.document.left;
+        let rest = left.get().checked_sub(value.len());
+        left.set(rest.ok_or("the environment adds too much")?);
         Ok(value)
     }
 }

@@ -5,154 +5,32 @@
 //! place, and the answer is `None`. So code that reads a section tells the schema by reading it,
 //! and one pass finds all that is wrong.
 
+mod document;
 mod environment;
+mod merge;
 mod secret;
 mod trail;
 mod value;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::near;
-use crate::config::problem::{Lines, Problem};
 use crate::config::reader::trail::Trail;
 
+pub(crate) use document::{Disk, Document, MAX_FILES};
 pub(crate) use environment::expand;
+pub(crate) use merge::{merge, shift};
 pub(crate) use value::Value;
 
 /// The longest piece of a file that a message repeats, in characters.
 const MAX_SHOWN: usize = 60;
 
-/// Whether the files that a configuration names are looked at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Disk {
-    /// They are read.
-    Read,
-    /// They are taken to be there and right.
-    #[cfg(test)]
-    Ignore,
-}
-
-/// A file that is being read, with what was found wrong so far.
-pub(crate) struct Document<'d> {
-    file: &'d Path,
-    text: &'d str,
-    lines: Lines<'d>,
-    disk: Disk,
-    found: RefCell<Found>,
-    /// Every key that was asked for, with `*` for names: what the schema is.
-    #[cfg(test)]
-    asked: RefCell<BTreeSet<String>>,
-}
-
-/// What was found while a document was read.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// What is wrong with it, in the order of the file.
-    pub(crate) problems: Vec<Problem>,
-    /// What is not wrong, but hardly meant; in the order of the file.
-    pub(crate) warnings: Vec<Problem>,
-    /// The files that hold secrets, and the SHA-256 of each that could be read.
-    pub(crate) secrets: Vec<(PathBuf, Option<[u8; 32]>)>,
-    /// Where the environment could not be put in: whatever else is said of these values follows.
-    unexpanded: BTreeSet<usize>,
-}
-
-impl<'d> Document<'d> {
-    /// Begins with a text that came from `file`.
-    pub(crate) fn new(file: &'d Path, text: &'d str, disk: Disk) -> Self {
-        Self {
-            file,
-            text,
-            lines: Lines::new(text),
-            disk,
-            found: RefCell::default(),
-            #[cfg(test)]
-            asked: RefCell::default(),
-        }
-    }
-
-    /// Records a problem at a byte of the text.
-    pub(crate) fn problem(&self, at: usize, key: &str, message: impl Into<String>) {
-        let problem = self.at(at, key, message.into());
-        let mut found = self.found.borrow_mut();
-        if !found.unexpanded.contains(&at) {
-            found.problems.push(problem);
-        }
-    }
-
-    /// Records that the environment could not be put into a value.
-    fn unexpanded(&self, at: usize, key: &str, message: String) {
-        self.problem(at, key, message);
-        self.found.borrow_mut().unexpanded.insert(at);
-    }
-
-    /// Records a warning at a byte of the text.
-    pub(crate) fn warning(&self, at: usize, key: &str, message: impl Into<String>) {
-        let warning = self.at(at, key, message.into());
-        self.found.borrow_mut().warnings.push(warning);
-    }
-
-    /// Reads the whole file as a table, the root of all keys.
-    pub(crate) fn root<T>(
-        &'d self,
-        entries: &'d DeTable<'d>,
-        read: impl FnOnce(&mut Table<'d>) -> T,
-    ) -> T {
-        let mut table = Table::new(self, None, 0, entries);
-        let result = read(&mut table);
-        table.refuse_unknown();
-        result
-    }
-
-    /// True while nothing is wrong.
-    pub(crate) fn is_fine(&self) -> bool {
-        self.found.borrow().problems.is_empty()
-    }
-
-    /// All that was found.
-    pub(crate) fn into_found(self) -> Found {
-        let mut found = self.found.into_inner();
-        // Stable sorts: at one place, what was found first comes first.
-        found.problems.sort_by_key(|it| (it.line, it.column));
-        found.warnings.sort_by_key(|it| (it.line, it.column));
-        found
-    }
-
-    /// Every key that was asked for.
-    #[cfg(test)]
-    pub(crate) fn asked(&self) -> BTreeSet<String> {
-        self.asked.borrow().clone()
-    }
-
-    fn at(&self, at: usize, key: &str, message: String) -> Problem {
-        let (line, column) = self.lines.position(at);
-        Problem {
-            file: self.file.to_path_buf(),
-            line,
-            column,
-            key: key.to_owned(),
-            message,
-        }
-    }
-
-    /// Resolves a path that the file names: relative to the file itself.
-    fn resolve(&self, path: &str) -> PathBuf {
-        match self.file.parent() {
-            Some(folder) => folder.join(path),
-            None => PathBuf::from(path),
-        }
-    }
-}
-
 /// A table that is being read.
 pub(crate) struct Table<'d> {
-    document: &'d Document<'d>,
+    document: &'d Document,
     /// The way to it; the root has none.
     trail: Option<Rc<Trail<'d>>>,
     at: usize,
@@ -162,7 +40,7 @@ pub(crate) struct Table<'d> {
 
 impl<'d> Table<'d> {
     fn new(
-        document: &'d Document<'d>,
+        document: &'d Document,
         trail: Option<Rc<Trail<'d>>>,
         at: usize,
         entries: &'d DeTable<'d>,
@@ -182,9 +60,7 @@ impl<'d> Table<'d> {
             self.asked.push(key);
             #[cfg(test)]
             self.document
-                .asked
-                .borrow_mut()
-                .insert(without_names(&Trail::key(self.trail.as_ref(), key).text()));
+                .ask(&without_names(&Trail::key(self.trail.as_ref(), key).text()));
         }
         let (name, value) = self.entries.get_key_value(key)?;
         Some(self.value(name, value))

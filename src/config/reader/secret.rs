@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
@@ -63,14 +62,15 @@ impl Value<'_> {
 
     fn secret_file(&self, kind: &Kind) -> Option<Secret> {
         let path = self.path()?;
-        match self.document.disk {
+        match self.document.disk() {
             Disk::Read => {}
             #[cfg(test)]
             Disk::Ignore => return Some(Secret::from_file("x".repeat(*kind.length.start()), path)),
         }
         match disk::read(&path, MAX_FILE) {
             Ok(bytes) => {
-                self.named(path.clone(), Some(Sha256::digest(&bytes).into()));
+                let sha256 = Sha256::digest(&bytes).into();
+                self.document.secret(path.clone(), Some(sha256));
                 let text = str::from_utf8(&bytes).unwrap_or_default().trim();
                 if !kind.fits(text) {
                     self.refuse(kind.rule(&format!("what {} holds", path.display())));
@@ -80,21 +80,16 @@ impl Value<'_> {
             }
             Err(error) => {
                 self.refuse(format!("{} cannot be read: {error}", path.display()));
-                self.named(path, None);
+                self.document.secret(path, None);
                 None
             }
         }
     }
 
-    fn named(&self, path: PathBuf, sha256: Option<[u8; 32]>) {
-        let mut found = self.document.found.borrow_mut();
-        found.secrets.push((path, sha256));
-    }
-
     fn is_readable_by_all(&self) -> bool {
-        self.document.disk == Disk::Read
-            && std::fs::metadata(self.document.file)
-                .is_ok_and(|metadata| metadata.mode() & READABLE_BY_ALL != 0)
+        let file = &self.document.text_at(self.spanned.span().start).path;
+        self.document.disk() == Disk::Read
+            && std::fs::metadata(file).is_ok_and(|metadata| metadata.mode() & READABLE_BY_ALL != 0)
     }
 }
 

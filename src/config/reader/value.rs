@@ -19,7 +19,7 @@ const MAX_NAME: usize = 64;
 /// A value that is being read.
 #[derive(Clone)]
 pub(crate) struct Value<'d> {
-    pub(in crate::config::reader) document: &'d Document<'d>,
+    pub(in crate::config::reader) document: &'d Document,
     pub(in crate::config::reader) trail: Trail<'d>,
     pub(in crate::config::reader) key_at: usize,
     pub(in crate::config::reader) spanned: &'d Spanned<DeValue<'d>>,
@@ -248,7 +248,8 @@ impl<'d> Value<'d> {
     /// Reads a path, relative to the file that names it.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         self.parsed("a path", |text| {
-            (!text.is_empty() && !text.contains('\0')).then(|| self.document.resolve(text))
+            let at = self.spanned.span().start;
+            (!text.is_empty() && !text.contains('\0')).then(|| self.document.resolve(at, text))
         })
     }
 
@@ -273,10 +274,9 @@ impl<'d> Value<'d> {
 
     /// The value as the file has it.
     pub(in crate::config::reader) fn written(&self) -> &'d str {
-        self.document
-            .text
-            .get(self.spanned.span())
-            .unwrap_or("the value")
+        let span = self.spanned.span();
+        let text = self.document.text_at(span.start);
+        text.get(span).unwrap_or("the value")
     }
 
     /// The text that the value is with the environment put in; `None` where it is no text or

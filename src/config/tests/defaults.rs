@@ -1,7 +1,7 @@
 //! The reference file is the code's own defaults, and all of its keys.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
@@ -85,11 +85,12 @@ fn the_reference_has_every_key_and_no_other() {
     let entries = DeTable::parse(&text).unwrap();
     let mut written = BTreeSet::new();
     collect("", entries.get_ref(), &mut written);
-    let document = Document::new(Path::new("tidegate.toml"), &text, Disk::Ignore);
+    let document = Document::new(Disk::Ignore);
+    document.add(PathBuf::from("tidegate.toml"), text.clone());
     document.root(entries.get_ref(), |root| sections::read(root, |_| {}));
     let known: BTreeSet<String> = document.asked();
     assert_eq!(written, known);
-    assert_eq!(document.into_found().problems, []);
+    assert_eq!(document.take_found().problems, []);
 }
 
 /// Collects all keys of a table, as the schema has them.

@@ -20,6 +20,13 @@ fn every_example_is_loaded() {
             fs::write(copies.path().join(file), "made for a test").unwrap();
         }
     }
+    // Parts of others are no configuration by themselves.
+    fs::create_dir(copies.path().join("conf.d")).unwrap();
+    for entry in fs::read_dir(folder().join("conf.d")).unwrap() {
+        let path = entry.unwrap().path();
+        let copy = copies.path().join("conf.d").join(path.file_name().unwrap());
+        fs::copy(&path, &copy).unwrap();
+    }
     let mut names = Vec::new();
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
@@ -31,9 +38,20 @@ fn every_example_is_loaded() {
         fs::copy(&path, &copy).unwrap();
         let loaded = load(&copy).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(!loaded.config.routes.is_empty(), "{name:?}");
-        names.push(name.into_string().unwrap());
+        let name = name.into_string().unwrap();
+        if name == "include.toml" {
+            assert!(loaded.config.routes.contains_key("shop"));
+        }
+        names.push(name);
     }
-    for name in ["tidegate", "quickstart", "canary", "blue-green", "tls"] {
+    for name in [
+        "tidegate",
+        "quickstart",
+        "canary",
+        "blue-green",
+        "tls",
+        "include",
+    ] {
         assert!(names.contains(&format!("{name}.toml")), "{names:?}");
     }
 }

@@ -26,8 +26,8 @@ fn an_unknown_section_is_refused() {
     refused(
         "[listner.http]\n",
         &[
-            "1:2 listner: unknown key, did you mean listener? (known here: runtime, listener, \
-           upstream, trace, route, shutdown, access_log, admin, metrics, resolver)",
+            "1:2 listner: unknown key, did you mean listener? (known here: include, runtime, \
+           listener, upstream, trace, route, shutdown, access_log, admin, metrics, resolver)",
         ],
     );
     refused(

@@ -4,6 +4,7 @@ mod defaults;
 mod environment;
 mod examples;
 mod files;
+mod include;
 mod messages;
 mod routes;
 mod secrets;
@@ -42,7 +43,7 @@ fn checked(text: &str) -> Checked {
         _ => None,
     };
     check(
-        text,
+        text.as_bytes().to_vec(),
         Path::new("/etc/tidegate/t.toml"),
         Disk::Ignore,
         &variable,

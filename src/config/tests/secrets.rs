@@ -93,10 +93,10 @@ fn the_file_of_a_secret_belongs_to_the_configuration() {
     )
     .unwrap();
     // What is missing may come.
-    assert!(load(&path).unwrap_err().files().contains(&token));
+    assert!(load(&path).unwrap_err().sources().has(&token));
     fs::write(&token, "open-sesame").unwrap();
     let first = load(&path).unwrap();
-    assert!(first.files.contains(&token));
+    assert!(first.sources.has(&token));
     fs::write(&token, "open-the-door").unwrap();
     assert_ne!(load(&path).unwrap().files_sha256, first.files_sha256);
     let effective = first.config.effective();

@@ -94,7 +94,7 @@ fn a_header_may_have_its_value_from_a_file_that_is_not_shown() {
     fs::write(&file, text).unwrap();
     fs::write(folder.path().join("key"), "Bearer a-b-c\n").unwrap();
     let loaded = load(&file).unwrap();
-    assert!(loaded.files.contains(&folder.path().join("key")));
+    assert!(loaded.sources.has(&folder.path().join("key")));
     let set = &loaded.config.routes["r"].treatment.request_headers.set;
     assert_eq!(set[0].1.expose(), "Bearer a-b-c");
     let effective = loaded.config.effective();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::{debug, warn};
 
+use crate::config::sources::Sources;
 use crate::config::watch::chain::Interest;
 use crate::config::watch::signal::Signal;
 
@@ -25,14 +26,14 @@ struct Look {
     changed: (i64, i64),
 }
 
-/// How all files look from outside; `None` is a file that is not there.
+/// How all files look from outside, and those that match; `None` is a file that is not there.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Looks(Vec<Option<Look>>);
+pub(crate) struct Looks(BTreeMap<PathBuf, Option<Look>>);
 
 impl Looks {
     /// Looks at all files, through their links.
-    pub(crate) fn of(files: &[PathBuf]) -> Self {
-        let look = |file: &PathBuf| {
+    pub(crate) fn of(sources: &Sources) -> Self {
+        let look = |file: &Path| {
             let metadata = fs::metadata(file).ok()?;
             Some(Look {
                 device: metadata.dev(),
@@ -42,7 +43,15 @@ impl Looks {
                 changed: (metadata.ctime(), metadata.ctime_nsec()),
             })
         };
-        Self(files.iter().map(look).collect())
+        let named = sources.files().map(Path::to_path_buf);
+        let matches = sources.patterns().filter_map(|pattern| pattern.look().ok());
+        let matching = matches.flat_map(|matches| matches.files);
+        let all: BTreeSet<PathBuf> = named.chain(matching).collect();
+        let looks = all.into_iter().map(|file| {
+            let look = look(&file);
+            (file, look)
+        });
+        Self(looks.collect())
     }
 }
 
@@ -87,12 +96,12 @@ impl Armed {
         }
     }
 
-    /// Sets the watches that the files need now and takes away the others. True when there was
+    /// Sets the watches that the sources need now and takes away the others. True when there was
     /// anything to set: what happened before in that folder was not seen.
-    pub(crate) fn arm(&mut self, files: &[PathBuf]) -> bool {
+    pub(crate) fn arm(&mut self, sources: &Sources) -> bool {
         let mut has_changed = false;
         for _ in 0..MAX_ROUNDS {
-            let interest = Interest::of(files);
+            let interest = Interest::of(sources);
             let folders = interest.folders.clone();
             // First the names, then the watches: no event may come too early to be understood.
             self.signal.attend_to(interest);

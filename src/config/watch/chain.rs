@@ -1,34 +1,43 @@
-//! Which names in which folders decide what a path leads to.
+//! Which names in which folders decide what is read.
 //!
 //! A path may lead over symbolic links, as a file or as a folder on the way: Kubernetes swaps the
 //! link `..data` beside the file and never touches the file itself. So the path is followed hop by
-//! hop, and every name on the way counts.
+//! hop, and every name on the way counts. A pattern counts each name that matches, there or not.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
+
+use crate::config::pattern::{Pattern, Step, Wild};
+use crate::config::sources::Sources;
 
 /// How many links are followed, as many as Linux follows: a circle ends here.
 const MAX_LINKS: usize = 40;
 
-/// What to look at, so that no change of a set of files is missed.
+/// What to look at, so that no change of a configuration's sources is missed.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Interest {
     /// The paths that matter, each without a link on its way.
     pub(crate) names: BTreeSet<PathBuf>,
     /// The folders that these names are in; they exist, as far as they can be looked at.
     pub(crate) folders: BTreeSet<PathBuf>,
+    /// Those of the folders where every name matters that matches.
+    pub(crate) wild: BTreeMap<PathBuf, BTreeSet<Wild>>,
+    /// Links on the way to what matches, beside the matching names themselves.
+    pub(crate) hops: BTreeSet<PathBuf>,
 }
 
 impl Interest {
-    /// Follows each of the files to its end.
-    pub(crate) fn of(files: &[PathBuf]) -> Self {
-        let mut interest = Self::default();
-        for file in files {
-            if let Ok(path) = std::path::absolute(file) {
-                interest.follow(&path);
-            }
+    /// Follows each of the files to its end, and each of the patterns to all of its.
+    pub(crate) fn of(sources: &Sources) -> Self {
+        let mut tracer = Tracer::default();
+        for file in sources.files() {
+            tracer.file(file);
         }
+        for pattern in sources.patterns() {
+            tracer.pattern(pattern);
+        }
+        let mut interest = tracer.interest;
         // A folder may be replaced as a whole, and then nothing happens within it.
         let parents: Vec<(PathBuf, PathBuf)> = interest
             .folders
@@ -42,9 +51,100 @@ impl Interest {
         interest
     }
 
-    fn follow(&mut self, path: &Path) {
-        let mut here = PathBuf::from("/");
-        let mut ahead: VecDeque<OsString> = parts(path);
+    /// True for a name that matters.
+    pub(crate) fn has(&self, name: &Path) -> bool {
+        self.names.contains(name) || self.matches(name)
+    }
+
+    /// True for a link that many files are behind, all in the folder of a pattern: what happens to
+    /// it may go on with their own names, which are made and removed after it.
+    pub(crate) fn is_hop(&self, name: &Path) -> bool {
+        self.hops.contains(name)
+            && !self.matches(name)
+            && name
+                .parent()
+                .is_some_and(|folder| self.wild.contains_key(folder))
+    }
+
+    fn matches(&self, name: &Path) -> bool {
+        let wild = name.parent().and_then(|folder| self.wild.get(folder));
+        let (Some(wild), Some(name)) = (wild, name.file_name()) else {
+            return false;
+        };
+        wild.iter().any(|wild| wild.matches(name))
+    }
+}
+
+/// Follows paths.
+#[derive(Default)]
+struct Tracer {
+    interest: Interest,
+    /// Where the folders lead that were followed already; nowhere where they are not there.
+    folders: HashMap<PathBuf, Option<PathBuf>>,
+}
+
+impl Tracer {
+    fn file(&mut self, file: &Path) {
+        let Ok(path) = std::path::absolute(file) else {
+            return;
+        };
+        let end = match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) => {
+                let Some(folder) = self.folder(folder) else {
+                    return;
+                };
+                self.follow(folder, VecDeque::from([name.to_owned()]))
+            }
+            _ => self.follow(PathBuf::from("/"), parts(&path)),
+        };
+        if let Some(end) = end
+            && let Some(folder) = end.parent()
+        {
+            let folder = folder.to_path_buf();
+            self.add(end, &folder);
+        }
+    }
+
+    fn pattern(&mut self, pattern: &Pattern) {
+        let Ok(folder) = std::path::absolute(pattern.folder()) else {
+            return;
+        };
+        let mut paths = vec![folder];
+        for step in pattern.steps() {
+            match step {
+                Step::Name(name) => paths.iter_mut().for_each(|path| path.push(name)),
+                Step::Wild(wild) => {
+                    let mut next = Vec::new();
+                    for path in paths {
+                        let Some(folder) = self.folder(&path) else {
+                            continue;
+                        };
+                        next.extend(wild.within(&folder).unwrap_or_default());
+                        self.interest.folders.insert(folder.clone());
+                        let wilds = self.interest.wild.entry(folder).or_default();
+                        wilds.insert(wild.clone());
+                    }
+                    paths = next;
+                }
+            }
+        }
+        for path in paths {
+            self.file(&path);
+        }
+    }
+
+    /// Where the path of a folder leads.
+    fn folder(&mut self, path: &Path) -> Option<PathBuf> {
+        if let Some(known) = self.folders.get(path) {
+            return known.clone();
+        }
+        let end = self.follow(PathBuf::from("/"), parts(path));
+        self.folders.insert(path.to_path_buf(), end.clone());
+        end
+    }
+
+    /// Follows the steps of a path to its end, link by link; `None` where it ends before.
+    fn follow(&mut self, mut here: PathBuf, mut ahead: VecDeque<OsString>) -> Option<PathBuf> {
         let mut n_links = 0;
         while let Some(part) = ahead.pop_front() {
             if part == ".." {
@@ -54,11 +154,14 @@ impl Interest {
             let next = here.join(&part);
             match next.symlink_metadata() {
                 Ok(metadata) if metadata.is_symlink() => {
+                    if 0 < n_links {
+                        self.interest.hops.insert(next.clone());
+                    }
                     self.add(next.clone(), &here);
                     n_links += 1;
-                    let Ok(target) = next.read_link() else { return };
+                    let target = next.read_link().ok()?;
                     if MAX_LINKS < n_links {
-                        return;
+                        return None;
                     }
                     if target.is_absolute() {
                         here = PathBuf::from("/");
@@ -67,20 +170,20 @@ impl Interest {
                     way.append(&mut ahead);
                     ahead = way;
                 }
-                Ok(_) if ahead.is_empty() => self.add(next, &here),
                 Ok(_) => here = next,
                 Err(_) => {
                     // It is not there, or cannot be looked at: here is where it would appear.
                     self.add(next, &here);
-                    return;
+                    return None;
                 }
             }
         }
+        Some(here)
     }
 
     fn add(&mut self, name: PathBuf, folder: &Path) {
-        self.names.insert(name);
-        self.folders.insert(folder.to_path_buf());
+        self.interest.names.insert(name);
+        self.interest.folders.insert(folder.to_path_buf());
     }
 }
 
@@ -98,6 +201,8 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
 
+    use crate::config::pattern::Target;
+    use crate::config::sources::Sources;
     use crate::config::watch::chain::Interest;
 
     /// A folder whose own path has no link in it.
@@ -109,7 +214,7 @@ mod tests {
 
     #[track_caller]
     fn check(root: &Path, file: &str, names: &[&str], folders: &[&str]) {
-        let interest = Interest::of(&[root.join(file)]);
+        let interest = Interest::of(&Sources::of(root.join(file)));
         for name in names {
             assert!(
                 interest.names.contains(&root.join(name)),
@@ -130,7 +235,7 @@ mod tests {
         fs::create_dir(root.join("a")).unwrap();
         fs::write(root.join("a/f"), "").unwrap();
         check(&root, "a/f", &["a/f", "a"], &["a", ""]);
-        assert_eq!(Interest::of(&[root.join("a/f")]).names.len(), 2);
+        assert_eq!(Interest::of(&Sources::of(root.join("a/f"))).names.len(), 2);
     }
 
     #[test]
@@ -161,5 +266,52 @@ mod tests {
         symlink("b", root.join("a")).unwrap();
         symlink("a", root.join("b")).unwrap();
         check(&root, "a", &["a", "b"], &[""]);
+    }
+
+    fn of_pattern(root: &Path, pattern: &str) -> Interest {
+        let mut sources = Sources::default();
+        match Target::parse(root, pattern).unwrap() {
+            Target::Files(pattern) => sources.add_pattern(pattern),
+            Target::File(path) => panic!("{}", path.display()),
+        }
+        Interest::of(&sources)
+    }
+
+    #[test]
+    fn a_pattern_counts_what_matches_there_or_not() {
+        let (_guard, root) = folder();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/b/1.toml"), "").unwrap();
+        let interest = of_pattern(&root, "a/*/*.toml");
+        for name in ["a/b/1.toml", "a/b/2.toml", "a/c", "a/b", "a"] {
+            assert!(interest.has(&root.join(name)), "{name}: {interest:?}");
+        }
+        for name in ["a/b/1.toml~", "a/.c", "a/b/c/1.toml", "a/c/1.toml", "b"] {
+            assert!(!interest.has(&root.join(name)), "{name}: {interest:?}");
+        }
+        for folder in ["", "a", "a/b"] {
+            assert!(interest.folders.contains(&root.join(folder)), "{folder}");
+        }
+        // Where nothing is yet, it is awaited.
+        let interest = of_pattern(&root, "c/*.toml");
+        assert!(interest.has(&root.join("c")));
+        assert!(interest.folders.contains(&root));
+    }
+
+    #[test]
+    fn a_link_that_many_matching_files_are_behind_is_a_hop() {
+        let (_guard, root) = folder();
+        fs::create_dir(root.join("..1")).unwrap();
+        fs::write(root.join("..1/f.toml"), "").unwrap();
+        symlink("..1", root.join("..data")).unwrap();
+        symlink("..data/f.toml", root.join("f.toml")).unwrap();
+        symlink("f.toml", root.join("g.toml")).unwrap();
+        let interest = of_pattern(&root, "*.toml");
+        assert!(interest.is_hop(&root.join("..data")));
+        for name in ["f.toml", "g.toml", "..1", "..1/f.toml"] {
+            assert!(!interest.is_hop(&root.join(name)), "{name}");
+        }
+        let interest = Interest::of(&Sources::of(root.join("f.toml")));
+        assert!(!interest.is_hop(&root.join("..data")));
     }
 }

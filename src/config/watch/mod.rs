@@ -4,10 +4,13 @@
 //! or a close after writing is complete by nature and is told at once; anything else waits for
 //! quiet, so that a file is not read while it is being written. Every few seconds the files are
 //! looked at all the same, for file systems that tell nothing. Whether the content has changed is
-//! for the reader to see.
+//! for the reader to see. Of a pattern, every name that matches counts, also one that is not there
+//! yet; where a link that many of them are behind is swapped, all wait for quiet.
 
 mod armed;
 mod chain;
+#[cfg(test)]
+mod pattern_tests;
 mod settle;
 mod signal;
 #[cfg(test)]
@@ -23,6 +26,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinHandle};
 use tokio::time::{self, Instant, MissedTickBehavior};
 
+use crate::config::sources::Sources;
 use crate::config::watch::armed::{Armed, Looks};
 use crate::config::watch::settle::Settle;
 use crate::config::watch::signal::{Seen, Signal};
@@ -48,10 +52,10 @@ pub enum ChangeKind {
     Polled,
 }
 
-/// Watches files for as long as it lives.
+/// Watches the sources of a configuration for as long as it lives.
 #[derive(Debug)]
 pub struct Watcher {
-    files: watch::Sender<Vec<PathBuf>>,
+    sources: watch::Sender<Sources>,
     task: JoinHandle<()>,
 }
 
@@ -62,23 +66,23 @@ impl Watcher {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn start(files: Vec<PathBuf>) -> (Self, mpsc::Receiver<Change>) {
+    pub fn start(sources: Sources) -> (Self, mpsc::Receiver<Change>) {
         let signal = Arc::<Signal>::default();
-        Self::start_with(files, Armed::new(Arc::clone(&signal)), signal, POLL)
+        Self::start_with(sources, Armed::new(Arc::clone(&signal)), signal, POLL)
     }
 
     fn start_with(
-        files: Vec<PathBuf>,
+        sources: Sources,
         mut armed: Armed,
         signal: Arc<Signal>,
         poll: Duration,
     ) -> (Self, mpsc::Receiver<Change>) {
         let (changes, receiver) = mpsc::channel(1);
-        armed.arm(&files);
-        let looks = Looks::of(&files);
-        let (sender, files) = watch::channel(files);
+        armed.arm(&sources);
+        let looks = Looks::of(&sources);
+        let (sender, sources) = watch::channel(sources);
         let watching = Watching {
-            files,
+            sources,
             armed: Some(armed),
             signal,
             looks,
@@ -87,18 +91,18 @@ impl Watcher {
             changes,
         };
         let watcher = Self {
-            files: sender,
+            sources: sender,
             task: tokio::spawn(watching.run(poll)),
         };
         (watcher, receiver)
     }
 
-    /// Watches these files from now on. When they are others than before, a change is told soon:
+    /// Watches these sources from now on. When they are others than before, a change is told soon:
     /// they may have changed since they were read.
-    pub fn set_files(&self, files: Vec<PathBuf>) {
-        self.files.send_if_modified(|current| {
-            let is_new = *current != files;
-            *current = files;
+    pub fn set_sources(&self, sources: Sources) {
+        self.sources.send_if_modified(|current| {
+            let is_new = *current != sources;
+            *current = sources;
             is_new
         });
     }
@@ -114,14 +118,14 @@ impl Drop for Watcher {
 enum Wake {
     Event,
     Tick,
-    Files,
+    Sources,
     Due,
     End,
 }
 
 /// The state of the watching task.
 struct Watching {
-    files: watch::Receiver<Vec<PathBuf>>,
+    sources: watch::Receiver<Sources>,
     /// Away only while it is being used on a thread that may block.
     armed: Option<Armed>,
     signal: Arc<Signal>,
@@ -147,20 +151,20 @@ impl Watching {
             };
             let wake = tokio::select! {
                 () = self.signal.wait() => Wake::Event,
-                changed = self.files.changed() => if changed.is_ok() { Wake::Files } else { Wake::End },
+                changed = self.sources.changed() => if changed.is_ok() { Wake::Sources } else { Wake::End },
                 () = self.changes.closed() => Wake::End,
                 () = wait => Wake::Due,
                 _ = tick.tick() => Wake::Tick,
             };
             let is_new = match wake {
                 Wake::End => return,
-                Wake::Files => true,
+                Wake::Sources => true,
                 Wake::Event | Wake::Tick | Wake::Due => false,
             };
             let mut seen = self.signal.seen();
             let lost = std::mem::take(&mut seen.lost);
             // They may have been replaced besides.
-            let is_new = is_new || self.files.has_changed().unwrap_or(false);
+            let is_new = is_new || self.sources.has_changed().unwrap_or(false);
             let Some((has_armed, looks)) = self.look(lost).await else {
                 return;
             };
@@ -172,11 +176,11 @@ impl Watching {
     /// file system may. `None` when the runtime is going down.
     async fn look(&mut self, lost: BTreeSet<PathBuf>) -> Option<(bool, Looks)> {
         let mut armed = self.armed.take()?;
-        let files = self.files.borrow_and_update().clone();
+        let sources = self.sources.borrow_and_update().clone();
         let look = move || {
             armed.forget(&lost);
-            let has_armed = armed.arm(&files);
-            (armed, has_armed, Looks::of(&files))
+            let has_armed = armed.arm(&sources);
+            (armed, has_armed, Looks::of(&sources))
         };
         let (armed, has_armed, looks) = task::spawn_blocking(look).await.ok()?;
         self.armed = Some(armed);

@@ -36,6 +36,9 @@ struct State {
     seen: Seen,
     /// The names to which something partial happened, and nothing complete after it.
     unfinished: BTreeSet<PathBuf>,
+    /// True when a link was swapped that many files are behind, so that nothing is complete before
+    /// it is quiet: their own names may be made and removed one by one.
+    is_swapping: bool,
 }
 
 impl Signal {
@@ -69,15 +72,15 @@ impl Signal {
 
     /// Takes all files as finished: it was quiet long enough.
     pub(crate) fn finish(&self) {
-        self.lock().unfinished.clear();
+        let mut state = self.lock();
+        state.unfinished.clear();
+        state.is_swapping = false;
     }
 
     /// Says which names matter from now on.
     pub(crate) fn attend_to(&self, interest: Interest) {
         let mut state = self.lock();
-        state
-            .unfinished
-            .retain(|name| interest.names.contains(name));
+        state.unfinished.retain(|name| interest.has(name));
         state.interest = interest;
     }
 
@@ -117,7 +120,7 @@ impl State {
             }
             EventKind::Create(_) => {
                 for path in paths {
-                    if self.interest.names.contains(path) && path.is_symlink() {
+                    if self.interest.has(path) && path.is_symlink() {
                         self.complete(path);
                     } else {
                         self.partial(path);
@@ -131,14 +134,19 @@ impl State {
     }
 
     fn complete(&mut self, path: &Path) {
-        if self.interest.names.contains(path) {
+        if self.interest.has(path) {
             self.unfinished.remove(path);
-            self.seen.complete = true;
+            self.is_swapping |= self.interest.is_hop(path);
+            if self.is_swapping {
+                self.seen.partial = true;
+            } else {
+                self.seen.complete = true;
+            }
         }
     }
 
     fn partial(&mut self, path: &Path) {
-        if self.interest.names.contains(path) {
+        if self.interest.has(path) {
             self.seen.partial = true;
             // A folder is never half-written, only what is in it.
             if !self.interest.folders.contains(path) {
@@ -150,7 +158,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::PathBuf;
 
     use notify::event::{
@@ -158,6 +166,7 @@ mod tests {
         ModifyKind, RemoveKind, RenameMode,
     };
 
+    use crate::config::pattern::{Step, Target};
     use crate::config::watch::chain::Interest;
     use crate::config::watch::signal::{Seen, Signal};
 
@@ -173,6 +182,7 @@ mod tests {
         Interest {
             names: names.iter().map(PathBuf::from).collect(),
             folders: BTreeSet::from([PathBuf::from("/c"), PathBuf::from("/")]),
+            ..Interest::default()
         }
     }
 
@@ -262,6 +272,34 @@ mod tests {
             happen(&signal, kind, &["/c"]);
             assert_eq!(signal.seen().lost, BTreeSet::from([PathBuf::from("/c")]));
         }
+    }
+
+    #[test]
+    fn a_swap_of_many_files_is_complete_when_it_is_quiet() {
+        let signal = signal();
+        let folder = PathBuf::from("/c");
+        let Ok(Target::Files(pattern)) = Target::parse(&folder, "*.toml") else {
+            panic!("a pattern");
+        };
+        let Some(Step::Wild(wild)) = pattern.steps().first() else {
+            panic!("a wildcard");
+        };
+        signal.attend_to(Interest {
+            wild: BTreeMap::from([(folder, BTreeSet::from([wild.clone()]))]),
+            hops: BTreeSet::from([PathBuf::from("/c/..data")]),
+            ..interest(&["/c/..data", "/c/a.toml"])
+        });
+        let complete = |path: &str| {
+            happen(&signal, name(RenameMode::To), &[path]);
+            let seen = signal.seen();
+            assert!(seen.complete != seen.partial);
+            seen.complete
+        };
+        assert!(complete("/c/b.toml"));
+        assert!(!complete("/c/..data"));
+        assert!(!complete("/c/b.toml"));
+        signal.finish();
+        assert!(complete("/c/b.toml"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
+use crate::config::sources::Sources;
 use crate::config::watch::armed::Armed;
 use crate::config::watch::signal::Signal;
 use crate::config::watch::{Change, ChangeKind, Watcher};
@@ -30,7 +31,7 @@ fn scene(arrange: impl FnOnce(&Path)) -> Scene {
     let file = folder.path().join("c/f");
     fs::create_dir(folder.path().join("c")).unwrap();
     arrange(folder.path());
-    let (watcher, changes) = Watcher::start(vec![file.clone()]);
+    let (watcher, changes) = Watcher::start(Sources::of(file.clone()));
     Scene {
         folder,
         file,
@@ -41,6 +42,12 @@ fn scene(arrange: impl FnOnce(&Path)) -> Scene {
 
 fn plain() -> Scene {
     scene(|root| fs::write(root.join("c/f"), "one").unwrap())
+}
+
+fn both(file: &Path, other: &Path) -> Sources {
+    let mut sources = Sources::of(file.to_path_buf());
+    sources.add_file(other.to_path_buf());
+    sources
 }
 
 impl Scene {
@@ -190,8 +197,7 @@ async fn a_file_that_is_being_written_is_told_after_quiet() {
 async fn a_file_that_is_complete_waits_for_one_that_is_being_written() {
     let mut scene = plain();
     let key = scene.path("c/key");
-    let files = vec![scene.file.clone(), key.clone()];
-    scene.watcher.set_files(files);
+    scene.watcher.set_sources(both(&scene.file, &key));
     scene.change().await;
     let mut file = File::create(&scene.file).unwrap();
     file.write_all(b"half").unwrap();
@@ -216,9 +222,7 @@ async fn files_can_be_replaced_at_run_time() {
     let mut scene = plain();
     let other = scene.path("key");
     fs::write(&other, "one").unwrap();
-    scene
-        .watcher
-        .set_files(vec![scene.file.clone(), other.clone()]);
+    scene.watcher.set_sources(both(&scene.file, &other));
     // They may have changed since they were read.
     scene.change().await;
     fs::write(&other, "two").unwrap();
@@ -244,7 +248,8 @@ async fn where_the_system_tells_nothing_looking_finds_it() {
     let signal = Arc::<Signal>::default();
     let armed = Armed::polling(Arc::clone(&signal));
     let poll = Duration::from_millis(10);
-    let (_watcher, mut changes) = Watcher::start_with(vec![file.clone()], armed, signal, poll);
+    let (_watcher, mut changes) =
+        Watcher::start_with(Sources::of(file.clone()), armed, signal, poll);
     for content in ["another", "yet another"] {
         fs::write(&file, content).unwrap();
         let change = timeout(PATIENCE, changes.recv()).await.unwrap().unwrap();

@@ -1,0 +1,258 @@
+//! The files that are being read as one document, and what was found wrong with them so far.
+//!
+//! A place in any of them is one number: each file has its stretch of numbers behind that of the
+//! file before. So a value need not be told which file it is from, and the order of places is that
+//! in which the files were read.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use serde_spanned::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use crate::config::problem::{Lines, Problem};
+use crate::config::reader::trail::Trail;
+use crate::config::reader::{Table, Value};
+
+/// The most files that a configuration may be made of: one for each route of a very large one.
+pub(crate) const MAX_FILES: usize = 10_000;
+
+/// The most that the environment may add to a configuration, in bytes: as much as a file may have.
+const MAX_ADDED: usize = 16 << 20;
+
+/// Whether the files that a configuration names are looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Disk {
+    /// They are read.
+    Read,
+    /// They are taken to be there and right.
+    #[cfg(test)]
+    Ignore,
+}
+
+/// Files that are being read, with what was found wrong so far.
+pub(crate) struct Document {
+    disk: Disk,
+    /// The files in the order in which they were read. There is room for as many as there may be,
+    /// so that one can be added while others are borrowed.
+    texts: Box<[OnceCell<Text>]>,
+    n_texts: Cell<usize>,
+    /// How much the environment may still add.
+    pub(in crate::config::reader) left: Cell<usize>,
+    state: RefCell<State>,
+    /// Every key that was asked for, with `*` for names: what the schema is.
+    #[cfg(test)]
+    asked: RefCell<BTreeSet<String>>,
+}
+
+/// One of the files.
+pub(crate) struct Text {
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// What is in it.
+    pub(crate) text: String,
+    /// The place where it begins.
+    pub(crate) start: usize,
+    /// Known as soon as somebody asks.
+    lines: OnceCell<Lines>,
+}
+
+/// What was found, with its places.
+#[derive(Default)]
+struct State {
+    problems: Vec<(usize, Problem)>,
+    warnings: Vec<(usize, Problem)>,
+    secrets: Vec<(PathBuf, Option<[u8; 32]>)>,
+    /// Where the environment could not be put in: whatever else is said of these values follows.
+    unexpanded: BTreeSet<usize>,
+}
+
+/// What was found while a document was read.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// What is wrong with it, in the order of the files.
+    pub(crate) problems: Vec<Problem>,
+    /// What is not wrong, but hardly meant; in the order of the files.
+    pub(crate) warnings: Vec<Problem>,
+    /// The files that hold secrets, and the SHA-256 of each that could be read.
+    pub(crate) secrets: Vec<(PathBuf, Option<[u8; 32]>)>,
+}
+
+impl Document {
+    /// Begins without a file.
+    pub(crate) fn new(disk: Disk) -> Self {
+        Self {
+            disk,
+            texts: (0..MAX_FILES).map(|_| OnceCell::new()).collect(),
+            n_texts: Cell::new(0),
+            left: Cell::new(MAX_ADDED),
+            state: RefCell::default(),
+            #[cfg(test)]
+            asked: RefCell::default(),
+        }
+    }
+
+    /// Adds a file; `None` when there are [`MAX_FILES`] already.
+    pub(crate) fn add(&self, path: PathBuf, text: String) -> Option<&Text> {
+        let n = self.n_texts.get();
+        // One place behind the end of a file is still its own.
+        let start = match n.checked_sub(1).and_then(|last| self.texts[last].get()) {
+            Some(last) => last.start + last.text.len() + 1,
+            None => 0,
+        };
+        let place = self.texts.get(n)?;
+        self.n_texts.set(n + 1);
+        Some(place.get_or_init(|| Text {
+            path,
+            text,
+            start,
+            lines: OnceCell::new(),
+        }))
+    }
+
+    /// The files so far, in the order in which they were added.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Text> {
+        self.texts.iter().map_while(OnceCell::get)
+    }
+
+    /// Records a problem at a place.
+    pub(crate) fn problem(&self, at: usize, key: &str, message: impl Into<String>) {
+        let problem = self.at(at, key, message.into());
+        let mut state = self.state.borrow_mut();
+        if !state.unexpanded.contains(&at) {
+            state.problems.push((at, problem));
+        }
+    }
+
+    /// Records that the environment could not be put into a value.
+    pub(in crate::config::reader) fn unexpanded(&self, at: usize, key: &str, message: String) {
+        self.problem(at, key, message);
+        self.state.borrow_mut().unexpanded.insert(at);
+    }
+
+    /// Records a warning at a place.
+    pub(crate) fn warning(&self, at: usize, key: &str, message: impl Into<String>) {
+        let warning = self.at(at, key, message.into());
+        self.state.borrow_mut().warnings.push((at, warning));
+    }
+
+    /// Records a file that holds a secret, and the SHA-256 of it if it could be read.
+    pub(in crate::config::reader) fn secret(&self, path: PathBuf, sha256: Option<[u8; 32]>) {
+        self.state.borrow_mut().secrets.push((path, sha256));
+    }
+
+    /// Reads all files as one table, the root of all keys.
+    pub(crate) fn root<'d, T>(
+        &'d self,
+        entries: &'d DeTable<'d>,
+        read: impl FnOnce(&mut Table<'d>) -> T,
+    ) -> T {
+        let mut table = Table::new(self, None, 0, entries);
+        let result = read(&mut table);
+        table.refuse_unknown();
+        result
+    }
+
+    /// The value of a key of the root.
+    pub(crate) fn value<'d>(
+        &'d self,
+        key: &'d Spanned<DeString<'d>>,
+        value: &'d Spanned<DeValue<'d>>,
+    ) -> Value<'d> {
+        Value {
+            document: self,
+            trail: Trail::key(None, key.get_ref()),
+            key_at: key.span().start,
+            spanned: value,
+        }
+    }
+
+    /// True while nothing is wrong.
+    pub(crate) fn is_fine(&self) -> bool {
+        self.state.borrow().problems.is_empty()
+    }
+
+    /// Whether the files that it names are looked at.
+    pub(crate) fn disk(&self) -> Disk {
+        self.disk
+    }
+
+    /// The file that a place is in.
+    pub(crate) fn text_at(&self, at: usize) -> &Text {
+        let texts = &self.texts[..self.n_texts.get()];
+        let begins_later = |text: &OnceCell<Text>| text.get().is_none_or(|text| at < text.start);
+        let n = texts.partition_point(|text| !begins_later(text));
+        let text = n.checked_sub(1).and_then(|n| texts[n].get());
+        text.expect("a place is in one of the files, of which there is one")
+    }
+
+    /// A place as people write it: `conf.d/shop.toml:14:12`.
+    pub(crate) fn place(&self, at: usize) -> String {
+        let Problem {
+            file, line, column, ..
+        } = self.at(at, "", String::new());
+        format!("{}:{line}:{column}", file.display())
+    }
+
+    /// Resolves a path that is named at a place: relative to the file itself.
+    pub(crate) fn resolve(&self, at: usize, path: &str) -> PathBuf {
+        match self.text_at(at).path.parent() {
+            Some(folder) => folder.join(path),
+            None => PathBuf::from(path),
+        }
+    }
+
+    /// All that was found; afterwards it is as if nothing had been.
+    pub(crate) fn take_found(&self) -> Found {
+        let State {
+            mut problems,
+            mut warnings,
+            secrets,
+            unexpanded: _,
+        } = self.state.take();
+        // Stable sorts: at one place, what was found first comes first.
+        problems.sort_by_key(|(at, _)| *at);
+        warnings.sort_by_key(|(at, _)| *at);
+        Found {
+            problems: problems.into_iter().map(|(_, problem)| problem).collect(),
+            warnings: warnings.into_iter().map(|(_, warning)| warning).collect(),
+            secrets,
+        }
+    }
+
+    /// Records that a key was asked for.
+    #[cfg(test)]
+    pub(in crate::config::reader) fn ask(&self, key: &str) {
+        self.asked.borrow_mut().insert(key.to_owned());
+    }
+
+    /// Every key that was asked for.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> BTreeSet<String> {
+        self.asked.borrow().clone()
+    }
+
+    fn at(&self, at: usize, key: &str, message: String) -> Problem {
+        let text = self.text_at(at);
+        let lines = text.lines.get_or_init(|| Lines::new(&text.text));
+        let (line, column) = lines.position(&text.text, at - text.start);
+        Problem {
+            file: text.path.clone(),
+            line,
+            column,
+            key: key.to_owned(),
+            message,
+        }
+    }
+}
+
+impl Text {
+    /// What stands at these places.
+    pub(in crate::config::reader) fn get(&self, places: Range<usize>) -> Option<&str> {
+        let start = places.start.checked_sub(self.start)?;
+        let end = places.end.checked_sub(self.start)?;
+        self.text.get(start..end)
+    }
+}
