@@ -18,6 +18,9 @@ use crate::message::Limits;
 pub(crate) const WAIT: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(400 * 86_400);
 
+/// What the limit of a body may be.
+pub(crate) const BODY_BYTES: RangeInclusive<u64> = 0..=1 << 60;
+
 /// What belongs where an address is listened on.
 pub(crate) const ADDRESS: &str =
     "an IP address with a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"";
@@ -98,7 +101,7 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
             size(value, 64..=1 << 20)
         });
         table.set("body", &mut limits.body_bytes, |value| {
-            Some(Some(value.size(0..=1 << 60)?))
+            Some(Some(value.size(BODY_BYTES)?))
         });
         table.set("connections", &mut max_connections, |value| {
             let number = count(value, 0..=100_000_000)?;

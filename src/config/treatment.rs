@@ -2,9 +2,10 @@
 
 use http::HeaderName;
 
+use crate::config::listener::{BODY_BYTES, WAIT};
 use crate::config::reader::{Table, Value};
 use crate::config::secret::Secret;
-use crate::proxy::{owner_in_requests, owner_in_responses};
+use crate::proxy::{RouteTimeouts, owner_in_requests, owner_in_responses};
 
 /// The longest value of a field that is set: what servers take for a whole head.
 const MAX_VALUE: usize = 8 << 10;
@@ -16,6 +17,10 @@ pub struct TreatmentConfig {
     pub request_headers: HeaderEdits,
     /// What changes in the fields of a response.
     pub response_headers: HeaderEdits,
+    /// How long things may take.
+    pub timeouts: RouteTimeouts,
+    /// The largest body of a request, in the place of the listener's limit.
+    pub body_bytes: Option<u64>,
 }
 
 /// What changes in the fields of a head. No name stands in two of them; names are in lower case.
@@ -60,10 +65,33 @@ enum Side {
 pub(crate) fn read(table: &mut Table<'_>, request_id: Option<&str>) -> Option<TreatmentConfig> {
     let request = edits(table, "request_headers", Side::Request, request_id);
     let response = edits(table, "response_headers", Side::Response, None);
+    let timeouts = timeouts(table);
+    let mut body_bytes = None;
+    table.section("limits", |table| {
+        table.set("body", &mut body_bytes, |value| {
+            Some(Some(value.size(BODY_BYTES)?))
+        });
+    });
     Some(TreatmentConfig {
         request_headers: request?,
         response_headers: response?,
+        timeouts,
+        body_bytes,
     })
+}
+
+fn timeouts(table: &mut Table<'_>) -> RouteTimeouts {
+    let mut timeouts = RouteTimeouts::default();
+    table.section("timeouts", |table| {
+        for (key, target) in [
+            ("response", &mut timeouts.response),
+            ("body", &mut timeouts.body),
+            ("tunnel", &mut timeouts.tunnel),
+        ] {
+            table.set(key, target, |value| Some(Some(value.duration(&WAIT)?)));
+        }
+    });
+    timeouts
 }
 
 fn edits(

@@ -8,6 +8,8 @@ pub(crate) fn of(config: &TreatmentConfig) -> Option<Box<Treatment>> {
     let treatment = Treatment {
         request: edits(&config.request_headers),
         response: edits(&config.response_headers),
+        timeouts: config.timeouts.clone(),
+        body_bytes: config.body_bytes,
     };
     (treatment != Treatment::default()).then(|| Box::new(treatment))
 }

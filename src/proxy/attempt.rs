@@ -89,7 +89,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         let edits = exchange.route().and_then(Route::request_edits);
         let incoming =
             Incoming::new(framing, limits).without_trailers(edits.and_then(FieldEdits::dropped));
-        let upload = Pump::new(incoming, outgoing, limits.body_bytes);
+        let upload = Pump::new(incoming, outgoing, target.body_bytes);
         let request = exchange.request();
         let expects = framing != Framing::None
             && request.version == Version::Http11

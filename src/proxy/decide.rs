@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::listener::Settings;
 use crate::message::Framing;
@@ -26,6 +27,10 @@ pub(crate) enum Decision {
 pub(crate) struct Target {
     /// How long the upstream may take.
     pub(crate) timeouts: upstream::Timeouts,
+    /// How long a tunnel may be without a byte.
+    pub(crate) tunnel: Duration,
+    /// How large the request's body may be.
+    pub(crate) body_bytes: Option<u64>,
     /// True when the connection is to change to another protocol.
     pub(crate) upgrade: bool,
     /// The identity that the client is given.
@@ -48,11 +53,6 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         _ => {}
     }
     headers::check_request(request)?;
-    if let (Framing::Length(n), Some(limit)) = (request.framing, settings.limits.body_bytes)
-        && n > limit
-    {
-        return Err(Error::BodyTooLarge);
-    }
     let upgrade = headers::asks_for_upgrade(request).is_some();
     let local = exchange.local();
     let snapshot = &local.snapshot;
@@ -80,10 +80,23 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         },
     });
     note(exchange, &assignment, served);
+    let treatment = route.treatment.as_deref();
+    let body_bytes = treatment
+        .and_then(|treatment| treatment.body_bytes)
+        .or(settings.limits.body_bytes);
+    if let (Framing::Length(n), Some(limit)) = (exchange.request().framing, body_bytes)
+        && n > limit
+    {
+        return Err(Error::BodyTooLarge);
+    }
     let served = served.ok_or(Error::Unavailable)?;
     write_head(exchange, &local, route, settings);
     Ok(Decision::Forward(Target {
         timeouts: timeouts_of(&local, route, served),
+        tunnel: treatment
+            .and_then(|treatment| treatment.timeouts.tunnel)
+            .unwrap_or(settings.timeouts.tunnel),
+        body_bytes,
         upgrade,
         identity: assignment.issue_identity,
         fresh: fresh.get(),
@@ -111,7 +124,13 @@ pub(crate) fn reassign(exchange: &mut Exchange, target: &mut Target) -> bool {
 
 fn timeouts_of(local: &Local, route: &Route, variant: usize) -> upstream::Timeouts {
     let upstream = &local.snapshot.upstreams[route.variants[variant].upstream];
-    upstream.settings().timeouts
+    let mut timeouts = upstream.settings().timeouts;
+    if let Some(treatment) = &route.treatment {
+        let own = &treatment.timeouts;
+        timeouts.response = own.response.unwrap_or(timeouts.response);
+        timeouts.body = own.body.unwrap_or(timeouts.body);
+    }
+    timeouts
 }
 
 /// Assigns the request to a variant, as things are now.

@@ -80,7 +80,7 @@ pub(crate) async fn exchange(
         client.unread = Unread::Unknown;
         let mut attempt = Attempt::new(exchange, client, dial.target(), lease);
         match attempt.respond().await {
-            Ok(()) if attempt.is_tunnel() => return Ok(tunnel(attempt).await),
+            Ok(()) if attempt.is_tunnel() => return Ok(tunnel(attempt, dial.target().tunnel).await),
             Ok(()) => return Ok(attempt.finish().await),
             Err(Failure::Final(error)) => {
                 attempt.give_up(&error);
@@ -150,13 +150,12 @@ async fn options(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
     }
 }
 
-/// Carries what comes after an upgrade, until either side ends it.
-async fn tunnel(attempt: Attempt<'_, '_>) -> After {
+/// Carries what comes after an upgrade, until either side ends it or there was not a byte for `idle`.
+async fn tunnel(attempt: Attempt<'_, '_>, idle: Duration) -> After {
     let (exchange, client, mut lease) = match attempt.into_tunnel().await {
         Ok(parts) => parts,
         Err(after) => return after,
     };
-    let idle = client.settings.timeouts.tunnel;
     let upstream = lease.lend();
     // A tunnel lives for hours: it keeps its numbers and its connections, not the snapshot.
     let Some(stats) = exchange.become_tunnel() else {

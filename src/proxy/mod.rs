@@ -54,7 +54,7 @@ pub use headers::{
     write_response,
 };
 pub use snapshot::{Route, Snapshot, Variant};
-pub use treatment::Treatment;
+pub use treatment::{RouteTimeouts, Treatment};
 
 /// How often a worker looks after what waits: pooled connections, and a snapshot that is old.
 const SWEEP: Duration = Duration::from_secs(1);

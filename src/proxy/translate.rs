@@ -44,7 +44,7 @@ pub(crate) async fn exchange(
         Err(error) => return Err((exchange, error)),
     };
     let framing = exchange.request().framing;
-    let limit = settings.limits.body_bytes;
+    let limit = target.body_bytes;
     let (scratch, route) = exchange.scratch_and_route();
     let edits = route.and_then(Route::request_edits);
     let mut upload = Upload::new(&scratch.upstream, Some(body), framing, limit)

@@ -40,6 +40,7 @@ mod reload_files;
 mod reload_listeners;
 mod reload_under_load;
 mod request_id;
+mod route_limits;
 mod routing;
 mod smuggling;
 mod smuggling_answers;

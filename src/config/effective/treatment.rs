@@ -1,9 +1,13 @@
 //! What a route does to requests and responses, as one would write it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
-use crate::config::effective::{REDACTED, object, secret};
+use crate::config::effective::{REDACTED, duration, object, secret};
 use crate::config::treatment::{HeaderEdits, HeaderText, TreatmentConfig};
+use crate::config::unit::write_size;
+use crate::proxy::RouteTimeouts;
 
 /// Parts of names of fields whose values are not shown: who holds such a value can do something.
 const TELLING: [&str; 7] = [
@@ -21,11 +25,31 @@ pub(in crate::config::effective) fn of(treatment: &TreatmentConfig) -> Map<Strin
     let keys = object([
         ("request_headers", edits(&treatment.request_headers)),
         ("response_headers", edits(&treatment.response_headers)),
+        ("timeouts", timeouts(&treatment.timeouts)),
+        (
+            "limits",
+            treatment
+                .body_bytes
+                .map(|bytes| json!({ "body": write_size(bytes) }))
+                .into(),
+        ),
     ]);
     match keys {
         Value::Object(keys) => keys,
         _ => Map::new(),
     }
+}
+
+fn timeouts(timeouts: &RouteTimeouts) -> Value {
+    if *timeouts == RouteTimeouts::default() {
+        return Value::Null;
+    }
+    let optional = |wait: Option<Duration>| wait.map(duration).into();
+    object([
+        ("response", optional(timeouts.response)),
+        ("body", optional(timeouts.body)),
+        ("tunnel", optional(timeouts.tunnel)),
+    ])
 }
 
 fn edits(edits: &HeaderEdits) -> Value {

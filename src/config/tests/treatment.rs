@@ -1,9 +1,10 @@
 //! What a route does to requests and responses: what is read and what is refused.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::config::tests::{config, refused};
-use crate::config::{HeaderText, load};
+use crate::config::{HeaderText, TreatmentConfig, load};
 
 #[test]
 fn edits_of_headers_are_read() {
@@ -109,5 +110,31 @@ fn a_header_may_have_its_value_from_a_file_that_is_not_shown() {
     assert!(
         problems.ends_with("is not 1 to 8192 visible ASCII characters and spaces"),
         "{problems}"
+    );
+}
+
+#[test]
+fn timeouts_and_limits_of_a_route_are_read() {
+    let config = config(
+        "[route.r]\nupstream = \"base\"\ntimeouts = { response = \"5s\", tunnel = \"2h\" }\n\
+         limits = { body = \"1MiB\" }\n[route.s]\nupstream = \"base\"\nmatch = { path = \"/s\" }\n",
+    );
+    let treatment = &config.routes["r"].treatment;
+    assert_eq!(treatment.timeouts.response, Some(Duration::from_secs(5)));
+    assert_eq!(treatment.timeouts.body, None);
+    assert_eq!(treatment.timeouts.tunnel, Some(Duration::from_secs(7200)));
+    assert_eq!(treatment.body_bytes, Some(1 << 20));
+    assert_eq!(config.routes["s"].treatment, TreatmentConfig::default());
+    let duration = "is not a duration from 1ms to 400d, such as \"250ms\", \"2s\" or \"5m\"";
+    refused(
+        "[route.r]\nupstream = \"base\"\ntimeouts = { response = \"0s\", connect = \"1s\" }\n\
+         limits = { body = 5, head = \"1KiB\" }\n",
+        &[
+            &format!("3:25 route.r.timeouts.response: \"0s\" {duration}"),
+            "3:31 route.r.timeouts.connect: unknown key (known here: response, body, tunnel)",
+            "4:19 route.r.limits.body: 5 is not a size from 0B to 1048576TiB, such as \"512B\", \"64KiB\" or \
+             \"1MiB\"",
+            "4:22 route.r.limits.head: unknown key (known here: body)",
+        ],
     );
 }
