@@ -2,11 +2,13 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion};
 use tidegate::message::RequestHead;
+use tidegate::segment::{ConditionSpec, Operand, Operator, Segment, SegmentSpec};
 use tidegate::split::{
-    Draw, Force, IdentityCookie, Key, Split, SplitSpec, State, Sticky, VariantSpec, ln,
+    Draw, Force, IdentityCookie, Key, RuleSpec, Split, SplitSpec, State, Sticky, VariantSpec, ln,
 };
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77));
@@ -19,7 +21,7 @@ fn request(fields: &[(&str, &str)]) -> RequestHead {
     head
 }
 
-fn split(n_variants: usize, sticky: Option<Sticky>, force: Option<Force>) -> Split {
+fn split(n_variants: usize, sticky: Option<Sticky>, force: Option<Force>, n_rules: usize) -> Split {
     let variants = (0..n_variants).map(|n| VariantSpec {
         name: format!("variant-{n}"),
         weight: 10,
@@ -28,10 +30,36 @@ fn split(n_variants: usize, sticky: Option<Sticky>, force: Option<Force>) -> Spl
     Split::new(SplitSpec {
         salt: "shop".to_owned(),
         variants: variants.collect(),
+        rules: (0..n_rules)
+            .map(|n| rule(n_variants, n + 1 == n_rules))
+            .collect(),
         sticky,
         force,
     })
     .expect("valid")
+}
+
+/// A rule for the beta users of two countries, or for those of none.
+fn rule(n_variants: usize, holds: bool) -> RuleSpec {
+    let condition = |attribute: &str, operator, operand| ConditionSpec {
+        attribute: attribute.parse().expect("valid"),
+        operator,
+        operand,
+    };
+    let countries = if holds { ["DE", "FR"] } else { ["IT", "ES"] };
+    let countries = Operand::Texts(countries.map(str::to_owned).to_vec());
+    let plan = Operand::Text("beta".to_owned());
+    let segment = Segment::new(&SegmentSpec {
+        any: vec![vec![
+            condition("header:x-country", Operator::In, countries),
+            condition("cookie:plan", Operator::Eq, plan),
+        ]],
+    });
+    RuleSpec {
+        name: format!("beta-{holds}"),
+        segment: Arc::new(segment.expect("valid")),
+        weights: vec![10; n_variants],
+    }
 }
 
 fn main() {
@@ -59,6 +87,12 @@ fn main() {
         "Cookie",
         "a=1; tidegate_id=0123456789abcdef0123456789abcdef",
     )];
+    let beta = [
+        ("Host", "shop.example.com"),
+        ("X-User-Id", "user-4711@example.com"),
+        ("X-Country", "FR"),
+        ("Cookie", "a=1; plan=beta"),
+    ];
     let tester = [("Host", "shop.example.com"), ("X-Variant", "variant-1")];
 
     let mut group = criterion.benchmark_group("split/assign");
@@ -69,27 +103,40 @@ fn main() {
             ("by-client", Some(&by_client), &[]),
             ("by-draw", None, &[]),
             ("forced", None, &tester),
+            ("by-rule", Some(&by_user), &beta),
+            ("by-second-rule", Some(&by_user), &beta),
         ] {
             let force = (name == "forced").then(|| force.clone());
-            let split = split(n_variants, sticky.cloned(), force);
+            let n_rules = match name {
+                "by-rule" => 1,
+                "by-second-rule" => 2,
+                _ => 0,
+            };
+            let split = split(n_variants, sticky.cloned(), force, n_rules);
             let request = request(fields);
             group.bench_function(BenchmarkId::new(name, n_variants), |bencher| {
-                bencher
-                    .iter(|| split.assign(black_box(&request), CLIENT, &draw, 0, || 0, |_| true));
+                bencher.iter(|| {
+                    split.assign(
+                        black_box(&request),
+                        CLIENT,
+                        |_| draw.point(0),
+                        || 0,
+                        |_| true,
+                    )
+                });
             });
         }
-        let failing = split(n_variants, Some(by_user.clone()), None);
+        let failing = split(n_variants, Some(by_user.clone()), None, 0);
         let request = request(&user);
         let usual = failing
-            .assign(&request, CLIENT, &draw, 0, || 0, |_| true)
+            .assign(&request, CLIENT, |_| draw.point(0), || 0, |_| true)
             .variant;
         group.bench_function(BenchmarkId::new("failover", n_variants), |bencher| {
             bencher.iter(|| {
                 failing.assign(
                     black_box(&request),
                     CLIENT,
-                    &draw,
-                    0,
+                    |_| draw.point(0),
                     || 0,
                     |variant| variant != usual,
                 )

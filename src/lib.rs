@@ -10,6 +10,7 @@ pub mod telemetry;
 
 // ── decisions: pure, no I/O, no clock, no dice ───────────────────────────────────────────────
 pub mod route;
+pub mod segment;
 pub mod split;
 
 // ── wires: I/O towards both sides ────────────────────────────────────────────────────────────

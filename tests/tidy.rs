@@ -17,7 +17,7 @@ const MAX_LINES: usize = 500;
 const EMPTY_NAMES: [&str; 6] = ["utils", "common", "types", "helpers", "core", "manager"];
 
 /// Modules that decide: no I/O, no clock, no dice.
-const PURE: [&str; 3] = ["src/route", "src/split", "src/http1/codec"];
+const PURE: [&str; 4] = ["src/route", "src/segment", "src/split", "src/http1/codec"];
 
 const IMPURE: &str = "Instant::now SystemTime::now tokio rand getrandom .await std::fs TcpStream";
 

@@ -110,13 +110,13 @@ fn variants(snapshot: &Snapshot, route: &Route) -> BTreeMap<String, VariantStatu
         let upstream = &snapshot.upstreams[variant.upstream];
         let totals = variant.stats.read();
         let (in_flight, tunnels) = (totals.in_flight(), totals.tunnels_open());
-        let assigned = on && spec.weight > 0;
+        let assigned = route.split.may_assign(n);
         variants.insert(
             variant.name.to_string(),
             VariantStatus {
                 upstream: upstream.name().to_string(),
                 weight: spec.weight,
-                share: route.split.share(n),
+                share: route.split.share(None, n),
                 state: if on { "on" } else { "off" }.to_owned(),
                 endpoints: endpoints(upstream),
                 in_flight,

@@ -144,6 +144,12 @@ pub struct Explained {
     pub served_by: Option<String>,
     /// Why: `forced`, `hash`, `draw`, or `no route`.
     pub reason: String,
+    /// The segment whose rule has the weights that decide; absent where those of the route do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<String>,
+    /// The rules of the route, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<ExplainedRule>,
     /// The key that was hashed, if one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -152,6 +158,29 @@ pub struct Explained {
     pub notes: Vec<String>,
     /// Every variant of the route.
     pub variants: Vec<ExplainedVariant>,
+}
+
+/// One rule of a route, seen from one request.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ExplainedRule {
+    /// Its segment.
+    pub segment: String,
+    /// True when the segment holds. The first rule of which it does decides, unless all variants
+    /// that have a weight there are off.
+    pub holds: bool,
+    /// The segment's conditions: it holds when all of any group do.
+    pub any: Vec<Vec<ExplainedCondition>>,
+    /// The weight of each variant.
+    pub weights: BTreeMap<String, u32>,
+}
+
+/// One condition of a segment.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ExplainedCondition {
+    /// Attribute, operator and what it compares with.
+    pub condition: String,
+    /// True when it holds.
+    pub holds: bool,
 }
 
 /// One variant, seen from one request.
@@ -163,7 +192,7 @@ pub struct ExplainedVariant {
     pub upstream: String,
     /// `on` or `off`.
     pub state: String,
-    /// The configured weight.
+    /// The weight that counts for this request: that of the rule which decides, else the route's.
     pub weight: u32,
     /// The weight over the sum of the weights, 0 to 1.
     pub share: f64,

@@ -113,6 +113,7 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
         Some(key) => writeln!(out, "reason   {} of the key `{key}`", explained.reason)?,
         None => writeln!(out, "reason   {}", explained.reason)?,
     }
+    rules(out, explained)?;
     for note in &explained.notes {
         writeln!(out, "         {note}")?;
     }
@@ -142,6 +143,35 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
     table(out, &header, &[4, 5, 6, 7], &rows)?;
     if let Some(sentence) = flips(explained) {
         writeln!(out, "\n{sentence}")?;
+    }
+    Ok(())
+}
+
+/// The rules that were asked: those above the one that decides, and itself.
+fn rules(out: &mut dyn Write, explained: &Explained) -> Result<(), Failure> {
+    if explained.reason == "forced" || explained.reason == "pin" {
+        return Ok(());
+    }
+    for rule in &explained.rules {
+        let decides = explained.segment.as_ref() == Some(&rule.segment);
+        let said = match (decides, rule.holds) {
+            (true, _) => "holds: the weights are those of its rule",
+            (false, true) => "holds, but all variants of its rule are off",
+            (false, false) => "does not hold",
+        };
+        writeln!(out, "segment  {} {said}", rule.segment)?;
+        for (n, group) in rule.any.iter().enumerate() {
+            if n > 0 {
+                writeln!(out, "         or")?;
+            }
+            for condition in group {
+                let holds = if condition.holds { "yes" } else { "no " };
+                writeln!(out, "         {holds} {}", condition.condition)?;
+            }
+        }
+        if decides {
+            break;
+        }
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use crate::config::reader::Value;
 use crate::config::route::RouteConfig;
 use crate::config::unit::write_duration;
+use crate::split::{State, VariantSpec};
 
 /// How long common servers keep an idle connection at most: 60 s to 75 s.
 const ENDPOINTS_IDLE: Duration = Duration::from_secs(60);
@@ -28,6 +29,33 @@ pub(crate) fn unused_upstreams(section: &Value<'_>, routes: &BTreeMap<String, Ro
         }
         None::<()>
     });
+}
+
+/// Warns of each segment that no route has a rule for.
+pub(crate) fn unused_segments(section: &Value<'_>, routes: &BTreeMap<String, RouteConfig>) {
+    let used: BTreeSet<&str> = routes
+        .values()
+        .flat_map(|route| &route.split_spec.rules)
+        .map(|rule| rule.name.as_str())
+        .collect();
+    section.entries(|name, value| {
+        if !used.contains(name) {
+            value.warn_key("no route has a rule for it");
+        }
+        None::<()>
+    });
+}
+
+/// Warns of a rule whose variants are off: turning them off has to be possible, but it is not what
+/// the rule says.
+pub(crate) fn closed_rule(value: &Value<'_>, variants: &[VariantSpec], weights: &[u32]) {
+    let is_closed = variants
+        .iter()
+        .zip(weights)
+        .all(|(variant, &weight)| weight == 0 || variant.state == State::Off);
+    if is_closed {
+        value.warn_key("every variant that has a weight here is off, so the rule is passed over");
+    }
 }
 
 /// Warns of an idle time that endpoints will not wait for.

@@ -3,6 +3,7 @@
 //! It has the keys of the file, so it can be compared with the file and read again; secrets are
 //! left out, and paths are resolved.
 
+mod division;
 mod treatment;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use crate::config::settings::{
 };
 use crate::config::unit::{write_duration, write_size};
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
-use crate::split::{State, Sticky};
+use crate::split::State;
 use crate::tls::Terms;
 
 /// What stands in the place of a secret.
@@ -34,6 +35,7 @@ impl Config {
             "runtime": { "workers": self.runtime.workers },
             "listener": all(&self.listeners, listener),
             "upstream": all(&self.upstreams, upstream),
+            "segment": all(&self.segments, division::segment),
             "route": all(&self.routes, route),
             "shutdown": {
                 "delay": duration(self.shutdown.delay),
@@ -247,32 +249,15 @@ fn destination(route: &RouteConfig) -> Value {
             (variant.name.clone(), value)
         })
         .collect();
-    let force = spec.force.as_ref().map_or(Value::Null, |force| {
-        object([
-            ("header", json!(force.header)),
-            ("cookie", json!(force.cookie)),
-            ("query", json!(force.query)),
-        ])
-    });
     object([
         ("match", matched),
-        ("sticky", spec.sticky.as_ref().map_or(Value::Null, sticky)),
-        ("force", force),
+        ("sticky", division::sticky(spec)),
+        ("force", division::force(spec)),
         ("salt", json!(spec.salt)),
         ("on_unavailable", json!(route.on_unavailable.name())),
+        ("rule", division::rules(spec)),
         ("split", Value::Object(variants)),
     ])
-}
-
-fn sticky(sticky: &Sticky) -> Value {
-    let keys = sticky.keys.iter().map(ToString::to_string);
-    let cookie = sticky.cookie.as_ref().map_or(json!(false), |cookie| {
-        object([
-            ("name", json!(cookie.name)),
-            ("max_age", cookie.max_age.map(write_duration).into()),
-        ])
-    });
-    json!({ "keys": keys.collect::<Value>(), "cookie": cookie })
 }
 
 /// What a route catches; null when that is everything.

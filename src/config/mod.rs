@@ -19,6 +19,7 @@ mod reader;
 mod route;
 mod secret;
 mod sections;
+mod segment;
 mod settings;
 mod sources;
 mod sticky;
@@ -35,6 +36,7 @@ pub use load::{Loaded, load, parse};
 pub use problem::{Problem, Problems};
 pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};
 pub use secret::Secret;
+pub use segment::SegmentConfig;
 pub use settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, CertificateFiles,
     ClientAuth, ClientsConfig, Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig,

@@ -6,6 +6,7 @@ use crate::config::advice;
 use crate::config::matching;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
+use crate::config::segment::{self, Segments};
 use crate::config::sticky;
 use crate::config::treatment::{self, TreatmentConfig};
 use crate::route::{Match, MatchSpec};
@@ -13,6 +14,9 @@ use crate::split::{MAX_WEIGHT, Split, SplitSpec, State, VariantSpec};
 
 /// The name of the one variant of a route without a split.
 pub const ONLY_VARIANT: &str = "default";
+
+/// The keys that say how a split divides.
+const SPLIT_KEYS: [&str; 5] = ["sticky", "force", "salt", "on_unavailable", "rule"];
 
 /// A rule that catches requests, and how it divides them.
 #[derive(Clone, Debug)]
@@ -62,10 +66,11 @@ pub(crate) fn read(
     name: &str,
     value: &Value<'_>,
     known_upstreams: &BTreeSet<&str>,
+    segments: &Segments<'_>,
     request_id: Option<&str>,
 ) -> Option<RouteConfig> {
     value.table(|table| {
-        let route = route(name, table, known_upstreams);
+        let route = route(name, table, known_upstreams, segments);
         let treatment = treatment::read(table, request_id);
         Some(RouteConfig {
             treatment: treatment?,
@@ -78,6 +83,7 @@ fn route(
     name: &str,
     table: &mut Table<'_>,
     known_upstreams: &BTreeSet<&str>,
+    segments: &Segments<'_>,
 ) -> Option<RouteConfig> {
     let matched = match table.optional("match") {
         Some(value) => matching::read(&value),
@@ -87,7 +93,7 @@ fn route(
     let split = table.optional("split");
     match (upstream, split) {
         (Some(upstream), None) => {
-            for key in ["sticky", "force", "salt", "on_unavailable"] {
+            for key in SPLIT_KEYS {
                 table.refuse_key(key, "has no effect on a route without a split");
             }
             let upstream = upstream_name(&upstream, known_upstreams);
@@ -98,6 +104,7 @@ fn route(
                     weight: 1,
                     state: State::On,
                 }],
+                rules: Vec::new(),
                 sticky: None,
                 force: None,
             };
@@ -135,11 +142,17 @@ fn route(
             table.set("force", &mut force, |value| {
                 Some(Some(sticky::read_force(value)?))
             });
+            let known = variants.as_ref().map(|(variants, _)| &variants[..]);
+            let rules = match table.optional("rule") {
+                Some(value) => segment::rules(&value, known, segments),
+                None => Some(Vec::new()),
+            };
             let (variants, upstreams) = variants?;
             advice::single_variant(&split, variants.len());
             let split_spec = SplitSpec {
                 salt,
                 variants,
+                rules: rules?,
                 sticky,
                 force,
             };
@@ -167,7 +180,7 @@ fn route(
             } else {
                 table.refuse("leads nowhere; an upstream or a split belongs here");
             }
-            for key in ["sticky", "force", "salt", "on_unavailable"] {
+            for key in SPLIT_KEYS {
                 table.optional(key);
             }
             None

@@ -10,6 +10,7 @@ use crate::config::listener::{self, NamedFile};
 use crate::config::process;
 use crate::config::reader;
 use crate::config::route::{self, RouteConfig};
+use crate::config::segment::Segments;
 use crate::config::settings::{Config, ListenerConfig};
 use crate::config::upstream;
 use crate::route::Table;
@@ -37,8 +38,12 @@ pub(crate) fn read<'d>(
             .map(|(name, upstream)| (name.to_owned(), upstream))
             .collect();
     }
+    let segment_section = root.optional("segment");
+    let segments = segment_section.as_ref().map(Segments::of);
+    let segments = segments.unwrap_or_default();
     let trace = process::trace(root);
-    let (routes, table) = routes(root, &known_upstreams, trace.request_id.as_deref());
+    let request_id = trace.request_id.as_deref();
+    let (routes, table) = routes(root, &known_upstreams, &segments, request_id);
     let shutdown = process::shutdown(root);
     let access_log = process::access_log(root);
     let admin = process::admin(root, &listeners);
@@ -46,15 +51,19 @@ pub(crate) fn read<'d>(
     let resolver = upstream::resolver(root);
     look(files);
     // What is wrong may be why something seems unused.
-    if root.is_fine()
-        && let Some(value) = &upstream_section
-    {
-        advice::unused_upstreams(value, &routes);
+    if root.is_fine() {
+        if let Some(value) = &upstream_section {
+            advice::unused_upstreams(value, &routes);
+        }
+        if let Some(value) = &segment_section {
+            advice::unused_segments(value, &routes);
+        }
     }
     Some(Config {
         runtime,
         listeners,
         upstreams,
+        segments: segments.read,
         routes,
         table: Arc::new(table?),
         shutdown,
@@ -70,13 +79,14 @@ pub(crate) fn read<'d>(
 fn routes(
     root: &mut reader::Table<'_>,
     known_upstreams: &BTreeSet<&str>,
+    segments: &Segments<'_>,
     request_id: Option<&str>,
 ) -> (BTreeMap<String, RouteConfig>, Option<Table<usize>>) {
     let mut places = BTreeMap::new();
     let mut routes = BTreeMap::new();
     if let Some(value) = root.optional("route") {
         value.names(|name, value| {
-            let route = route::read(name, value, known_upstreams, request_id)?;
+            let route = route::read(name, value, known_upstreams, segments, request_id)?;
             places.insert(name, value.clone());
             routes.insert(name.to_owned(), route);
             Some(())

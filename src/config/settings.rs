@@ -14,6 +14,7 @@ use rustls::pki_types::ServerName;
 
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
+use crate::config::segment::SegmentConfig;
 use crate::listener::ProxyProtocol;
 use crate::message::Limits;
 use crate::route::Table;
@@ -31,6 +32,8 @@ pub struct Config {
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// The named sets of endpoints.
     pub upstreams: BTreeMap<String, UpstreamConfig>,
+    /// The named groups of requests.
+    pub segments: BTreeMap<String, SegmentConfig>,
     /// The rules that catch requests.
     pub routes: BTreeMap<String, RouteConfig>,
     /// Which of the routes catches a request: its place in the order of `routes`.

@@ -14,10 +14,10 @@ use crate::control::secure::{self, TicketKeys};
 use crate::control::treatment;
 use crate::control::{Live, Rejected, refused};
 use crate::listener::{ForwardedSource, Settings, Spoken, Timeouts, TrustedProxies};
-use crate::proxy::{Route, Snapshot, Variant};
+use crate::proxy::{Route, Rule, Snapshot, Variant};
 use crate::split::{Draw, State};
 use crate::telemetry::access_log::{self, AccessLog};
-use crate::telemetry::stats::{Selection, VariantLabels};
+use crate::telemetry::stats::{RuleLabels, Selection, VariantLabels};
 use crate::telemetry::{self, Telemetry, VariantLive, VariantState};
 use crate::upstream::{self, Balance, Place, Upstream};
 
@@ -93,9 +93,9 @@ impl Builder {
             .collect();
         let mut routes = Vec::with_capacity(config.routes.len());
         for (name, route) in &config.routes {
-            let draw = before.get(name.as_str()).map(|before| &before.draw);
+            let before = before.get(name.as_str()).copied();
             let built = self
-                .route(name, route, draw, &places)
+                .route(name, route, before, &places)
                 .map_err(|message| refused(path, &format!("route.{name}"), message))?;
             routes.push(built);
         }
@@ -269,7 +269,7 @@ impl Builder {
         &self,
         name: &str,
         route: &RouteConfig,
-        draw: Option<&Arc<Draw>>,
+        before: Option<&Route>,
         places: &HashMap<&str, usize>,
     ) -> Result<Route, String> {
         let split = route.split.clone();
@@ -291,9 +291,24 @@ impl Builder {
                 stats: self.telemetry.registry().variant(&labels, &selections),
             });
         }
+        let fresh = || Arc::new(Draw::new(self.n_workers, random()));
+        let rules = route.split_spec.rules.iter().map(|rule| {
+            let segment: Arc<str> = rule.name.as_str().into();
+            let mut rules = before.into_iter().flat_map(|before| &before.rules);
+            let draw = rules.find(|before| before.segment == segment);
+            Rule {
+                draw: draw.map_or_else(fresh, |before| Arc::clone(&before.draw)),
+                stats: self.telemetry.registry().rule(&RuleLabels {
+                    route: Arc::clone(&name),
+                    segment: Arc::clone(&segment),
+                }),
+                segment,
+            }
+        });
         Ok(Route {
             split,
-            draw: draw.map_or_else(|| Arc::new(Draw::new(self.n_workers, random())), Arc::clone),
+            draw: before.map_or_else(fresh, |before| Arc::clone(&before.draw)),
+            rules: rules.collect(),
             variants,
             stats: self.telemetry.registry().route(&name),
             failover: route.on_unavailable == config::OnUnavailable::Failover,
@@ -362,7 +377,7 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
             .iter()
             .map(|variant| snapshot.upstreams[variant.upstream].n_available())
             .collect();
-        let share = |n: usize| route.split.share(n);
+        let share = |n: usize| route.split.share(None, n);
         // The runner-up takes the share of who is unavailable, as far as there is one.
         let serving: f64 = (0..up.len()).filter(|&n| up[n] > 0).map(share).sum();
         for (n, (variant, spec)) in route
@@ -391,6 +406,12 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
     }
     telemetry::Live {
         variants,
+        rules: snapshot
+            .routes
+            .iter()
+            .flat_map(|route| &route.rules)
+            .map(|rule| rule.stats.labels().clone())
+            .collect(),
         upstreams: snapshot
             .upstreams
             .iter()

@@ -78,6 +78,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
             Reason::Draw if assignment.failover => Selection::Failover,
             Reason::Draw => Selection::Draw,
         },
+        rule: assignment.rule,
     });
     note(exchange, &assignment, served);
     let treatment = route.treatment.as_deref();
@@ -146,8 +147,10 @@ fn assign(
     route.split.assign(
         request,
         client,
-        &route.draw,
-        worker.index,
+        |rule| {
+            let draw = rule.map_or(&route.draw, |rule| &route.rules[rule].draw);
+            draw.point(worker.index)
+        },
         fresh,
         |variant| {
             local
@@ -175,6 +178,9 @@ fn note(exchange: &Exchange, assignment: &Assignment, served: Option<usize>) {
     let Some(route) = exchange.route() else {
         return;
     };
+    if let Some(rule) = assignment.rule {
+        route.rules[rule].stats.matched(exchange.worker.index);
+    }
     let quiet = assignment.force_rejected.is_none()
         && assignment.issue_identity.is_none()
         && !assignment.failover;

@@ -34,6 +34,8 @@ pub(crate) struct Assigned {
     pub(crate) served: usize,
     /// How it was chosen.
     pub(crate) selection: Selection,
+    /// The rule whose weights it was chosen by.
+    pub(crate) rule: Option<usize>,
 }
 
 /// What a tunnel keeps of the snapshot.
@@ -41,6 +43,7 @@ struct Tunnelled {
     route: Arc<str>,
     variant: Arc<str>,
     served: Arc<str>,
+    segment: Option<Arc<str>>,
     stats: Arc<VariantStats>,
     generation: u64,
     access_log: Option<Arc<AccessLog>>,
@@ -218,6 +221,9 @@ impl Exchange {
             route: Arc::clone(&route.name),
             variant: Arc::clone(&variant(assigned.variant).name),
             served: Arc::clone(&variant(assigned.served).name),
+            segment: assigned
+                .rule
+                .map(|rule| Arc::clone(&route.rules[rule].segment)),
             stats: Arc::clone(&stats),
             generation: local.snapshot.generation,
             access_log: local.snapshot.access_log.clone(),
@@ -434,6 +440,11 @@ impl Exchange {
             )),
             (None, None) => None,
         };
+        let segment = match (&self.tunnel, self.route().zip(self.assigned)) {
+            (Some(tunnel), _) => tunnel.segment.as_ref(),
+            (None, Some((route, assigned))) => assigned.rule.map(|rule| &route.rules[rule].segment),
+            (None, None) => None,
+        };
         access_log.record(&Entry {
             at: SystemTime::now(),
             listener: &self.from.listener,
@@ -441,6 +452,7 @@ impl Exchange {
             variant: names.map(|(_, variant, _)| &**variant),
             served_variant: names.map(|(_, _, served)| &**served),
             selection: self.assigned.map(|to| to.selection),
+            segment: segment.map(|segment| &**segment),
             key_hash: self.key_hash(request, access_log),
             method: request.method(),
             host: request.authority(),

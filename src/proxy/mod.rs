@@ -53,7 +53,7 @@ pub use headers::{
     FieldEdits, RequestEdit, ResponseEdit, owner_in_requests, owner_in_responses, write_request,
     write_response,
 };
-pub use snapshot::{Route, Snapshot, Variant};
+pub use snapshot::{Route, Rule, Snapshot, Variant};
 pub use treatment::{RouteTimeouts, Treatment};
 
 /// How often a worker looks after what waits: pooled connections, and a snapshot that is old.

@@ -15,7 +15,7 @@ use crate::proxy::headers::FieldEdits;
 use crate::route::Table;
 use crate::split::{Draw, Split};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::stats::{RouteStats, VariantStats};
+use crate::telemetry::stats::{RouteStats, RuleStats, VariantStats};
 use crate::upstream::{LocalUpstream, Pools, Upstream};
 
 /// A branch of a route: where it leads and what is counted of it.
@@ -29,6 +29,17 @@ pub struct Variant {
     pub stats: Arc<VariantStats>,
 }
 
+/// A rule of a route: what of it outlives the snapshot.
+#[derive(Debug)]
+pub struct Rule {
+    /// The name of its segment.
+    pub segment: Arc<str>,
+    /// Its own draw: a counter that two divisions share would be exact for neither.
+    pub draw: Arc<Draw>,
+    /// Its numbers.
+    pub stats: Arc<RuleStats>,
+}
+
 /// A route with its split; one without a split has one variant.
 #[derive(Debug)]
 pub struct Route {
@@ -38,6 +49,8 @@ pub struct Route {
     pub split: Split,
     /// The draw for requests without a key; it outlives the snapshot.
     pub draw: Arc<Draw>,
+    /// The rules of its split, in the same order.
+    pub rules: Vec<Rule>,
     /// Its variants.
     pub variants: Vec<Variant>,
     /// Its numbers that belong to no variant.

@@ -38,6 +38,7 @@ use crate::route::lookup::Hosts;
 use crate::route::path::PathPattern;
 
 pub use crate::route::matching::{FieldSpec, Match, MatchError, MatchSpec, PathSpec, ValueSpec};
+pub(crate) use crate::route::path::{FullRegex, plain};
 
 /// Routes, ready to be asked which one catches a request.
 #[derive(Debug)]

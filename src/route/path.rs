@@ -10,6 +10,7 @@
 //! What a server may do beyond that (path parameters behind `;`, backslashes, encoded slashes, case)
 //! is unknown here: a route divides traffic, it does not guard a door.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
@@ -70,14 +71,14 @@ impl fmt::Display for PathPattern {
 ///
 /// It works on bytes: classes such as `\w` are ASCII, and `.` is any byte.
 #[derive(Clone, Debug)]
-pub(in crate::route) struct FullRegex {
+pub(crate) struct FullRegex {
     text: String,
     regex: Regex,
 }
 
 impl FullRegex {
     /// Compiles a pattern; `^` at its beginning and `$` at its end are allowed and change nothing.
-    pub(in crate::route) fn new(text: &str) -> Result<Self, String> {
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
         let compile = |pattern: &str| {
             RegexBuilder::new(pattern)
                 .unicode(false)
@@ -99,7 +100,7 @@ impl FullRegex {
     }
 
     /// True when the whole text matches.
-    pub(in crate::route) fn is_match(&self, text: &[u8]) -> bool {
+    pub(crate) fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
 }
@@ -138,6 +139,17 @@ pub(in crate::route) fn with_plain<R>(path: &[u8], then: impl FnOnce(&[u8]) -> R
     let mut buffer = vec![0; path.len()];
     let n_bytes = make_plain(path, &mut buffer);
     then(&buffer[..n_bytes])
+}
+
+/// The plain form of a request's path, for whoever keeps it.
+pub(crate) fn plain(path: &[u8]) -> Cow<'_, [u8]> {
+    if is_plain(path) {
+        return Cow::Borrowed(path);
+    }
+    let mut plain = vec![0; path.len()];
+    let n_bytes = make_plain(path, &mut plain);
+    plain.truncate(n_bytes);
+    Cow::Owned(plain)
 }
 
 /// True when a path surely is in its plain form; `/.x` is too, but is not seen to be.

@@ -13,7 +13,7 @@ use crate::split::{
 const FRESH: u128 = 0x1234;
 
 /// A request to `/?query` with fields written as `name: value`, one a line.
-fn request(query: &str, fields: &str) -> RequestHead {
+pub(in crate::split) fn request(query: &str, fields: &str) -> RequestHead {
     let mut head = RequestHead::default();
     head.query = Some(head.append(query.as_bytes()));
     for (name, value) in fields.lines().filter_map(|line| line.split_once(": ")) {
@@ -28,8 +28,7 @@ fn assign_among(split: &Split, request: &RequestHead, available: &[usize]) -> As
     split.assign(
         request,
         client,
-        &draw,
-        0,
+        |_| draw.point(0),
         || FRESH,
         |variant| available.contains(&variant),
     )
@@ -137,7 +136,10 @@ fn the_first_key_that_is_there_decides() {
         );
         let assignment = assign(&split, &request);
         assert_eq!(assignment.reason, Reason::Hash);
-        assert_eq!(assignment.variant, split.explain(key.as_bytes()).chosen);
+        assert_eq!(
+            assignment.variant,
+            split.explain(None, key.as_bytes()).chosen
+        );
         assert_eq!(assignment.issue_identity, None);
     }
 }
@@ -149,7 +151,13 @@ fn a_client_without_a_key_gets_an_identity_and_stays_where_it_put_it() {
         let bits = u128::from(noise(n)) << 64 | u128::from(noise(n + 1000));
         let client = "192.0.2.1".parse().unwrap();
         let draw = Draw::new(1, 0);
-        let first = split.assign(&request("", ""), client, &draw, 0, || bits, |_| true);
+        let first = split.assign(
+            &request("", ""),
+            client,
+            |_| draw.point(0),
+            || bits,
+            |_| true,
+        );
         let identity = first.issue_identity.unwrap();
         assert_eq!(identity, Identity::from_bits(bits));
 
@@ -165,7 +173,7 @@ fn a_client_without_a_key_gets_an_identity_and_stays_where_it_put_it() {
             &split,
             &request("", &format!("x-user: u\ncookie: tidegate_id={digits}")),
         );
-        assert_eq!(with_key.variant, split.explain(b"u").chosen);
+        assert_eq!(with_key.variant, split.explain(None, b"u").chosen);
     }
     let forged = assign(&split, &request("", "cookie: tidegate_id=0000"));
     assert_eq!(forged.issue_identity, Some(Identity::from_bits(FRESH)));
@@ -228,7 +236,7 @@ fn deviation(share_in_a_million: u32, start: u64, n_workers: usize) -> f64 {
     for n in 1..=200_000_u32 {
         // Workers take turns without a pattern.
         let worker = noise(n.into()) as usize % n_workers;
-        let (variant, _) = split.drawn(draw.point(worker), |_| true);
+        let (variant, _) = split.drawn(None, draw.point(worker), |_| true);
         n_canary += f64::from(u8::from(variant == 0));
         largest = largest.max((n_canary - share * f64::from(n)).abs());
     }
@@ -253,7 +261,7 @@ fn those_who_stand_in_at_a_draw_divide_it_by_their_weights() {
     let draw = Draw::new(1, noise(4));
     let mut stand_ins = [0_u32; 4];
     for _ in 0..200_000 {
-        let (chosen, served) = split.drawn(draw.point(0), |variant| variant != 2);
+        let (chosen, served) = split.drawn(None, draw.point(0), |variant| variant != 2);
         match (chosen, served.unwrap()) {
             (2, served) => stand_ins[served] += 1,
             (chosen, served) => assert_eq!(chosen, served),

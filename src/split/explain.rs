@@ -43,20 +43,21 @@ pub struct Flip {
 }
 
 impl Split {
-    /// Explains which variant a key has while all are available, and why.
-    pub fn explain(&self, key: &[u8]) -> Explanation {
+    /// Explains which variant a key has by the weights of a rule, or of the route, while all are
+    /// available, and why.
+    pub fn explain(&self, rule: Option<usize>, key: &[u8]) -> Explanation {
+        let division = self.division_of(rule);
         let mut hasher = KeyHasher::new(self.seed, key);
         let delays: Vec<Delay> = self
             .variants
             .iter()
             .map(|variant| hasher.delay(format!("{}\0", variant.name).as_bytes()))
             .collect();
-        let score =
-            |variant: usize| f64::from(self.variants[variant].weight) / delays[variant].value();
+        let score = |variant: usize| f64::from(division.weight(variant)) / delays[variant].value();
         let variants = (0..self.variants.len())
             .map(|index| {
                 let variant = &self.variants[index];
-                let rivals = self
+                let rivals = division
                     .candidates
                     .iter()
                     .filter(|rival| rival.variant != index);
@@ -67,11 +68,11 @@ impl Split {
                 let others: f64 = rivals.map(|rival| f64::from(rival.weight)).sum();
                 let delay = delays[index].value();
                 let weight = best * delay;
-                let usable = variant.state == State::On || !self.is_open;
+                let usable = variant.state == State::On || !division.is_open;
                 Standing {
-                    weight: variant.weight,
+                    weight: division.weight(index),
                     state: variant.state,
-                    share: self.share(index),
+                    share: division.share(index),
                     delay,
                     score: score(index),
                     flip: (usable && others > 0.0 && weight.is_finite()).then(|| Flip {
@@ -82,7 +83,7 @@ impl Split {
             })
             .collect();
         Explanation {
-            chosen: self.hashed(key, |_| true).0,
+            chosen: division.hashed(key, |_| true).0,
             variants,
         }
     }

@@ -1,6 +1,7 @@
 //! Splits: which variant of a route a request gets, and why.
 //!
-//! The order of decision is forced, then sticky hash, then draw:
+//! The order of decision is forced, then sticky hash, then draw, the last two by the weights of the
+//! first rule whose segment holds, else by the route's:
 //!
 //! - **forced**: the request names a variant that is on, by header, cookie or query parameter. Weight 0
 //!   does not stop it, an unavailable variant is not replaced.
@@ -14,11 +15,15 @@
 //! When the variant that a hash or draw chose is unavailable, the runner-up with a weight serves,
 //! and whoever was elsewhere stays there. The chosen one is charged.
 //!
+//! A rule changes weights and nothing else: salt and names stay, so a user moves at the same share
+//! within its segment as outside of it, and a change of a rule moves nobody outside.
+//!
 //! With three or more variants and several weights changed at once a fraction of a percent more
 //! users move than the change of shares demands; with one weight changed never one too many.
 
 #[cfg(test)]
 mod assign_tests;
+mod division;
 mod draw;
 mod explain;
 mod force;
@@ -27,20 +32,24 @@ mod identity;
 mod key;
 mod ln;
 mod moved;
-mod pick;
+mod rule;
+#[cfg(test)]
+mod rule_tests;
 mod spec;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod vectors;
 
+use std::iter;
 use std::net::IpAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::message::RequestHead;
+use crate::split::division::Division;
 use crate::split::force::Wish;
-use crate::split::pick::Candidate;
+use crate::split::rule::Rule;
 
 pub use crate::split::draw::Draw;
 pub use crate::split::explain::{Explanation, Flip, Standing};
@@ -49,6 +58,7 @@ pub use crate::split::identity::{Identity, IdentityCookie};
 pub use crate::split::key::{ClientKey, HashKey, Key, KeyError};
 pub use crate::split::ln::ln;
 pub use crate::split::moved::Flow;
+pub use crate::split::rule::RuleSpec;
 pub use crate::split::spec::{
     Force, MAX_NAME_BYTES, MAX_WEIGHT, SplitError, SplitSpec, State, Sticky, VariantSpec,
 };
@@ -59,13 +69,8 @@ pub use crate::split::spec::{
 pub struct Split {
     seed: u64,
     variants: Vec<VariantSpec>,
-    /// Who may get new assignments, by name. At least one.
-    candidates: Vec<Candidate>,
-    /// The sum of the candidates' weights.
-    total: u64,
-    /// False when every variant that has a weight is off: then these are the candidates, so that
-    /// somebody is charged, but nobody serves.
-    is_open: bool,
+    division: Division,
+    rules: Vec<Rule>,
     sticky: Sticky,
     force: Option<Force>,
 }
@@ -80,6 +85,9 @@ pub struct Assignment {
     pub served: Option<usize>,
     /// Why it was chosen.
     pub reason: Reason,
+    /// The rule whose weights chose it, by its place; `None` where those of the route did, or no
+    /// weights.
+    pub rule: Option<usize>,
     /// True when another variant than the chosen one answers.
     pub failover: bool,
     /// The new identity that was hashed; the response is to set the cookie that carries it.
@@ -117,30 +125,16 @@ impl Split {
     /// The first thing in it that nobody can have meant, all weights 0 above all.
     pub fn new(spec: SplitSpec) -> Result<Self, SplitError> {
         spec.check()?;
-        let is_open = spec
-            .variants
-            .iter()
-            .any(|variant| variant.weight > 0 && variant.state == State::On);
-        let mut candidates: Vec<_> = spec
-            .variants
-            .iter()
-            .enumerate()
-            .filter(|(_, variant)| variant.weight > 0 && (variant.state == State::On || !is_open))
-            .map(|(index, variant)| Candidate {
-                variant: index,
-                weight: variant.weight,
-                prefix: format!("{}\0", variant.name).into_bytes().into(),
-            })
-            .collect();
-        candidates.sort_by(|a, b| a.prefix.cmp(&b.prefix));
+        let seed = xxh3_64(spec.salt.as_bytes());
+        let weights: Vec<u32> = spec.variants.iter().map(|it| it.weight).collect();
+        let rules = spec.rules.into_iter().map(|rule| Rule {
+            segment: rule.segment,
+            division: Division::new(seed, &spec.variants, &rule.weights),
+        });
         Ok(Self {
-            seed: xxh3_64(spec.salt.as_bytes()),
-            total: candidates
-                .iter()
-                .map(|candidate| u64::from(candidate.weight))
-                .sum(),
-            candidates,
-            is_open,
+            seed,
+            division: Division::new(seed, &spec.variants, &weights),
+            rules: rules.collect(),
             variants: spec.variants,
             sticky: spec.sticky.unwrap_or_default(),
             force: spec.force,
@@ -149,15 +143,14 @@ impl Split {
 
     /// Decides who gets a request.
     ///
-    /// `draw` is the route's, `worker` the number of the thread that asks. `fresh` makes 128 random
+    /// `point` is the next one of the [`Draw`] of a rule, or of the route. `fresh` makes 128 random
     /// bits; it is called only for a client that is to get an identity. `available` tells of a
     /// variant whether it could answer now; it is asked only about variants that might.
     pub fn assign(
         &self,
         request: &RequestHead,
         client: IpAddr,
-        draw: &Draw,
-        worker: usize,
+        point: impl FnOnce(Option<usize>) -> u64,
         fresh: impl FnOnce() -> u128,
         available: impl Fn(usize) -> bool,
     ) -> Assignment {
@@ -170,29 +163,32 @@ impl Split {
                 variant,
                 served: available(variant).then_some(variant),
                 reason: Reason::Forced,
+                rule: None,
                 failover: false,
                 issue_identity: None,
                 force_rejected: wish.rejected,
             };
         }
 
+        let rule = self.rule(request, client);
         let mut issue_identity = None;
-        let (reason, variant, served) = if let Some(key) = self.key(request, client) {
-            let (variant, served) = self.hashed(key.as_bytes(), available);
-            (Reason::Hash, variant, served)
+        let (reason, (variant, served)) = if let Some(key) = self.key(request, client) {
+            let picked = self.hashed(rule, key.as_bytes(), available);
+            (Reason::Hash, picked)
         } else if self.sticky.cookie.is_some() {
             let identity = Identity::from_bits(fresh());
             issue_identity = Some(identity);
-            let (variant, served) = self.hashed(identity.as_bytes(), available);
-            (Reason::Hash, variant, served)
+            let picked = self.hashed(rule, identity.as_bytes(), available);
+            (Reason::Hash, picked)
         } else {
-            let (variant, served) = self.drawn(draw.point(worker), available);
-            (Reason::Draw, variant, served)
+            let picked = self.drawn(rule, point(rule), available);
+            (Reason::Draw, picked)
         };
         Assignment {
             variant,
             served,
             reason,
+            rule,
             failover: served.is_some_and(|served| served != variant),
             issue_identity,
             force_rejected: wish.rejected,
@@ -226,12 +222,25 @@ impl Split {
         self.sticky.cookie.as_ref()
     }
 
-    /// A variant's part of new assignments, 0 to 1, while all that are on are available.
-    pub fn share(&self, variant: usize) -> f64 {
-        let own = self
-            .candidates
-            .iter()
-            .find(|candidate| self.is_open && candidate.variant == variant);
-        own.map_or(0.0, |own| f64::from(own.weight) / self.total as f64)
+    /// A variant's part of new assignments, 0 to 1, by the weights of a rule or of the route, while
+    /// all that are on are available.
+    pub fn share(&self, rule: Option<usize>, variant: usize) -> f64 {
+        self.division_of(rule).share(variant)
+    }
+
+    /// A variant's weight by a rule or by the route.
+    pub fn weight(&self, rule: Option<usize>, variant: usize) -> u32 {
+        self.division_of(rule).weight(variant)
+    }
+
+    /// True when a variant may get requests that do not ask for it.
+    pub fn may_assign(&self, variant: usize) -> bool {
+        let mut divisions =
+            iter::once(&self.division).chain(self.rules.iter().map(|rule| &rule.division));
+        divisions.any(|division| division.share(variant) > 0.0)
+    }
+
+    fn division_of(&self, rule: Option<usize>) -> &Division {
+        rule.map_or(&self.division, |rule| &self.rules[rule].division)
     }
 }

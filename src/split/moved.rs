@@ -69,7 +69,7 @@ impl Split {
     /// The users that move when all are assigned anew: by other keys, or with another salt.
     pub fn moved_anew(&self, after: &Self) -> Vec<Flow> {
         let pairs = pairs(self, after);
-        let all = self.total as f64 * after.total as f64;
+        let all = self.division.total() as f64 * after.division.total() as f64;
         let flows = pairs.iter().flat_map(|from| {
             let others = pairs.iter().filter(|to| to.name != from.name);
             others.map(|to| flow(from, to, from.before as f64 * to.after as f64 / all))
@@ -81,11 +81,11 @@ impl Split {
 /// All variants that have a weight before or after.
 fn pairs<'s>(before: &'s Split, after: &'s Split) -> Vec<Pair<'s>> {
     let mut weights: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for candidate in &before.candidates {
+    for candidate in &before.division.candidates {
         let name = before.variants[candidate.variant].name.as_str();
         weights.entry(name).or_default().0 = candidate.weight.into();
     }
-    for candidate in &after.candidates {
+    for candidate in &after.division.candidates {
         let name = after.variants[candidate.variant].name.as_str();
         weights.entry(name).or_default().1 = candidate.weight.into();
     }
@@ -186,7 +186,7 @@ mod tests {
         let share = |split: &Split, name: &str| {
             let mut variants = split.variants().iter();
             let variant = variants.position(|variant| variant.name == name);
-            variant.map_or(0.0, |variant| split.share(variant))
+            variant.map_or(0.0, |variant| split.share(None, variant))
         };
         let does_not_shrink =
             |flow: &&Flow| share(&before, &flow.from) <= share(&after, &flow.from);
@@ -281,7 +281,7 @@ mod tests {
                 let sum = |flows: Vec<&Flow>| flows.iter().map(|flow| flow.share).sum::<f64>();
                 let out = sum(flows.iter().filter(|flow| flow.from == variant.name).collect());
                 let into = sum(flows.iter().filter(|flow| flow.to == variant.name).collect());
-                prop_assert!((before.share(n) - out + into - after.share(n)).abs() < 1e-12);
+                prop_assert!((before.share(None, n) - out + into - after.share(None, n)).abs() < 1e-12);
                 // Who stays has the least delay under both, and that is known by itself.
                 let (w, v) = (f64::from(variant.weight), f64::from(after.variants()[n].weight));
                 if w > 0.0 && v > 0.0 {
@@ -290,7 +290,7 @@ mod tests {
                         f64::from(k.weight).max(f64::from(l.weight) * w / v)
                     }).sum();
                     stay += w / all;
-                    prop_assert!((before.share(n) - out - w / all).abs() < 1e-12);
+                    prop_assert!((before.share(None, n) - out - w / all).abs() < 1e-12);
                 }
             }
             prop_assert!((total(&flows) + stay - 1.0).abs() < 1e-12);
@@ -304,7 +304,7 @@ mod tests {
             changed[0] = to;
             let (before, after) = (split(&text(&weights)), split(&text(&changed)));
             let flows = before.moved(&after);
-            let difference = (before.share(0) - after.share(0)).abs();
+            let difference = (before.share(None, 0) - after.share(None, 0)).abs();
             prop_assert!((total(&flows) - difference).abs() < 1e-12);
             for flow in flows {
                 prop_assert_eq!(if weights[0] < to { flow.to } else { flow.from }, "v0");

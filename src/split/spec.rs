@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::split::identity::IdentityCookie;
 use crate::split::key::{Key, KeyError, is_query_name, is_token};
+use crate::split::rule::RuleSpec;
 
 /// The largest weight: enough for one request in a million.
 pub const MAX_WEIGHT: u32 = 1_000_000;
@@ -13,13 +14,15 @@ pub const MAX_WEIGHT: u32 = 1_000_000;
 pub const MAX_NAME_BYTES: usize = 64;
 
 /// The division of a route's requests among its variants, as written.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct SplitSpec {
     /// What tells this split's choice of users from that of others: by default the route's name.
     /// Splits with one salt and one division move the same users.
     pub salt: String,
     /// The variants. Their order means nothing.
     pub variants: Vec<VariantSpec>,
+    /// The rules, in their order: the first whose segment holds has the weights.
+    pub rules: Vec<RuleSpec>,
     /// What keeps a user on one variant; without it every request is drawn.
     pub sticky: Option<Sticky>,
     /// How a request may name its variant.
@@ -86,6 +89,12 @@ pub enum SplitError {
     /// Nobody would get anything.
     #[error("all weights are 0; at least one must be more")]
     AllZero,
+    /// A rule that nobody could obey, or that never decides.
+    #[error("the rule of segment `{segment}` {problem}")]
+    Rule {
+        segment: String,
+        problem: &'static str,
+    },
     /// A key that no request can have.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -131,8 +140,33 @@ impl SplitSpec {
         if self.variants.iter().all(|variant| variant.weight == 0) {
             return Err(SplitError::AllZero);
         }
+        self.check_rules()?;
         self.sticky.as_ref().map_or(Ok(()), Sticky::check)?;
         self.force.as_ref().map_or(Ok(()), Force::check)
+    }
+}
+
+impl SplitSpec {
+    fn check_rules(&self) -> Result<(), SplitError> {
+        let mut names = BTreeSet::new();
+        for RuleSpec { name, weights, .. } in &self.rules {
+            let problem = if !names.insert(name) {
+                "comes after one of the same segment and never decides"
+            } else if weights.len() != self.variants.len() {
+                "has not as many weights as there are variants"
+            } else if weights.iter().any(|&weight| weight > MAX_WEIGHT) {
+                "has a weight over 1000000"
+            } else if weights.iter().all(|&weight| weight == 0) {
+                "has no weight but 0"
+            } else {
+                continue;
+            };
+            return Err(SplitError::Rule {
+                segment: name.clone(),
+                problem,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -23,6 +23,7 @@ pub(in crate::split) fn spec(variants: &str) -> SplitSpec {
     SplitSpec {
         salt: "shop".to_owned(),
         variants: variants.collect(),
+        rules: Vec::new(),
         sticky: None,
         force: None,
     }
@@ -58,7 +59,7 @@ fn populations(n_keys: u64) -> [(&'static str, Vec<String>); 3] {
 
 /// The name of the variant that a key has.
 pub(in crate::split) fn assigned<'a>(split: &'a Split, key: &str) -> &'a str {
-    let variant = split.by_hash(key.as_bytes(), |_| true).unwrap();
+    let variant = split.division.by_hash(key.as_bytes(), |_| true).unwrap();
     &split.variants()[variant].name
 }
 
@@ -108,7 +109,7 @@ fn every_variant_has_its_share_of_users() {
             for (index, variant) in split.variants().iter().enumerate() {
                 let n = counts.get(&*variant.name).copied().unwrap_or_default();
                 let what = format!("{kind}, {variants}: {}", variant.name);
-                check_near(n, keys.len(), split.share(index), &what);
+                check_near(n, keys.len(), split.share(None, index), &what);
             }
         }
     }
@@ -228,7 +229,7 @@ fn a_failing_variant_moves_its_own_users_only_and_gives_them_back() {
     let without = self::split("a=80 c=5 d=0");
     let mut n_moved = 0;
     for key in keys {
-        let (chosen, served) = split.hashed(key.as_bytes(), |variant| variant != 1);
+        let (chosen, served) = split.hashed(None, key.as_bytes(), |variant| variant != 1);
         assert_eq!(split.variants()[chosen].name, assigned(&split, key));
         let served = &split.variants()[served.unwrap()].name;
         if chosen == 1 {
@@ -268,7 +269,7 @@ fn of_equal_scores_the_smaller_name_wins() {
     assert_eq!(assigned(&only, "x"), "b");
     // A real tie cannot be found by trying, so the scores themselves are asked.
     let twins = split("b=2 a=2");
-    assert_eq!(&*twins.candidates[0].prefix, b"a\0");
+    assert_eq!(&*twins.division.candidates[0].prefix, b"a\0");
 }
 
 proptest! {
@@ -293,7 +294,7 @@ proptest! {
         };
         for key in keys {
             let key = key.to_le_bytes();
-            let (from, to) = (before.by_hash(&key, |_| true), after.by_hash(&key, |_| true));
+            let (from, to) = (before.division.by_hash(&key, |_| true), after.division.by_hash(&key, |_| true));
             prop_assert!(to == from || to == Some(grown));
         }
     }
@@ -328,8 +329,8 @@ proptest! {
             weights.iter().enumerate().map(|(n, weight)| format!("v{n}={weight} ")).collect()
         };
         let split = split(&text(&weights));
-        let explanation = split.explain(&key);
-        prop_assert_eq!(Some(explanation.chosen), split.by_hash(&key, |_| true));
+        let explanation = split.explain(None, &key);
+        prop_assert_eq!(Some(explanation.chosen), split.division.by_hash(&key, |_| true));
         for (variant, standing) in explanation.variants.iter().enumerate() {
             let flip = standing.flip.unwrap();
             if !(2.0..1e6 - 2.0).contains(&flip.weight) {
@@ -337,11 +338,11 @@ proptest! {
             }
             let others: u32 = weights.iter().sum::<u32>() - weights[variant];
             prop_assert!((flip.share - flip.weight / (flip.weight + f64::from(others))).abs() < 1e-12);
-            prop_assert!((standing.share - split.share(variant)).abs() < 1e-12);
+            prop_assert!((standing.share - split.share(None, variant)).abs() < 1e-12);
             for (weight, has_it) in [(flip.weight.floor() - 1.0, false), (flip.weight.ceil() + 1.0, true)] {
                 let mut changed = weights.clone();
                 changed[variant] = weight as u32;
-                let chosen = self::split(&text(&changed)).by_hash(&key, |_| true);
+                let chosen = self::split(&text(&changed)).division.by_hash(&key, |_| true);
                 prop_assert_eq!(chosen == Some(variant), has_it);
             }
         }
@@ -350,7 +351,7 @@ proptest! {
 
 #[test]
 fn with_two_variants_the_flip_share_is_the_same_for_both_ends() {
-    let explanation = split("stable=95 canary=5").explain(b"42");
+    let explanation = split("stable=95 canary=5").explain(None, b"42");
     let [stable, canary] = &explanation.variants[..] else {
         panic!("two variants");
     };
@@ -362,7 +363,7 @@ fn with_two_variants_the_flip_share_is_the_same_for_both_ends() {
 
 #[test]
 fn a_key_cannot_flip_to_a_variant_that_is_off_nor_away_from_the_only_one() {
-    let explanation = split("a=5 b=0 c=off").explain(b"42");
+    let explanation = split("a=5 b=0 c=off").explain(None, b"42");
     let flips: Vec<_> = explanation
         .variants
         .iter()

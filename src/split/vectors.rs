@@ -103,7 +103,7 @@ fn render() -> String {
                         )
                     })
                     .collect();
-                let chosen = &split.variants()[split.explain(key.as_bytes()).chosen].name;
+                let chosen = &split.variants()[split.explain(None, key.as_bytes()).chosen].name;
                 json!({"key": key, "hashes": hashes, "chosen": chosen})
             }),
         );

@@ -99,6 +99,9 @@ families! {
     SELECTIONS = Counter "tidegate_selections_total"
         ["route", "variant", "upstream", "selection"]
         "Requests for which the variant was chosen, by how.";
+    RULE_MATCHES = Counter "tidegate_rule_matches_total"
+        ["route", "segment"]
+        "Requests that were divided by the weights of a rule, by its segment.";
     FAILOVERS = Counter "tidegate_failovers_total"
         ["route", "from", "to"]
         "Requests that another variant answered because the chosen one was not available.";

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::telemetry::stats::{
-    Buckets, ListenerStats, RouteStats, Selection, UpstreamStats, VariantLabels, VariantStats,
+    Buckets, ListenerStats, RouteStats, RuleLabels, RuleStats, Selection, UpstreamStats,
+    VariantLabels, VariantStats,
 };
 
 /// How long the numbers of a removed variant are still shown: several scrapes even of a slow
@@ -62,6 +63,8 @@ pub struct VariantLive {
 pub struct Live {
     /// The variants of all routes.
     pub variants: Vec<VariantLive>,
+    /// The rules of all routes.
+    pub rules: Vec<RuleLabels>,
     /// The upstreams.
     pub upstreams: Vec<Arc<str>>,
     /// The listeners.
@@ -89,6 +92,7 @@ struct Kept<S> {
 struct Families {
     variants: BTreeMap<VariantLabels, Kept<VariantStats>>,
     routes: BTreeMap<Arc<str>, Kept<RouteStats>>,
+    rules: BTreeMap<RuleLabels, Kept<RuleStats>>,
     upstreams: BTreeMap<Arc<str>, Kept<UpstreamStats>>,
     listeners: BTreeMap<Arc<str>, Kept<ListenerStats>>,
     live: Vec<VariantLive>,
@@ -98,6 +102,7 @@ struct Families {
 pub(crate) struct Shown {
     pub(crate) variants: Vec<Arc<VariantStats>>,
     pub(crate) routes: Vec<Arc<RouteStats>>,
+    pub(crate) rules: Vec<Arc<RuleStats>>,
     pub(crate) upstreams: Vec<Arc<UpstreamStats>>,
     pub(crate) listeners: Vec<Arc<ListenerStats>>,
     pub(crate) live: Vec<VariantLive>,
@@ -129,6 +134,13 @@ impl Registry {
         })
     }
 
+    /// The numbers of a rule of a route.
+    pub fn rule(&self, labels: &RuleLabels) -> Arc<RuleStats> {
+        keep(&mut self.lock().rules, labels, || {
+            RuleStats::new(labels.clone(), self.n_workers)
+        })
+    }
+
     /// The numbers of an upstream's connections.
     pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamStats> {
         keep(&mut self.lock().upstreams, name, || {
@@ -157,6 +169,8 @@ impl Registry {
             now,
         );
         mark(&mut families.routes, |name| routes.contains(name), now);
+        let rules: BTreeSet<_> = live.rules.iter().collect();
+        mark(&mut families.rules, |labels| rules.contains(labels), now);
         mark(
             &mut families.upstreams,
             |name| live.upstreams.contains(name),
@@ -178,11 +192,13 @@ impl Registry {
             totals.in_flight() == 0 && totals.tunnels_open() == 0
         });
         drop_old(&mut families.routes, now, |_| true);
+        drop_old(&mut families.rules, now, |_| true);
         drop_old(&mut families.upstreams, now, |_| true);
         drop_old(&mut families.listeners, now, |_| true);
         Shown {
             variants: all(&families.variants),
             routes: all(&families.routes),
+            rules: all(&families.rules),
             upstreams: all(&families.upstreams),
             listeners: all(&families.listeners),
             live: families.live.clone(),
@@ -242,7 +258,7 @@ mod tests {
     use tokio::time::Instant;
 
     use crate::telemetry::registry::{KEEP_REMOVED, Live, Registry, VariantLive, VariantState};
-    use crate::telemetry::stats::{Buckets, Selection, TunnelEnd, VariantLabels};
+    use crate::telemetry::stats::{Buckets, RuleLabels, Selection, TunnelEnd, VariantLabels};
 
     fn registry() -> Registry {
         Registry::new(1, Arc::new(Buckets::default()))
@@ -269,6 +285,7 @@ mod tests {
                     unhealthy_endpoints: 0,
                 })
                 .collect(),
+            rules: Vec::new(),
             upstreams: vec!["u".into()],
             listeners: vec!["http".into()],
         }
@@ -332,9 +349,13 @@ mod tests {
     }
 
     #[test]
-    fn removed_routes_upstreams_and_listeners_go_too() {
+    fn removed_routes_rules_upstreams_and_listeners_go_too() {
         let registry = registry();
         let start = Instant::now();
+        registry.rule(&RuleLabels {
+            route: "shop".into(),
+            segment: "old".into(),
+        });
         registry.route(&"old".into());
         registry.upstream(&"old".into());
         registry.listener(&"old".into());
@@ -342,6 +363,7 @@ mod tests {
         registry.set_live(live(&["a"]), start);
         let shown = registry.shown(start + KEEP_REMOVED);
         assert!(shown.routes.is_empty());
+        assert!(shown.rules.is_empty());
         assert!(shown.listeners.is_empty());
         assert_eq!(shown.upstreams.len(), 1);
     }

@@ -42,6 +42,7 @@ mod reload_under_load;
 mod request_id;
 mod route_limits;
 mod routing;
+mod segments;
 mod smuggling;
 mod smuggling_answers;
 mod split;

@@ -13,7 +13,7 @@ pub use crate::admin::explain::asked::{Asked, AskedError};
 
 use crate::admin::explain::asked::Request;
 use crate::admin::explain::verdict::Verdict;
-use crate::admin::wire::{Explained, ExplainedVariant};
+use crate::admin::wire::{Explained, ExplainedCondition, ExplainedRule, ExplainedVariant};
 use crate::config::{Config, RouteConfig};
 use crate::route::Table;
 use crate::split::State;
@@ -48,7 +48,8 @@ pub fn explain(
         asked,
         available,
     );
-    Ok(tell(name, route, verdict))
+    let rules = rules(config, route, &request);
+    Ok(tell(name, route, verdict, rules))
 }
 
 /// The route that catches a request.
@@ -79,19 +80,50 @@ fn no_route() -> Explained {
         variant: None,
         served_by: None,
         reason: "no route".to_owned(),
+        segment: None,
+        rules: Vec::new(),
         key: None,
         notes: Vec::new(),
         variants: Vec::new(),
     }
 }
 
-fn tell(name: &str, route: &RouteConfig, verdict: Verdict) -> Explained {
+/// The rules of a route, and what their segments say of a request.
+fn rules(config: &Config, route: &RouteConfig, request: &Request) -> Vec<ExplainedRule> {
+    let split = &route.split;
+    let rules = route.split_spec.rules.iter().enumerate();
+    let rules = rules.map(|(n, rule)| {
+        let held = split.conditions(n, &request.head, request.client);
+        let spec = config.segments.get(&rule.name).map(|it| &it.spec);
+        let groups = spec.into_iter().flat_map(|spec| &spec.any);
+        let told = groups.zip(&held).map(|(group, held)| {
+            let conditions = group.iter().zip(held);
+            let conditions = conditions.map(|(condition, &holds)| ExplainedCondition {
+                condition: condition.to_string(),
+                holds,
+            });
+            conditions.collect()
+        });
+        let weights = split.variants().iter().zip(&rule.weights);
+        ExplainedRule {
+            segment: rule.name.clone(),
+            holds: held.iter().any(|group| group.iter().all(|&holds| holds)),
+            any: told.collect(),
+            weights: weights
+                .map(|(variant, &weight)| (variant.name.clone(), weight))
+                .collect(),
+        }
+    });
+    rules.collect()
+}
+
+fn tell(name: &str, route: &RouteConfig, verdict: Verdict, rules: Vec<ExplainedRule>) -> Explained {
     let split = &route.split;
     let specs = split.variants();
     let scored = verdict
         .key
         .as_deref()
-        .map(|key| split.explain(key).variants);
+        .map(|key| split.explain(verdict.rule, key).variants);
     let variants = specs.iter().zip(&route.upstreams).enumerate();
     let variants = variants.map(|(n, (spec, upstream))| {
         let standing = scored.as_ref().map(|standings| standings[n]);
@@ -103,8 +135,8 @@ fn tell(name: &str, route: &RouteConfig, verdict: Verdict) -> Explained {
                 State::Off => "off",
             }
             .to_owned(),
-            weight: spec.weight,
-            share: split.share(n),
+            weight: split.weight(verdict.rule, n),
+            share: split.share(verdict.rule, n),
             score: standing.map(|standing| standing.score),
             flips_at: standing
                 .and_then(|standing| standing.flip)
@@ -119,6 +151,8 @@ fn tell(name: &str, route: &RouteConfig, verdict: Verdict) -> Explained {
         variant: verdict.chosen.map(named),
         served_by: verdict.stand_in.map(named),
         reason: verdict.reason.name().to_owned(),
+        segment: verdict.rule.map(|n| rules[n].segment.clone()),
+        rules,
         key: verdict
             .key
             .as_deref()

@@ -3,7 +3,7 @@
 use crate::admin::explain::Asked;
 use crate::admin::explain::asked::Request;
 use crate::config::OnUnavailable;
-use crate::split::{Assignment, Draw, ForceRejected, Reason, Split, State};
+use crate::split::{Assignment, ForceRejected, Reason, Split, State};
 
 /// Which variant a described request gets, and why.
 pub(in crate::admin::explain) struct Verdict {
@@ -13,6 +13,8 @@ pub(in crate::admin::explain) struct Verdict {
     pub(in crate::admin::explain) stand_in: Option<usize>,
     /// Why.
     pub(in crate::admin::explain) reason: Reason,
+    /// The rule whose weights count, by its place.
+    pub(in crate::admin::explain) rule: Option<usize>,
     /// What was hashed.
     pub(in crate::admin::explain) key: Option<Vec<u8>>,
     /// What else there is to say.
@@ -29,7 +31,7 @@ impl Verdict {
         available: impl Fn(usize) -> bool,
     ) -> Self {
         let mut verdict = match &asked.key {
-            Some(key) => Self::of_key(split, key.as_bytes(), &available),
+            Some(key) => Self::of_key(split, request, key.as_bytes(), &available),
             None => Self::of_request(split, request, &available),
         };
         let Some(chosen) = verdict.chosen else {
@@ -44,43 +46,35 @@ impl Verdict {
         verdict
     }
 
-    fn of_key(split: &Split, key: &[u8], available: impl Fn(usize) -> bool) -> Self {
-        let explained = split.explain(key);
-        let chosen = explained.chosen;
-        let runner_up = || {
-            let standings = explained.variants.iter().enumerate();
-            standings
-                .filter(|&(n, standing)| {
-                    n != chosen && standing.weight > 0 && can_serve(split, n, &available)
-                })
-                .max_by(|(_, a), (_, b)| a.score.total_cmp(&b.score))
-                .map(|(n, _)| n)
-        };
-        let stand_in = if can_serve(split, chosen, &available) {
-            None
-        } else {
-            runner_up()
-        };
+    fn of_key(
+        split: &Split,
+        request: &Request,
+        key: &[u8],
+        available: impl Fn(usize) -> bool,
+    ) -> Self {
+        let rule = split.rule(&request.head, request.client);
+        let (chosen, served) = split.hashed(rule, key, available);
         Self {
             chosen: Some(chosen),
-            stand_in,
+            stand_in: served.filter(|&served| served != chosen),
             reason: Reason::Hash,
+            rule,
             key: Some(key.to_vec()),
             notes: Vec::new(),
         }
     }
 
     fn of_request(split: &Split, request: &Request, available: impl Fn(usize) -> bool) -> Self {
-        // The route's own draw is not touched: asking moves nobody.
-        let draw = Draw::new(1, 0);
+        // No draw goes on for it: asking moves nobody.
         let Assignment {
             variant,
             served,
             reason,
+            rule,
             failover,
             issue_identity,
             force_rejected,
-        } = split.assign(&request.head, request.client, &draw, 0, || 0, available);
+        } = split.assign(&request.head, request.client, |_| 0, || 0, available);
         let key = split.key(&request.head, request.client);
         let is_sure = match reason {
             Reason::Forced => true,
@@ -88,11 +82,12 @@ impl Verdict {
             Reason::Draw => false,
         };
         // Where one variant has everything, dice cannot change it.
-        let is_sure = is_sure || split.share(variant) == 1.0;
+        let is_sure = is_sure || split.share(rule, variant) == 1.0;
         let mut verdict = Self {
             chosen: is_sure.then_some(variant),
             stand_in: served.filter(|_| failover && is_sure),
             reason,
+            rule,
             key: key
                 .filter(|_| reason == Reason::Hash)
                 .map(|key| key.as_bytes().to_vec()),

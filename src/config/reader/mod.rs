@@ -166,11 +166,12 @@ pub(crate) fn without_names(path: &str) -> String {
         .map(|part| part.split('[').next().unwrap_or_default())
         .collect();
     if let [section, name, rest @ ..] = parts.as_mut_slice()
-        && ["listener", "upstream", "route"].contains(section)
+        && ["listener", "upstream", "segment", "route"].contains(section)
     {
         *name = "*";
         if let ["split", name, ..]
         | ["match", "headers" | "query", name, ..]
+        | ["rule", "weights", name, ..]
         | [
             "request_headers" | "response_headers",
             "set" | "add",

@@ -202,6 +202,24 @@ impl<'d> Value<'d> {
         })
     }
 
+    /// Reads a number that is not infinite.
+    pub(crate) fn finite(&self) -> Option<f64> {
+        self.number("a number", |_| true)
+    }
+
+    /// Reads a date: one of TOML's own, or a text. Whether the text is a date is not looked at.
+    pub(crate) fn date_text(&self) -> Option<String> {
+        match self.spanned.get_ref() {
+            DeValue::Datetime(date) => Some(date.to_string()),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => self.string_that_is("a date").map(str::to_owned),
+        }
+    }
+
     fn number(&self, what: &str, fits: impl FnOnce(f64) -> bool) -> Option<f64> {
         let result = match self.spanned.get_ref() {
             DeValue::Float(number) => number.as_str().parse().ok(),

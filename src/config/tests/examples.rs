@@ -49,6 +49,7 @@ fn every_example_is_loaded() {
         "quickstart",
         "canary",
         "blue-green",
+        "segments",
         "tls",
         "include",
     ] {

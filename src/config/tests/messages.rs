@@ -27,7 +27,7 @@ fn an_unknown_section_is_refused() {
         "[listner.http]\n",
         &[
             "1:2 listner: unknown key, did you mean listener? (known here: include, runtime, \
-           listener, upstream, trace, route, shutdown, access_log, admin, metrics, resolver)",
+           listener, upstream, segment, trace, route, shutdown, access_log, admin, metrics, resolver)",
         ],
     );
     refused(
@@ -309,7 +309,7 @@ fn the_access_log_is_checked() {
          redact = [\"clientip\"]\n",
         &[
             "2:17 access_log.fields[1]: \"statos\" is not a field, did you mean \"status\"? (known \
-             here: ts, listener, route, variant, served_variant, selection, key_hash, method, \
+             here: ts, listener, route, variant, served_variant, selection, segment, key_hash, method, \
              host, path, query, status, source, reason, bytes_in, bytes_out, duration_ms, ttfb_ms, \
              upstream_connect_ms, attempts, endpoint, client_ip, protocol, generation, \
              request_id, trace_id)",

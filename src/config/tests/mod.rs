@@ -8,6 +8,7 @@ mod include;
 mod messages;
 mod routes;
 mod secrets;
+mod segments;
 mod syntax;
 mod tls;
 mod treatment;

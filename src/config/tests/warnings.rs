@@ -26,6 +26,31 @@ fn an_upstream_that_nobody_uses_is_warned_of() {
 }
 
 #[test]
+fn a_segment_that_nobody_uses_is_warned_of() {
+    let segment = "[segment.a]\nall = [{ attr = \"client_ip\", op = \"eq\", value = \"::1\" }]\n";
+    warned(segment, &["1:10 segment.a: no route has a rule for it"]);
+    let split = "[route.a]\nmatch = { path = \"/a\" }\n\
+                 split.x = { upstream = \"base\", weight = 1 }\n\
+                 split.y = { upstream = \"base\", weight = 0 }\n";
+    let rule = "[[route.a.rule]]\nsegment = \"a\"\nweights = { y = 1 }\n";
+    warned(&format!("{segment}{split}{rule}"), &[]);
+}
+
+#[test]
+fn a_rule_of_variants_that_are_off_is_warned_of() {
+    warned(
+        "[segment.a]\nall = [{ attr = \"client_ip\", op = \"eq\", value = \"::1\" }]\n\
+         [route.a]\nmatch = { path = \"/a\" }\nsplit.x = { upstream = \"base\", weight = 1 }\n\
+         split.y = { upstream = \"base\", weight = 0, state = \"off\" }\n\
+         [[route.a.rule]]\nsegment = \"a\"\nweights = { y = 1 }\n",
+        &[
+            "9:1 route.a.rule[0].weights: every variant that has a weight here is off, so the rule is \
+             passed over",
+        ],
+    );
+}
+
+#[test]
 fn a_split_that_divides_nothing_is_warned_of() {
     warned(
         "[route.a]\nmatch = { path = \"/a\" }\nsplit.x = { upstream = \"base\", weight = 1 }\n",

@@ -10,6 +10,7 @@ pub enum Field {
     Variant,
     ServedVariant,
     Selection,
+    Segment,
     KeyHash,
     Method,
     Host,
@@ -34,13 +35,14 @@ pub enum Field {
 
 impl Field {
     /// All of them, in the order of a line that is not told otherwise.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Ts,
         Self::Listener,
         Self::Route,
         Self::Variant,
         Self::ServedVariant,
         Self::Selection,
+        Self::Segment,
         Self::KeyHash,
         Self::Method,
         Self::Host,
@@ -72,6 +74,7 @@ impl Field {
             Self::Variant => "variant",
             Self::ServedVariant => "served_variant",
             Self::Selection => "selection",
+            Self::Segment => "segment",
             Self::KeyHash => "key_hash",
             Self::Method => "method",
             Self::Host => "host",

@@ -118,6 +118,7 @@ fn member(
         Field::Selection => {
             object.text_if_known(r#","selection":"#, entry.selection.map(Selection::label));
         }
+        Field::Segment => object.text_if_known(r#","segment":"#, entry.segment),
         Field::KeyHash => {
             if let Some(hash) = entry.key_hash {
                 object.quoted(r#","key_hash":"#, |line| push_hash(line, hash));

@@ -121,6 +121,8 @@ pub struct Entry<'a> {
     pub served_variant: Option<&'a str>,
     /// How the variant was chosen.
     pub selection: Option<Selection>,
+    /// The segment whose rule had the weights that it was chosen by.
+    pub segment: Option<&'a str>,
     /// The hash of the key that it was chosen by, so that one user's lines can be found without
     /// the log telling who that is.
     pub key_hash: Option<u64>,

@@ -30,7 +30,7 @@ pub(crate) fn render(registry: &Registry, recorder: &Recorder, now: Instant) -> 
     variants::requests(&mut text, &variants, &routes);
     edges::unrouted(&mut text, &listeners);
     variants::live(&mut text, &shown.live);
-    variants::selections(&mut text, &variants, &routes);
+    variants::selections(&mut text, &variants, &routes, &shown.rules);
     variants::attempts(&mut text, &variants);
     edges::upstream_connections(&mut text, &upstreams);
     variants::endpoints(&mut text, &shown.live);

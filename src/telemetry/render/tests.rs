@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::telemetry::metrics::{Family, Kind, catalogue};
 use crate::telemetry::stats::{
     AttemptResult, Buckets, CloseReason, ErrorReason, Finished, ForcedRejection, Outcome, Protocol,
-    RejectReason, RetryCause, RetryResult, Selection, Source, TunnelEnd, VariantLabels,
+    RejectReason, RetryCause, RetryResult, RuleLabels, Selection, Source, TunnelEnd, VariantLabels,
 };
 use crate::telemetry::{Live, Telemetry, VariantLive, VariantState};
 
@@ -21,6 +21,13 @@ fn labels(variant: &str) -> VariantLabels {
         route: "a \"quoted\\route\"\n".into(),
         variant: variant.into(),
         upstream: format!("shop-{variant}").into(),
+    }
+}
+
+fn rule() -> RuleLabels {
+    RuleLabels {
+        route: labels("stable").route,
+        segment: "beta".into(),
     }
 }
 
@@ -47,6 +54,8 @@ fn quiet() -> Telemetry {
             unhealthy_endpoints: 1,
         });
     }
+    registry.rule(&rule());
+    live.rules.push(rule());
     registry.listener(&"http".into());
     live.listeners.push("http".into());
     registry.set_live(live, Instant::now());
@@ -103,6 +112,7 @@ fn busy() -> Telemetry {
         route.forced_rejected(ForcedRejection::Unknown);
         route.failover(&stable.variant, &canary.variant);
         route.failover(&stable.variant, &"removed-long-ago".into());
+        registry.rule(&rule()).matched(worker);
 
         let listener = registry.listener(&"http".into());
         listener.shard(worker).connection_opened(Protocol::H2);

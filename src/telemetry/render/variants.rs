@@ -9,8 +9,8 @@ use crate::telemetry::registry::{VariantLive, VariantState};
 use crate::telemetry::render::code_label;
 use crate::telemetry::stats::{
     AttemptResult, Code, CodeKey, ErrorReason, ForcedRejection, HistogramTotals, Outcome,
-    RetryCause, RetryResult, RouteStats, RouteTotals, Selection, Source, TunnelEnd, VariantLabels,
-    VariantStats, VariantTotals,
+    RetryCause, RetryResult, RouteStats, RouteTotals, RuleLabels, RuleStats, Selection, Source,
+    TunnelEnd, VariantLabels, VariantStats, VariantTotals,
 };
 
 /// The statuses whose series are there before the first of them occurs, each with who usually makes
@@ -143,7 +143,12 @@ pub(crate) fn live(text: &mut Exposition, live: &[VariantLive]) {
 }
 
 /// How requests got their variants, and what else happened on that way.
-pub(crate) fn selections(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &[RouteRow<'_>]) {
+pub(crate) fn selections(
+    text: &mut Exposition,
+    rows: &[VariantRow<'_>],
+    routes: &[RouteRow<'_>],
+    rules: &[Arc<RuleStats>],
+) {
     text.family(&names::SELECTIONS, |samples| {
         for row in rows {
             let expected: Vec<_> = row.stats.expected().collect();
@@ -152,6 +157,13 @@ pub(crate) fn selections(text: &mut Exposition, rows: &[VariantRow<'_>], routes:
                     samples.value(&row.labels.and([("selection", selection.label())]), n);
                 }
             }
+        }
+    });
+    text.family(&names::RULE_MATCHES, |samples| {
+        for stats in rules {
+            let RuleLabels { route, segment } = stats.labels();
+            let labels = Labels::new([("route", route), ("segment", segment)]);
+            samples.value(&labels, stats.matches());
         }
     });
     text.family(&names::FAILOVERS, |samples| {

@@ -12,6 +12,7 @@ mod handshakes;
 mod histogram;
 mod labels;
 mod route;
+mod rule;
 mod shards;
 mod totals;
 mod variant;
@@ -29,5 +30,6 @@ pub use labels::{
     TunnelEnd,
 };
 pub use route::{RouteShard, RouteStats, RouteTotals};
+pub use rule::{RuleLabels, RuleStats};
 pub use totals::VariantTotals;
 pub use variant::{Finished, Shard, VariantLabels, VariantStats};

@@ -15,7 +15,7 @@ fn json_tells_all_that_is_known() {
     let read: Value = serde_json::from_str(&line).unwrap();
     let expected = json!({
         "ts": "2026-11-23T10:35:18.007Z", "listener": "http", "route": "shop",
-        "variant": "canary", "served_variant": "stable", "selection": "failover",
+        "variant": "canary", "served_variant": "stable", "selection": "failover", "segment": "beta",
         "key_hash": "f00d000000000abc", "method": "GET", "host": "shop.example.com",
         "path": "/cart", "status": 502, "source": "proxy", "reason": "connect_failure",
         "bytes_in": 12, "bytes_out": 3456, "duration_ms": 12.345, "ttfb_ms": 0.009,
@@ -32,7 +32,14 @@ fn json_tells_all_that_is_known() {
 fn json_leaves_out_what_is_not_known() {
     let line = line(Format::Json, &nothing_known());
     let read: Value = serde_json::from_str(&line).unwrap();
-    for name in ["route", "variant", "selection", "key_hash", "ttfb_ms"] {
+    for name in [
+        "route",
+        "variant",
+        "selection",
+        "segment",
+        "key_hash",
+        "ttfb_ms",
+    ] {
         assert_eq!(read.get(name), None, "{name}");
     }
     assert_eq!(read["client_ip"], "::1");

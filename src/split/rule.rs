@@ -1,0 +1,136 @@
+//! Rules: weights of their own for the requests of a segment.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::message::RequestHead;
+use crate::route;
+use crate::segment::{Attribute, Segment, Value};
+use crate::split::Split;
+use crate::split::division::Division;
+
+/// A rule as written: which requests, and their weights.
+#[derive(Clone, Debug)]
+pub struct RuleSpec {
+    /// The name of the segment.
+    pub name: String,
+    /// The segment itself.
+    pub segment: Arc<Segment>,
+    /// The weights, one for each variant in the order of the split.
+    pub weights: Vec<u32>,
+}
+
+/// A rule, ready to be asked.
+#[derive(Clone, Debug)]
+pub(in crate::split) struct Rule {
+    pub(in crate::split) segment: Arc<Segment>,
+    pub(in crate::split) division: Division,
+}
+
+impl Split {
+    /// The rule whose weights a request obeys, by its place: the first whose segment holds and
+    /// whose variants are not all off. `None` is that it obeys those of the route.
+    ///
+    /// A rule of variants that are off is passed over, so that turning a variant off turns it off
+    /// for everybody and refuses nobody.
+    pub fn rule(&self, request: &RequestHead, client: IpAddr) -> Option<usize> {
+        // Most routes have none.
+        if self.rules.is_empty() {
+            return None;
+        }
+        self.rules.iter().position(|rule| {
+            rule.division.is_open
+                && rule
+                    .segment
+                    .holds(|attribute| value(request, client, attribute))
+        })
+    }
+
+    /// Tells of each condition of a rule's segment whether it holds, in the order in which they are
+    /// written.
+    pub fn conditions(&self, rule: usize, request: &RequestHead, client: IpAddr) -> Vec<Vec<bool>> {
+        let segment = &self.rules[rule].segment;
+        segment.each(|attribute| value(request, client, attribute))
+    }
+
+    /// True for a rule that has a variant which is on: others are passed over.
+    pub fn is_open(&self, rule: usize) -> bool {
+        self.rules[rule].division.is_open
+    }
+
+    /// The variant that a key has by a rule, and the one that serves it.
+    ///
+    /// Where no other variant of the rule can stand in, those of the route can: a group that has
+    /// one variant for itself is not refused because of it.
+    pub fn hashed(
+        &self,
+        rule: Option<usize>,
+        key: &[u8],
+        available: impl Fn(usize) -> bool,
+    ) -> (usize, Option<usize>) {
+        let Some(rule) = rule else {
+            return self.division.hashed(key, available);
+        };
+        let (chosen, served) = self.rules[rule].division.hashed(key, &available);
+        let served = served.or_else(|| {
+            let may = |variant| variant != chosen && available(variant);
+            self.open_division()?.by_hash(key, may)
+        });
+        (chosen, served)
+    }
+
+    /// The variant that has a point of the draw by a rule, and the one that serves it, likewise.
+    pub(in crate::split) fn drawn(
+        &self,
+        rule: Option<usize>,
+        point: u64,
+        available: impl Fn(usize) -> bool,
+    ) -> (usize, Option<usize>) {
+        let Some(rule) = rule else {
+            return self.division.drawn(point, available);
+        };
+        let (chosen, served) = self.rules[rule].division.drawn(point, &available);
+        let served = served.or_else(|| {
+            let may = |variant| variant != chosen && available(variant);
+            self.open_division()?.by_draw(point, may)
+        });
+        (chosen, served)
+    }
+
+    fn open_division(&self) -> Option<&Division> {
+        Some(&self.division).filter(|division| division.is_open)
+    }
+}
+
+/// The value of an attribute of a request.
+fn value<'a>(
+    request: &'a RequestHead,
+    client: IpAddr,
+    attribute: &'a Attribute,
+) -> Option<Value<'a>> {
+    let text = match attribute {
+        Attribute::Header(name) => Cow::Borrowed(request.field(name.as_bytes())?),
+        Attribute::Cookie(name) => Cow::Borrowed(request.cookie(name.as_bytes())?),
+        Attribute::Query(name) => Cow::Borrowed(request.query_value(name.as_bytes())?),
+        Attribute::ClientIp => return Some(Value::Address(client)),
+        Attribute::Method => Cow::Borrowed(request.method()),
+        Attribute::Host => host(request.host())?,
+        Attribute::Path => route::plain(request.path()),
+    };
+    Some(Value::Text(text))
+}
+
+/// A host as it is compared: in lower case and without the dot at its end. A request of HTTP/1.0
+/// may have none.
+fn host(sent: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let host = sent.strip_suffix(b".").unwrap_or(sent);
+    if host.is_empty() {
+        return None;
+    }
+    Some(if host.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    })
+}
