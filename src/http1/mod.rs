@@ -11,11 +11,14 @@ pub mod codec;
 mod buffer;
 mod connection;
 mod deadline;
+mod outlet;
 mod pump;
+mod spill;
 mod tunnel;
 
 pub use buffer::{Scratch, give_buffer, take_buffer};
 pub use connection::{Connection, ReadError};
 pub use deadline::Deadline;
+pub use outlet::Outlet;
 pub use pump::{Incoming, Outgoing, Pump, PumpError};
 pub use tunnel::{Tunnel, TunnelEnd};

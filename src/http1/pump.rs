@@ -9,18 +9,18 @@
 mod tests;
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::http1::buffer::{READ_BYTES, give_buffer, poll_read, take_buffer, with_encode};
+use crate::http1::buffer::{READ_BYTES, poll_read, with_encode};
 use crate::http1::codec::{
     ChunkError, ChunkStep, ChunkedReader, write_chunk_head, write_last_chunk,
 };
-use crate::http1::connection::{Connection, poll_write_rest};
+use crate::http1::connection::Connection;
+use crate::http1::spill::Spill;
 use crate::message::{Framing, Limits};
 
 /// The first reads of a body, and all reads for a slow reader, are at most this large, so that
@@ -102,17 +102,13 @@ pub struct Pump {
     outgoing: Outgoing,
     /// Bytes of body that may still come; past them it is too large.
     allowed: u64,
-    /// Bytes that the receiver did not take yet, from `spilled` on.
-    spill: Vec<u8>,
-    spilled: usize,
+    /// Bytes that the receiver did not take yet.
+    spill: Spill,
     /// How much to read at once.
     window: usize,
     /// Bytes of body read so far, without framing.
     body_bytes: u64,
-    /// Bytes written so far, framing included; who waits for progress watches it.
-    written: u64,
     ended: bool,
-    flushed: bool,
 }
 
 impl Pump {
@@ -123,13 +119,10 @@ impl Pump {
             incoming,
             outgoing,
             allowed: limit.unwrap_or(u64::MAX),
-            spill: Vec::new(),
-            spilled: 0,
+            spill: Spill::default(),
             window: SMALL_READ_BYTES,
             body_bytes: 0,
-            written: 0,
             ended,
-            flushed: true,
         }
     }
 
@@ -140,12 +133,12 @@ impl Pump {
 
     /// A number that grows with each step forward.
     pub fn progress(&self) -> u64 {
-        self.written + self.body_bytes
+        self.spill.written() + self.body_bytes
     }
 
     /// Bytes written so far, framing and head included.
     pub fn written(&self) -> u64 {
-        self.written
+        self.spill.written()
     }
 
     /// True when the whole body was read.
@@ -155,12 +148,12 @@ impl Pump {
 
     /// True when the receiver is what it waits for.
     pub fn is_waiting_to_write(&self) -> bool {
-        !self.spill.is_empty() || !self.flushed
+        !self.spill.is_through()
     }
 
     /// True when the whole body was read and written.
     pub fn is_done(&self) -> bool {
-        self.ended && self.flushed && self.spill.is_empty()
+        self.ended && self.spill.is_through()
     }
 
     /// Uses bytes that were read behind a head: writes `head` and as much of the body as is there
@@ -178,20 +171,25 @@ impl Pump {
         if self.outgoing == Outgoing::Raw && !matches!(self.incoming, Incoming::Chunked(_)) {
             let n = self.take_raw(bytes)?;
             if head.is_empty() || n == 0 || n > COPY_BYTES {
-                self.write_or_spill(context, head, &bytes[..n], to)?;
+                self.spill
+                    .write(context, head, &bytes[..n], to)
+                    .map_err(PumpError::Write)?;
             } else {
                 with_encode(|out| {
                     out.extend_from_slice(head);
                     out.extend_from_slice(&bytes[..n]);
-                    self.write_or_spill(context, out, &[], to)
-                })?;
+                    self.spill.write(context, out, &[], to)
+                })
+                .map_err(PumpError::Write)?;
             }
             return Ok(n);
         }
         with_encode(|out| {
             out.extend_from_slice(head);
             let used = self.encode(bytes, out)?;
-            self.write_or_spill(context, out, &[], to)?;
+            self.spill
+                .write(context, out, &[], to)
+                .map_err(PumpError::Write)?;
             Ok(used)
         })
     }
@@ -211,7 +209,7 @@ impl Pump {
         W: AsyncWrite + Unpin,
     {
         loop {
-            ready!(self.poll_spill(context, to))?;
+            ready!(self.spill.poll(context, to)).map_err(PumpError::Write)?;
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
@@ -245,7 +243,7 @@ impl Pump {
                 self.end_of_stream()?;
             }
             // A reader that keeps up is read for in larger pieces; a slow one is not.
-            self.window = if !self.spill.is_empty() {
+            self.window = if self.spill.is_holding() {
                 SMALL_READ_BYTES
             } else if n == window {
                 (self.window * 2).min(READ_BYTES)
@@ -320,7 +318,9 @@ impl Pump {
             Incoming::UntilClose => {
                 self.ended = true;
                 if self.outgoing == Outgoing::Chunked {
-                    write_last_chunk(&mut self.spill, &[]);
+                    let mut last = Vec::new();
+                    write_last_chunk(&mut last, &[]);
+                    self.spill.hold(&last);
                 }
                 Ok(())
             }
@@ -398,64 +398,5 @@ impl Pump {
                 out.extend_from_slice(b"\r\n");
             }
         }
-    }
-
-    /// Writes once; what the receiver does not take is kept.
-    fn write_or_spill<W: AsyncWrite + Unpin>(
-        &mut self,
-        context: &mut Context<'_>,
-        first: &[u8],
-        second: &[u8],
-        to: &mut W,
-    ) -> Result<(), PumpError> {
-        let mut written = 0;
-        if self.spill.is_empty() && first.len() + second.len() > 0 {
-            written = match poll_write_rest(to, context, first, second, 0) {
-                Poll::Ready(result) => result.map_err(PumpError::Write)?,
-                Poll::Pending => 0,
-            };
-            self.written += written as u64;
-            self.flushed = false;
-        }
-        if written < first.len() + second.len() {
-            if self.spill.capacity() == 0 {
-                self.spill = take_buffer();
-            }
-            let from_first = first.get(written..).unwrap_or_default();
-            let from_second = &second[written.saturating_sub(first.len()).min(second.len())..];
-            self.spill.extend_from_slice(from_first);
-            self.spill.extend_from_slice(from_second);
-        }
-        Ok(())
-    }
-
-    /// Writes what was kept, and flushes what the stream below keeps.
-    fn poll_spill<W: AsyncWrite + Unpin>(
-        &mut self,
-        context: &mut Context<'_>,
-        to: &mut W,
-    ) -> Poll<Result<(), PumpError>> {
-        while self.spilled < self.spill.len() {
-            let n = ready!(poll_write_rest(to, context, &self.spill, &[], self.spilled))
-                .map_err(PumpError::Write)?;
-            self.spilled += n;
-            self.written += n as u64;
-            self.flushed = false;
-        }
-        if !self.spill.is_empty() {
-            give_buffer(std::mem::take(&mut self.spill));
-            self.spilled = 0;
-        }
-        if !self.flushed {
-            ready!(Pin::new(to).poll_flush(context)).map_err(PumpError::Write)?;
-            self.flushed = true;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Drop for Pump {
-    fn drop(&mut self) {
-        give_buffer(std::mem::take(&mut self.spill));
     }
 }
