@@ -182,6 +182,7 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
         ("endpoints", texts(&upstream.endpoints)),
         ("balance", json!(upstream.balance.name())),
         ("hash", hash),
+        ("protocol", json!(upstream.protocol.name())),
         ("timeouts", timeouts),
         ("pool", json!({ "idle": upstream.pool_idle })),
         (

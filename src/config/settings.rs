@@ -84,7 +84,7 @@ pub struct ListenerConfig {
     pub tls: Option<TlsConfig>,
 }
 
-/// A protocol between client and listener.
+/// A protocol between client and listener, or between tidegate and an upstream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Protocol {
     /// HTTP/1.1, and with it HTTP/1.0.
@@ -210,6 +210,8 @@ pub struct UpstreamConfig {
     pub endpoints: Vec<EndpointSpec>,
     /// How one of them is chosen.
     pub balance: Balance,
+    /// What they speak.
+    pub protocol: Protocol,
     /// How long it may take.
     pub timeouts: UpstreamTimeouts,
     /// How many idle connections each worker keeps to each endpoint.

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::advice;
 use crate::config::listener::{NamedFile, WAIT, count};
 use crate::config::reader::{Table, Value};
-use crate::config::settings::{Balance, ResolverConfig, UpstreamConfig, UpstreamTimeouts};
+use crate::config::settings::{
+    Balance, Protocol, ResolverConfig, UpstreamConfig, UpstreamTimeouts,
+};
 use crate::config::sticky;
 use crate::config::tls;
 use crate::config::unit::write_duration;
@@ -37,6 +39,10 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         .required("endpoints", ENDPOINTS)
         .and_then(|value| endpoints(&value));
     let balance = balance(table);
+    let mut protocol = Protocol::Http1;
+    table.set("protocol", &mut protocol, |value| {
+        value.choice(&[Protocol::Http1, Protocol::Http2].map(|one| (one.name(), one)))
+    });
     let mut timeouts = UpstreamTimeouts::default();
     table.section("timeouts", |table| {
         table.set("connect", &mut timeouts.connect, |value| {
@@ -63,6 +69,7 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
     Some(UpstreamConfig {
         endpoints: endpoints?,
         balance: balance?,
+        protocol,
         timeouts,
         pool_idle,
         tls,

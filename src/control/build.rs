@@ -204,7 +204,7 @@ impl Builder {
             let before = before.get(name.as_str()).copied();
             let tls = upstream.tls.as_ref().map(|tls| {
                 let before = before.and_then(|before| before.settings().tls.as_ref());
-                secure::upstream(tls, before)
+                secure::upstream(tls, upstream.protocol, before)
             });
             let tls = match tls.transpose() {
                 Ok(tls) => tls,
@@ -221,6 +221,10 @@ impl Builder {
                     config::Balance::ConsistentHash(keys) => {
                         Balance::ConsistentHash(keys.as_slice().into())
                     }
+                },
+                protocol: match upstream.protocol {
+                    Protocol::Http1 => upstream::Protocol::Http1,
+                    Protocol::Http2 => upstream::Protocol::Http2,
                 },
                 timeouts: upstream::Timeouts {
                     connect: upstream.timeouts.connect,

@@ -81,6 +81,7 @@ pub(in crate::control) fn listener(
 /// What handshakes with an upstream's endpoints obey: as `before`, if nothing has changed.
 pub(in crate::control) fn upstream(
     tls: &UpstreamTlsConfig,
+    protocol: Protocol,
     before: Option<&Arc<Connector>>,
 ) -> Result<Arc<Connector>, TlsError> {
     let settings = ClientSettings {
@@ -92,7 +93,11 @@ pub(in crate::control) fn upstream(
             config::Verify::Off => Verify::Off,
         },
         terms: tls.terms.clone(),
-        alpn: &["http/1.1"],
+        // One only: what is agreed on is what will be spoken, or there is no connection.
+        alpn: match protocol {
+            Protocol::Http1 => &["http/1.1"],
+            Protocol::Http2 => &["h2"],
+        },
     };
     Connector::load(settings, before)
 }

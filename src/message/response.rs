@@ -49,6 +49,20 @@ impl ResponseHead {
         };
     }
 
+    /// Appends bytes to `text` and tells where they lie.
+    pub fn append(&mut self, bytes: &[u8]) -> Span {
+        let start = self.text.len();
+        self.text.extend_from_slice(bytes);
+        Span::new(start, self.text.len())
+    }
+
+    /// Adds a field that did not come in the text itself, as an HTTP/2 head's fields do not.
+    pub fn append_field(&mut self, name: &[u8], value: &[u8]) {
+        let name = self.append(name);
+        let value = self.append(value);
+        self.fields.push(&self.text, name, value);
+    }
+
     /// The reason phrase's bytes.
     pub fn reason(&self) -> &[u8] {
         self.reason.of(&self.text)

@@ -33,13 +33,15 @@ pub(crate) const MAX_INTERIM: u32 = 100;
 
 /// How long a client that waits for the upstream's word before it sends its body is left waiting;
 /// then it is told to go on. Servers that know nothing of 100 never say it.
-const CONTINUE: Duration = Duration::from_secs(1);
+pub(crate) const CONTINUE: Duration = Duration::from_secs(1);
 
 /// Why an attempt brought no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The pooled connection had been closed, and the request may be sent again.
     Stale(RetryCause),
+    /// It is this, unless the request is sent again, which it may be.
+    Again(RetryCause, Error),
     /// That is it.
     Final(Error),
 }

@@ -219,7 +219,7 @@ impl<B> Drop for Upload<B> {
 
 /// Trailers as field lines, without those that belong into a head or are unwanted; HTTP/2 has
 /// checked them as it checks fields.
-fn write_trailers(trailers: &HeaderMap, unwanted: &[Box<[u8]>]) -> Vec<u8> {
+pub(crate) fn write_trailers(trailers: &HeaderMap, unwanted: &[Box<[u8]>]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in trailers {
         let is_unwanted = unwanted
@@ -237,7 +237,7 @@ fn write_trailers(trailers: &HeaderMap, unwanted: &[Box<[u8]>]) -> Vec<u8> {
 }
 
 /// Field lines as trailers; what HTTP/2 could not say is left out.
-fn read_trailers(lines: &[u8]) -> HeaderMap {
+pub(crate) fn read_trailers(lines: &[u8]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for line in lines.split(|&byte| byte == b'\n') {
         let Some(colon) = memchr::memchr(b':', line) else {

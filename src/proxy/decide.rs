@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::Request;
+
 use crate::listener::Settings;
-use crate::message::Framing;
+use crate::message::{Framing, RequestHead, Scheme};
 use crate::proxy::Error;
 use crate::proxy::exchange::{Assigned, Exchange};
 use crate::proxy::headers::{self, RequestEdit};
@@ -91,7 +93,6 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         return Err(Error::BodyTooLarge);
     }
     let served = served.ok_or(Error::Unavailable)?;
-    write_head(exchange, &local, route, settings);
     Ok(Decision::Forward(Target {
         timeouts: timeouts_of(&local, route, served),
         tunnel: treatment
@@ -201,19 +202,51 @@ fn note(exchange: &Exchange, assignment: &Assignment, served: Option<usize>) {
     }
 }
 
-/// Writes the request's head as it goes to the upstream.
-fn write_head(exchange: &mut Exchange, local: &Local, route: &Route, settings: &Settings) {
+/// Writes the request's head as it goes to an HTTP/1 upstream, into `scratch.upstream`, unless it
+/// stands there already.
+pub(crate) fn write_head(exchange: &mut Exchange, settings: &Settings) {
+    if exchange.scratch().upstream.is_empty() {
+        with_edit(exchange, settings, headers::write_request);
+    }
+}
+
+/// Makes the request's head as it goes to an HTTP/2 upstream.
+///
+/// # Errors
+/// When it says what HTTP/2 cannot.
+pub(crate) fn http2_head(
+    exchange: &mut Exchange,
+    settings: &Settings,
+) -> Result<Request<()>, Error> {
+    let local = exchange.local();
+    let upstream = exchange.upstream(&local).ok_or(Error::Unavailable)?;
+    let scheme = match upstream.upstream().settings().tls {
+        Some(_) => Scheme::Https,
+        None => Scheme::Http,
+    };
+    with_edit(exchange, settings, |_, head, edit| {
+        headers::http2_request(head, edit, scheme)
+    })
+}
+
+/// Lets `write` write the request's head as it goes to the upstream of the variant that serves.
+fn with_edit<T>(
+    exchange: &mut Exchange,
+    settings: &Settings,
+    write: impl FnOnce(&mut Vec<u8>, &RequestHead, &RequestEdit<'_>) -> T,
+) -> T {
     let from = Rc::clone(&exchange.from);
     let trusted = exchange.client.trusted;
     let request_id = exchange.request_id();
+    let local = exchange.local();
+    let route = exchange.assigned.map(|to| &local.snapshot.routes[to.route]);
     let scratch = exchange.scratch();
     let cookie = route
-        .split
-        .identity_cookie()
+        .and_then(|route| route.split.identity_cookie())
         .map(|cookie| cookie.name.as_bytes())
         // Only a request that carries it has its cookies written anew.
         .filter(|name| scratch.request.cookie(name).is_some());
-    headers::write_request(
+    write(
         &mut scratch.upstream,
         &scratch.request,
         &RequestEdit {
@@ -227,7 +260,7 @@ fn write_head(exchange: &mut Exchange, local: &Local, route: &Route, settings: &
                 .request_id
                 .as_deref()
                 .zip(request_id.map(|id| id.of(&scratch.request.text))),
-            fields: route.request_edits(),
+            fields: route.and_then(Route::request_edits),
         },
-    );
+    )
 }

@@ -1,13 +1,13 @@
 //! Dialling: from a decision to a connection, also when the first endpoint does not answer.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::proxy::Error;
 use crate::proxy::decide::{self, Target};
 use crate::proxy::exchange::Exchange;
 use crate::telemetry::stats::{AttemptResult, RetryCause};
-use crate::upstream::{ConnectError, Lease, Pool};
+use crate::upstream::{ConnectError, Leased, Pool, StreamLease};
 
 /// How often an exchange tries to connect. The first endpoint, another one, and the runner-up: past
 /// that a client waits longer than it should.
@@ -17,6 +17,10 @@ const CONNECTS: usize = 3;
 pub(crate) struct Dial {
     target: Target,
     tried: Option<Rc<Pool>>,
+    /// The number of the connection with the tried endpoint that is not to be used again.
+    left: u64,
+    /// True once the request was sent again.
+    has_retried: bool,
     /// True when connections that waited in the pool are not to be trusted.
     fresh: bool,
     n_connects: usize,
@@ -27,6 +31,8 @@ impl Dial {
         Self {
             target,
             tried: None,
+            left: 0,
+            has_retried: false,
             fresh: false,
             n_connects: 0,
         }
@@ -44,6 +50,23 @@ impl Dial {
         self.fresh = true;
     }
 
+    /// Notes the connection of an attempt, which another attempt leaves for another endpoint, or at
+    /// least for another connection.
+    pub(crate) fn goes_by(&mut self, lease: &StreamLease) {
+        self.tried = Some(Rc::clone(lease.pool()));
+        self.left = lease.connection_number();
+    }
+
+    /// Tells whether a request that was not processed may be sent again: once.
+    pub(crate) fn goes_again(&mut self, exchange: &mut Exchange, cause: RetryCause) -> bool {
+        if self.has_retried {
+            return false;
+        }
+        self.has_retried = true;
+        exchange.retry(cause, AttemptResult::Reset);
+        true
+    }
+
     /// Gets a connection for an attempt.
     ///
     /// Nothing of the request has been sent while a connection is looked for, so another endpoint
@@ -51,7 +74,7 @@ impl Dial {
     ///
     /// # Errors
     /// When none can be had.
-    pub(crate) async fn connect(&mut self, exchange: &mut Exchange) -> Result<Lease, Error> {
+    pub(crate) async fn connect(&mut self, exchange: &mut Exchange) -> Result<Leased, Error> {
         loop {
             let local = exchange.local();
             let Some(upstream) = exchange.upstream(&local) else {
@@ -64,15 +87,23 @@ impl Dial {
                 }
                 continue;
             };
+            let again = self
+                .tried
+                .as_ref()
+                .is_some_and(|tried| Rc::ptr_eq(tried, &pool));
+            let beyond = if again { self.left } else { 0 };
+            let asked = Instant::now();
             if !self.fresh
-                && let Some(lease) = pool.checkout(Instant::now())
+                && let Some(lease) = pool.checkout(asked, beyond)
             {
-                exchange.connected(pool.endpoint().address(), None);
+                exchange.connected(pool.endpoint().address(), None, Duration::ZERO);
                 return Ok(lease);
             }
-            let error = match pool.connect(self.target.timeouts.connect).await {
+            let within = self.target.timeouts.connect;
+            let error = match pool.connect(within, beyond).await {
                 Ok(lease) => {
-                    exchange.connected(pool.endpoint().address(), lease.connected_in());
+                    let address = pool.endpoint().address();
+                    exchange.connected(address, lease.connected_in(), asked.elapsed());
                     return Ok(lease);
                 }
                 Err(error) => error,
@@ -89,8 +120,9 @@ impl Dial {
                 RetryCause::Connect,
                 match error {
                     ConnectError::Failed(_) => AttemptResult::ConnectFailure,
-                    ConnectError::Timeout => AttemptResult::ConnectTimeout,
+                    ConnectError::Timeout | ConnectError::Full => AttemptResult::ConnectTimeout,
                     ConnectError::Tls { .. } => AttemptResult::TlsFailure,
+                    ConnectError::Protocol(_) => AttemptResult::ProtocolError,
                 },
             );
             self.tried = Some(pool);

@@ -76,6 +76,9 @@ pub enum Error {
     /// The endpoint closed or failed before its response's head.
     #[error("upstream closed before its response")]
     UpstreamReset(#[source] Option<ReadError>),
+    /// The upstream speaks HTTP/2, and the request asks for what HTTP/1 alone can.
+    #[error("no upgrade over http/2")]
+    NoUpgrade,
     /// The endpoint's response cannot be read in one way only.
     #[error("invalid response")]
     UpstreamProtocol(#[source] Option<HeadError>),
@@ -99,12 +102,15 @@ impl Error {
             Self::Expectation => 417,
             Self::Head(error) => error.status(),
             Self::ClientClosed => 499,
-            Self::Connect(ConnectError::Failed(_) | ConnectError::Tls { .. })
+            Self::NoUpgrade => 501,
+            Self::Connect(
+                ConnectError::Failed(_) | ConnectError::Tls { .. } | ConnectError::Protocol(_),
+            )
             | Self::UpstreamTls { .. }
             | Self::UpstreamReset(_)
             | Self::UpstreamProtocol(_)
             | Self::Truncated(_) => 502,
-            Self::Unavailable | Self::Drained => 503,
+            Self::Unavailable | Self::Drained | Self::Connect(ConnectError::Full) => 503,
             Self::Connect(ConnectError::Timeout) | Self::ResponseTimeout => 504,
             Self::Loop => 508,
         }
@@ -132,8 +138,11 @@ impl Error {
             Self::Connect(ConnectError::Tls { .. }) | Self::UpstreamTls { .. } => {
                 ErrorReason::TlsFailure
             }
+            Self::Connect(ConnectError::Full) => ErrorReason::Overflow,
             Self::UpstreamReset(_) => ErrorReason::UpstreamReset,
-            Self::UpstreamProtocol(_) => ErrorReason::UpstreamProtocolError,
+            Self::UpstreamProtocol(_)
+            | Self::Connect(ConnectError::Protocol(_))
+            | Self::NoUpgrade => ErrorReason::UpstreamProtocolError,
             Self::ResponseTimeout => ErrorReason::ResponseTimeout,
             Self::Truncated(_) => ErrorReason::Truncated,
         }
@@ -157,6 +166,7 @@ impl Error {
             | Self::UpstreamTls { .. }
             | Self::UpstreamReset(_)
             | Self::UpstreamProtocol(_)
+            | Self::NoUpgrade
             | Self::ResponseTimeout
             | Self::Truncated(_) => Side::Upstream,
         }
@@ -169,6 +179,7 @@ impl Error {
             Self::Unavailable | Self::Drained => "destination_unavailable",
             Self::Connect(ConnectError::Failed(_)) => "connection_refused",
             Self::Connect(ConnectError::Timeout) => "connection_timeout",
+            Self::Connect(ConnectError::Full) => "connection_limit_reached",
             Self::Connect(ConnectError::Tls { fault, .. }) | Self::UpstreamTls { fault, .. } => {
                 match fault {
                     Fault::Certificate => "tls_certificate_error",
@@ -177,7 +188,10 @@ impl Error {
                 }
             }
             Self::UpstreamReset(_) => "connection_terminated",
-            Self::UpstreamProtocol(_) | Self::Truncated(_) => "http_protocol_error",
+            Self::Connect(ConnectError::Protocol(_))
+            | Self::UpstreamProtocol(_)
+            | Self::Truncated(_) => "http_protocol_error",
+            Self::NoUpgrade => "http_upgrade_failed",
             Self::ResponseTimeout => "http_response_timeout",
             Self::Loop => "proxy_loop_detected",
             Self::MethodNotAllowed
@@ -212,6 +226,9 @@ impl Error {
             Self::Unavailable => "no upstream is available",
             Self::Connect(ConnectError::Failed(_)) => "the upstream could not be reached",
             Self::Connect(ConnectError::Timeout) => "the upstream could not be reached in time",
+            Self::Connect(ConnectError::Protocol(_)) => "the upstream does not speak HTTP/2",
+            Self::Connect(ConnectError::Full) => "the upstream takes no further requests now",
+            Self::NoUpgrade => "the upstream speaks HTTP/2, where this upgrade is not possible",
             Self::Connect(ConnectError::Tls { .. }) | Self::UpstreamTls { .. } => {
                 "no secure connection with the upstream"
             }

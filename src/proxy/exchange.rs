@@ -21,7 +21,7 @@ use crate::telemetry::stats::{
     AttemptResult, ErrorReason, Finished, Outcome, RetryCause, RetryResult, Selection, Shard,
     Source, VariantStats,
 };
-use crate::upstream::LocalUpstream;
+use crate::upstream::{ConnectError, LocalUpstream};
 
 /// Where a request was assigned to.
 #[derive(Clone, Copy, Debug)]
@@ -237,8 +237,14 @@ impl Exchange {
         Some(self.stats()?.shard(self.worker.index))
     }
 
-    /// Notes that a connection for the next attempt is there.
-    pub(crate) fn connected(&mut self, endpoint: SocketAddr, in_time: Option<Duration>) {
+    /// Notes that a connection for the next attempt is there: made for it in a time, if it was, and
+    /// waited for so long.
+    pub(crate) fn connected(
+        &mut self,
+        endpoint: SocketAddr,
+        in_time: Option<Duration>,
+        waited: Duration,
+    ) {
         self.endpoint = Some(endpoint);
         self.n_attempts += 1;
         if let Some(took) = in_time {
@@ -254,7 +260,7 @@ impl Exchange {
             // What the proxy itself took: from the head to the first byte sent, without waiting
             // for a connection.
             let spent = now.duration_since(self.started);
-            let overhead = spent.saturating_sub(in_time.unwrap_or_default());
+            let overhead = spent.saturating_sub(waited);
             route.stats.shard(self.worker.index).overhead(overhead);
         }
         self.sent = Some(now);
@@ -344,17 +350,17 @@ impl Exchange {
 /// What an error says of the attempt that it ended.
 fn attempt_result(error: &Error) -> Option<AttemptResult> {
     match error {
-        Error::Connect(crate::upstream::ConnectError::Failed(_)) => {
-            Some(AttemptResult::ConnectFailure)
-        }
-        Error::Connect(crate::upstream::ConnectError::Timeout) => {
+        Error::Connect(ConnectError::Failed(_)) => Some(AttemptResult::ConnectFailure),
+        Error::Connect(ConnectError::Timeout | ConnectError::Full) => {
             Some(AttemptResult::ConnectTimeout)
         }
-        Error::Connect(crate::upstream::ConnectError::Tls { .. }) | Error::UpstreamTls { .. } => {
+        Error::Connect(ConnectError::Tls { .. }) | Error::UpstreamTls { .. } => {
             Some(AttemptResult::TlsFailure)
         }
         Error::UpstreamReset(_) => Some(AttemptResult::Reset),
-        Error::UpstreamProtocol(_) => Some(AttemptResult::ProtocolError),
+        Error::UpstreamProtocol(_) | Error::Connect(ConnectError::Protocol(_)) => {
+            Some(AttemptResult::ProtocolError)
+        }
         Error::ResponseTimeout => Some(AttemptResult::Timeout),
         Error::ClientClosed | Error::Drained => Some(AttemptResult::Abandoned),
         _ => None,

@@ -19,10 +19,11 @@ use crate::proxy::decide::{self, Decision};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::snapshot::Route;
+use crate::proxy::stream::{self, from_http1};
 use crate::proxy::unread::Unread;
 use crate::telemetry::stats;
 use crate::tls::Stream;
-use crate::upstream::Lease;
+use crate::upstream::{Lease, Leased};
 
 /// How long an own answer may take to be written.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -75,14 +76,39 @@ pub(crate) async fn exchange(
         Decision::Options => return Ok(options(exchange, client).await),
     };
     let mut dial = Dial::new(target);
-    loop {
-        let lease = dial.connect(exchange).await?;
+    // What an HTTP/2 upstream was sent of the request's body.
+    let mut request: Option<stream::Request> = None;
+    let error = loop {
+        let lease = match dial.connect(exchange).await {
+            Ok(Leased::Http1(lease)) => lease,
+            Ok(Leased::Http2(lease)) => {
+                let request =
+                    request.get_or_insert_with(|| from_http1::request(exchange, client, &dial));
+                match from_http1::attempt(exchange, client, &mut dial, request, lease).await {
+                    Ok(after) => return Ok(after),
+                    Err(Failure::Final(error)) => break error,
+                    Err(Failure::Again(cause, error)) => {
+                        if !dial.goes_again(exchange, cause) {
+                            break error;
+                        }
+                    }
+                    Err(Failure::Stale(cause)) => dial.was_stale(exchange, cause),
+                }
+                continue;
+            }
+            Err(error) => break error,
+        };
+        if request.as_ref().is_some_and(|request| !request.is_empty()) {
+            // What was read of it is kept as it goes to HTTP/2.
+            break Error::Unavailable;
+        }
+        decide::write_head(exchange, client.settings);
         client.unread = Unread::Unknown;
         let mut attempt = Attempt::new(exchange, client, dial.target(), lease);
         match attempt.respond().await {
             Ok(()) if attempt.is_tunnel() => return Ok(tunnel(attempt, dial.target().tunnel).await),
             Ok(()) => return Ok(attempt.finish().await),
-            Err(Failure::Final(error)) => {
+            Err(Failure::Final(error) | Failure::Again(_, error)) => {
                 attempt.give_up(&error);
                 return Err(error);
             }
@@ -91,7 +117,11 @@ pub(crate) async fn exchange(
                 dial.was_stale(exchange, cause);
             }
         }
+    };
+    if let Some(request) = request {
+        client.unread = request.into_unread();
     }
+    Err(error)
 }
 
 /// Answers an exchange that failed before anything went to the client.

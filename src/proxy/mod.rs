@@ -19,6 +19,7 @@ mod http2_head;
 mod reply;
 mod request_id;
 mod snapshot;
+mod stream;
 mod trace_context;
 mod translate;
 mod treatment;

@@ -14,16 +14,17 @@ use crate::listener::Settings;
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
-use crate::proxy::attempt::{MAX_INTERIM, UPSTREAM_LIMITS, is_idempotent};
+use crate::proxy::attempt::{Failure, MAX_INTERIM, UPSTREAM_LIMITS, is_idempotent};
 use crate::proxy::body::{Download, Upload, release};
 use crate::proxy::decide::{self, Decision, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 use crate::proxy::snapshot::Route;
+use crate::proxy::stream::from_http2;
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::{CloseReason, RetryCause};
-use crate::upstream::Lease;
+use crate::upstream::{Lease, Leased};
 
 /// Carries out an exchange. The response's body, if any, drives the rest of it.
 ///
@@ -45,16 +46,49 @@ pub(crate) async fn exchange(
     };
     let framing = exchange.request().framing;
     let limit = target.body_bytes;
-    let (scratch, route) = exchange.scratch_and_route();
-    let edits = route.and_then(Route::request_edits);
-    let mut upload = Upload::new(&scratch.upstream, Some(body), framing, limit)
-        .without_trailers(edits.and_then(FieldEdits::dropped));
+    let has_body = !matches!(framing, Framing::None | Framing::Length(0));
+    let mut sending = Sending::Whole(Some(body).filter(|_| has_body));
     let mut dial = Dial::new(target);
     let mut deadline = Deadline::new();
     loop {
         let lease = match dial.connect(&mut exchange).await {
             Ok(lease) => lease,
             Err(error) => return Err((exchange, error)),
+        };
+        let lease = match lease {
+            Leased::Http1(lease) => lease,
+            Leased::Http2(lease) => {
+                let request = match sending {
+                    Sending::Http2(request) => request,
+                    Sending::Whole(body) => from_http2::Request::new(&exchange, body, limit),
+                    Sending::Http1(_) if has_body => return Err((exchange, Error::Unavailable)),
+                    Sending::Http1(_) => from_http2::Request::new(&exchange, None, limit),
+                };
+                let attempt = from_http2::attempt(exchange, request, &mut dial, settings, lease);
+                let (failed, request, failure) = match attempt.await {
+                    Ok(response) => return Ok(response),
+                    Err(failed) => failed,
+                };
+                (exchange, sending) = (failed, Sending::Http2(request));
+                match failure {
+                    Failure::Final(error) => return Err((exchange, error)),
+                    Failure::Again(cause, error) => {
+                        if !dial.goes_again(&mut exchange, cause) {
+                            return Err((exchange, error));
+                        }
+                    }
+                    Failure::Stale(cause) => dial.was_stale(&mut exchange, cause),
+                }
+                continue;
+            }
+        };
+        decide::write_head(&mut exchange, settings);
+        let upload = match sending {
+            Sending::Http1(upload) => upload,
+            // What was read of it is kept as it goes to HTTP/2.
+            Sending::Http2(_) if has_body => return Err((exchange, Error::Unavailable)),
+            Sending::Http2(_) => first_upload(&mut exchange, None, limit),
+            Sending::Whole(body) => first_upload(&mut exchange, body, limit),
         };
         let mut call = Call {
             exchange,
@@ -78,12 +112,36 @@ pub(crate) async fn exchange(
                 let Some(cause) = retry else {
                     return Err((exchange, trouble.into_error()));
                 };
-                upload = call.upload;
-                upload.again();
+                call.upload.again();
+                sending = Sending::Http1(call.upload);
                 dial.was_stale(&mut exchange, cause);
             }
         }
     }
+}
+
+/// Begins to send a request to an HTTP/1 upstream.
+fn first_upload(
+    exchange: &mut Exchange,
+    body: Option<body::Incoming>,
+    limit: Option<u64>,
+) -> Upload {
+    let (scratch, route) = exchange.scratch_and_route();
+    let edits = route.and_then(Route::request_edits);
+    let framing = scratch.request.framing;
+    Upload::new(&scratch.upstream, body, framing, limit)
+        .without_trailers(edits.and_then(FieldEdits::dropped))
+}
+
+/// A request's body, and how far it is on its way; what was sent by one protocol is not kept for the
+/// other.
+enum Sending {
+    /// Nobody has read any; `None` when there is none.
+    Whole(Option<body::Incoming>),
+    /// To an HTTP/1 upstream.
+    Http1(Upload),
+    /// To an HTTP/2 upstream.
+    Http2(from_http2::Request),
 }
 
 /// Makes the own answer to an exchange that failed.

@@ -1,5 +1,7 @@
 //! Trouble on a wire, before it is known what it means for the exchange.
 
+use std::io;
+
 use crate::http1::{PumpError, ReadError};
 use crate::proxy::Error;
 use crate::tls::Fault;
@@ -15,6 +17,8 @@ pub(crate) enum Trouble {
     Closed,
     /// The upstream's response has no head that can be read.
     Read(ReadError),
+    /// The upstream's stream of HTTP/2 ended before a response.
+    Stream(h2::Error),
     /// The upstream switched protocols, and nobody had asked for it.
     Unasked,
     /// The upstream sent 1xx and no end of it.
@@ -32,7 +36,12 @@ impl Trouble {
             Self::Upload(error) => !matches!(error, PumpError::Write(_)),
             Self::Download(error) => matches!(error, PumpError::Write(_)),
             Self::SlowClient => true,
-            Self::Closed | Self::Read(_) | Self::Unasked | Self::Endless | Self::Silent => false,
+            Self::Closed
+            | Self::Read(_)
+            | Self::Stream(_)
+            | Self::Unasked
+            | Self::Endless
+            | Self::Silent => false,
         }
     }
 
@@ -53,6 +62,19 @@ impl Trouble {
                 Error::UpstreamTls { fault, source }
             }
             Self::Read(error) => Error::UpstreamReset(Some(error)),
+            // What the library itself finds wrong is what the upstream sent.
+            Self::Stream(error) if error.is_library() => Error::UpstreamProtocol(None),
+            Self::Stream(error) => {
+                let text = error.to_string();
+                let error = error.into_io().unwrap_or_else(|| io::Error::other(text));
+                match Fault::of(&error) {
+                    Some(fault) => Error::UpstreamTls {
+                        fault,
+                        source: error,
+                    },
+                    None => Error::UpstreamReset(Some(ReadError::Io(error))),
+                }
+            }
             Self::Unasked | Self::Endless => Error::UpstreamProtocol(None),
             Self::Silent => Error::ResponseTimeout,
             Self::SlowClient => Error::ClientTimeout,

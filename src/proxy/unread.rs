@@ -120,6 +120,7 @@ fn breaks_body(error: &Error) -> bool {
         | Error::UpstreamTls { .. }
         | Error::UpstreamReset(_)
         | Error::UpstreamProtocol(_)
+        | Error::NoUpgrade
         | Error::ResponseTimeout
         | Error::Truncated(_) => false,
     }

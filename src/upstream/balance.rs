@@ -123,14 +123,14 @@ mod tests {
     use crate::telemetry::stats::UpstreamStats;
     use crate::upstream::balance::{Picker, pick_by_key};
     use crate::upstream::rendezvous::Rendezvous;
-    use crate::upstream::{Balance, Endpoint, Place, Pool};
+    use crate::upstream::{Balance, Endpoint, Place, Pool, Protocol};
 
     fn pools(n: u16) -> Vec<Rc<Pool>> {
         (0..n)
             .map(|port| {
                 let endpoint = Arc::new(Endpoint::new(&Place::from(([127, 0, 0, 1], port))));
                 let stats = Arc::new(UpstreamStats::new("u".into(), 1));
-                Rc::new(Pool::new(endpoint, stats, 0, None))
+                Rc::new(Pool::new(endpoint, Protocol::Http1, stats, 0, None))
             })
             .collect()
     }

@@ -119,7 +119,14 @@ impl Pools {
                     let host = endpoint.host().map(|host| &**host);
                     tls.towards(host, endpoint.address().ip())
                 });
-                Rc::new(Pool::new(Arc::clone(endpoint), stats, worker, tls))
+                let protocol = upstream.settings.protocol;
+                Rc::new(Pool::new(
+                    Arc::clone(endpoint),
+                    protocol,
+                    stats,
+                    worker,
+                    tls,
+                ))
             });
             pool.set_limits(upstream.settings.idle, upstream.settings.pool);
             Rc::clone(pool)
@@ -144,6 +151,6 @@ impl Pools {
         // The pool, and a weak one nobody counts: an endpoint held by its pool alone is gone.
         self.by_endpoint
             .borrow_mut()
-            .retain(|_, pool| Arc::strong_count(pool.endpoint()) > 1 || pool.in_flight() > 0);
+            .retain(|_, pool| Arc::strong_count(pool.endpoint()) > 1 || pool.is_busy());
     }
 }

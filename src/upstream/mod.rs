@@ -8,8 +8,11 @@
 
 mod balance;
 mod endpoint;
+mod http1;
+mod http2;
 mod local;
 mod pool;
+mod reach;
 mod rendezvous;
 mod resolve;
 mod set;
@@ -22,8 +25,11 @@ use arc_swap::ArcSwap;
 
 pub use balance::Balance;
 pub use endpoint::Endpoint;
+pub use http1::Lease;
+pub use http2::{StreamLease, was_not_processed};
 pub use local::{LocalUpstream, Pools};
-pub use pool::{ConnectError, Lease, Pool};
+pub use pool::{Leased, Pool};
+pub use reach::ConnectError;
 pub use resolve::{Answer, Client, LookupError, ResolverSettings, Schedule};
 pub use set::{EndpointSet, Place};
 pub use spec::{EndpointSpec, Name, SpecError};
@@ -31,11 +37,23 @@ pub use spec::{EndpointSpec, Name, SpecError};
 use crate::telemetry::stats::UpstreamStats;
 use crate::tls::Connector;
 
+/// What endpoints speak.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
 /// What is set for an upstream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// How an endpoint is chosen.
     pub balance: Balance,
+    /// What its endpoints speak.
+    pub protocol: Protocol,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// How long a connection may wait in the pool; below what endpoints themselves allow.
@@ -96,7 +114,7 @@ impl Upstream {
     /// Its endpoints for an upstream of the same name with these settings: none when the settings
     /// make other endpoints of them, so that no connection outlives what it was made by.
     pub fn endpoints_for(&self, settings: &Settings) -> Arc<EndpointSet> {
-        if self.settings.tls == settings.tls {
+        if self.settings.tls == settings.tls && self.settings.protocol == settings.protocol {
             self.endpoints()
         } else {
             Arc::default()

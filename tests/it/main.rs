@@ -56,4 +56,7 @@ mod tls_upstream;
 mod unread;
 mod upgrade;
 mod upstream;
+mod upstream_http2;
+mod upstream_http2_connections;
+mod upstream_http2_failures;
 mod vocabulary;

@@ -1,7 +1,11 @@
 //! A request's head on its way to an upstream.
 
+use bytes::Bytes;
+use http::uri::{self, Authority, PathAndQuery};
+use http::{Method, Request, Uri};
+
 use crate::listener::{ForwardedSource, Peer};
-use crate::message::{Framing, Known, RequestHead, Version};
+use crate::message::{Framing, Known, RequestHead, Scheme, Version};
 use crate::proxy::Error;
 use crate::proxy::headers::edits::FieldEdits;
 use crate::proxy::headers::forwarded::write_forwarded;
@@ -99,6 +103,43 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, edit: &RequestEdit<'
     out.extend_from_slice(b"\r\n");
     write_fields(out, head, edit);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Makes a request's head as it goes to an HTTP/2 upstream (RFC 9113, section 8.3.1), over a
+/// connection of this scheme: some servers refuse a request with another one.
+///
+/// # Errors
+/// When its target or its method is none by the letter: HTTP/1 lets some pass that HTTP/2 refuses.
+pub(crate) fn http2_request(
+    head: &RequestHead,
+    edit: &RequestEdit<'_>,
+    scheme: Scheme,
+) -> Result<Request<()>, Error> {
+    let mut target = Vec::new();
+    write_target(&mut target, head);
+    let mut parts = uri::Parts::default();
+    let path = PathAndQuery::from_maybe_shared(Bytes::from(target));
+    parts.path_and_query = Some(path.map_err(|_| Error::BadRequest("invalid target"))?);
+    let mut request = Request::new(());
+    // RFC 9113, section 8.3.1: without an authority none is made up, and the library takes that
+    // for a request of HTTP/1 that is passed on.
+    if head.authority().is_empty() {
+        *request.version_mut() = http::Version::HTTP_11;
+    } else {
+        let authority = Authority::try_from(head.authority());
+        parts.authority = Some(authority.map_err(|_| Error::BadRequest("invalid authority"))?);
+        parts.scheme = Some(match scheme {
+            Scheme::Http => uri::Scheme::HTTP,
+            Scheme::Https => uri::Scheme::HTTPS,
+        });
+        *request.version_mut() = http::Version::HTTP_2;
+    }
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Error::BadRequest("invalid target"))?;
+    *request.method_mut() =
+        Method::from_bytes(head.method()).map_err(|_| Error::BadRequest("invalid method"))?;
+    request.headers_mut().reserve(head.fields.len() + 8);
+    write_fields(request.headers_mut(), head, edit);
+    Ok(request)
 }
 
 /// Writes the fields of a request as they go to an upstream, whichever protocol it speaks.

@@ -158,6 +158,8 @@ label_values! {
         Unsent = "unsent",
         /// The connection ended before the answer began, and the request is idempotent.
         Reset = "reset",
+        /// The endpoint said that it had not processed it (HTTP/2: REFUSED_STREAM, GOAWAY).
+        Refused = "refused",
     }
 }
 

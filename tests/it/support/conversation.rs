@@ -56,6 +56,13 @@ impl Record {
         self.releases.add_permits(1);
     }
 
+    /// Waits until the test lets one go on.
+    pub(crate) async fn released(&self) {
+        let released = self.releases.acquire();
+        let permit = wait::within("a release by the test", released).await;
+        permit.expect("the semaphore is never closed").forget();
+    }
+
     /// Tells of every change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -155,9 +162,7 @@ impl Conversation {
 
     /// Waits until the test releases it.
     pub(crate) async fn released(&mut self) {
-        let released = self.record.releases.acquire();
-        let permit = wait::within("a release by the test", released).await;
-        permit.expect("the semaphore is never closed").forget();
+        self.record.released().await;
     }
 
     /// Closes the connection by a reset.

@@ -9,6 +9,7 @@ pub(crate) mod conversation;
 pub(crate) mod dns;
 pub(crate) mod frames;
 pub(crate) mod http2;
+pub(crate) mod http2_origin;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod openssl;

@@ -1,0 +1,122 @@
+//! A stream with an upstream, from the request's head to the response's.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{RecvStream, SendStream};
+use http::Request;
+
+use crate::http1::codec::Asked;
+use crate::message::ResponseHead;
+use crate::proxy::attempt::{Failure, is_idempotent};
+use crate::proxy::stream::head::read_response;
+use crate::proxy::trouble::Trouble;
+use crate::telemetry::stats::RetryCause;
+use crate::upstream::{StreamLease, was_not_processed};
+
+/// A stream that was opened with a request's head. Dropped before its end, it is reset with CANCEL.
+#[derive(Debug)]
+pub(crate) struct Call {
+    response: ResponseFuture,
+    /// Takes the request's body.
+    pub(crate) sending: SendStream<Bytes>,
+    /// Ends after the handles above: it notes that the stream has ended.
+    pub(crate) lease: StreamLease,
+}
+
+/// What came of waiting for a head.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A 1xx; another head follows.
+    Interim,
+    /// The final head; the body comes by this.
+    Final(RecvStream),
+}
+
+impl Call {
+    /// Opens a stream; `is_whole` when nothing follows the request's head.
+    ///
+    /// # Errors
+    /// When the connection takes no stream any more; then nothing was sent.
+    pub(crate) fn open(
+        mut lease: StreamLease,
+        request: Request<()>,
+        is_whole: bool,
+    ) -> Result<Self, Failure> {
+        match lease.open(request, is_whole) {
+            Ok((response, sending)) => Ok(Self {
+                response,
+                sending,
+                lease,
+            }),
+            Err(error) => {
+                let error = Trouble::Stream(error).into_error();
+                Err(Failure::Again(RetryCause::Unsent, error))
+            }
+        }
+    }
+
+    /// Waits for a head, and reads it into `head`.
+    pub(crate) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        asked: Asked,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<Answer, Trouble>> {
+        let read = |parts: &http::response::Parts, is_whole, head: &mut ResponseHead| {
+            read_response(parts, is_whole, asked, head)
+                .map_err(|error| Trouble::Read(crate::http1::ReadError::Head(error)))
+        };
+        match self.response.poll_informational(context) {
+            Poll::Ready(Some(Ok(response))) => {
+                let (parts, ()) = response.into_parts();
+                return Poll::Ready(read(&parts, false, head).and_then(|()| {
+                    // RFC 9113, section 8.6: there is no 101 in HTTP/2.
+                    if head.is_interim() {
+                        Ok(Answer::Interim)
+                    } else {
+                        Err(Trouble::Unasked)
+                    }
+                }));
+            }
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Trouble::Stream(error))),
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        match Pin::new(&mut self.response).poll(context) {
+            Poll::Ready(Ok(response)) => {
+                let (parts, body) = response.into_parts();
+                let read = read(&parts, body.is_end_stream(), head);
+                Poll::Ready(read.map(|()| Answer::Final(body)))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Trouble::Stream(error))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Why a request may be sent again after `trouble` before any response, if it may.
+///
+/// What the endpoint says it has not processed may be, and what never left. What was on a
+/// connection that had been there before, which the endpoint may have closed meanwhile, may be, if
+/// doing it twice is doing it once (RFC 9110, section 9.2.2).
+pub(crate) fn may_retry(
+    trouble: &Trouble,
+    lease: &StreamLease,
+    method: &[u8],
+) -> Option<RetryCause> {
+    let Trouble::Stream(error) = trouble else {
+        return None;
+    };
+    if was_not_processed(error) {
+        return Some(RetryCause::Refused);
+    }
+    if !error.is_io() || !lease.was_reused() {
+        return None;
+    }
+    if lease.is_unsent() {
+        return Some(RetryCause::Unsent);
+    }
+    is_idempotent(method).then_some(RetryCause::Reset)
+}

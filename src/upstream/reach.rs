@@ -1,0 +1,151 @@
+//! How one worker reaches one endpoint: the connection itself, before any request is on it.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::telemetry::stats::{UpstreamShard, UpstreamStats};
+use crate::tls::{Fault, Secured, Stream};
+use crate::upstream::{Endpoint, Protocol};
+
+/// Why no connection could be had.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The endpoint did not answer in time.
+    #[error("no connection in time")]
+    Timeout,
+    /// The endpoint refused, or could not be reached.
+    #[error("connect failed")]
+    Failed(#[source] io::Error),
+    /// No TLS with the endpoint: it is not who it should be, or does not speak it as we do.
+    #[error("tls handshake with the endpoint failed")]
+    Tls {
+        /// What it was.
+        fault: Fault,
+        /// What the library says.
+        source: io::Error,
+    },
+    /// The endpoint does not speak the protocol that it should.
+    #[error("the endpoint does not speak http/2")]
+    Protocol(#[source] io::Error),
+    /// All connections that there may be with the endpoint carry all the requests that they can.
+    #[error("no room for another request")]
+    Full,
+}
+
+impl ConnectError {
+    /// The same once more, for another one who waited for the same connection.
+    pub(crate) fn again(&self) -> Self {
+        let again = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+        match self {
+            Self::Timeout => Self::Timeout,
+            Self::Failed(source) => Self::Failed(again(source)),
+            Self::Tls { fault, source } => Self::Tls {
+                fault: *fault,
+                source: again(source),
+            },
+            Self::Protocol(source) => Self::Protocol(again(source)),
+            Self::Full => Self::Full,
+        }
+    }
+}
+
+/// How one worker reaches one endpoint, and what its connections there have in common.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) protocol: Protocol,
+    stats: Arc<UpstreamStats>,
+    worker: usize,
+    /// How its connections are secured, if they are.
+    tls: Option<Secured>,
+    /// How long a connection may wait for a request.
+    pub(crate) idle_timeout: Cell<Duration>,
+    /// How many may wait.
+    pub(crate) max_idle: Cell<usize>,
+}
+
+impl Reach {
+    pub(crate) fn new(
+        endpoint: Arc<Endpoint>,
+        protocol: Protocol,
+        stats: Arc<UpstreamStats>,
+        worker: usize,
+        tls: Option<Secured>,
+    ) -> Self {
+        Self {
+            endpoint,
+            protocol,
+            stats,
+            worker,
+            tls,
+            idle_timeout: Cell::new(Duration::from_secs(4)),
+            max_idle: Cell::new(256),
+        }
+    }
+
+    /// The worker's numbers of the upstream's connections.
+    pub(crate) fn shard(&self) -> &UpstreamShard {
+        self.stats.shard(self.worker)
+    }
+
+    /// Connects, and lets `begin` do what the protocol wants before the first request; all of it
+    /// `within` a time.
+    ///
+    /// # Errors
+    /// When the endpoint does not take the connection; that is noted with the endpoint.
+    pub(crate) async fn connect<T>(
+        &self,
+        within: Duration,
+        begin: impl AsyncFnOnce(Stream) -> Result<T, ConnectError>,
+    ) -> Result<T, ConnectError> {
+        let connecting = async { begin(self.open().await?).await };
+        let connected = timeout(within, connecting)
+            .await
+            .unwrap_or(Err(ConnectError::Timeout));
+        if connected.is_ok() {
+            self.endpoint.connected();
+            self.shard().connection_opened();
+        } else {
+            self.endpoint.refused();
+        }
+        connected
+    }
+
+    /// Connects, and does the handshake of TLS where there is one.
+    async fn open(&self) -> Result<Stream, ConnectError> {
+        let tcp = TcpStream::connect(self.endpoint.address());
+        let tcp = tcp.await.map_err(ConnectError::Failed)?;
+        // Heads and bodies leave in as few pieces as can be; waiting for more helps nobody.
+        tcp.set_nodelay(true).map_err(ConnectError::Failed)?;
+        let Some(tls) = &self.tls else {
+            return Ok(Stream::Plain(tcp));
+        };
+        let stream = tls.handshake(tcp).await.map_err(|source| {
+            // The endpoint is left alone for a while now, so that this is no flood.
+            let endpoint = self.endpoint.address();
+            warn!(%endpoint, error = %source, "no TLS with the endpoint");
+            ConnectError::Tls {
+                fault: Fault::of(&source).unwrap_or(Fault::Protocol),
+                source,
+            }
+        })?;
+        // RFC 9113, section 3.2: over TLS it is agreed on, and never just assumed.
+        if self.protocol == Protocol::Http2 && stream.alpn() != Some(b"h2") {
+            let source = io::Error::other("h2 was not agreed on by ALPN");
+            let endpoint = self.endpoint.address();
+            warn!(%endpoint, error = %source, "the endpoint does not speak HTTP/2");
+            return Err(ConnectError::Tls {
+                fault: Fault::Protocol,
+                source,
+            });
+        }
+        Ok(stream)
+    }
+}
