@@ -15,6 +15,8 @@ mod bounds;
 mod cli;
 mod cli_help;
 mod cli_pipes;
+mod cli_terminal;
+mod cli_top;
 mod consistent_hash;
 mod deploy;
 mod edits;
