@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::wire::{
-    ConfigProblem, EndpointStatus, Endpoints, Explained, Latency, ListenerStatus, NameStatus,
-    Reloaded, RouteStatus, Status, UpstreamStatus, VariantDetail, VariantStatus,
+    CertificateStatus, ConfigProblem, EndpointStatus, Endpoints, Explained, Latency,
+    ListenerStatus, NameStatus, Reloaded, RouteStatus, Status, UpstreamStatus, VariantDetail,
+    VariantStatus,
 };
 use crate::config::UpstreamConfig;
 use crate::control::{self, Control, Live, Outcome};
@@ -20,6 +21,7 @@ use crate::split::State;
 use crate::telemetry::stats::{
     Code, ErrorReason, HistogramTotals, Selection, Source, VariantTotals,
 };
+use crate::tls::Summary;
 use crate::upstream::{EndpointSpec, Upstream};
 
 /// How much is told of a variant.
@@ -65,7 +67,7 @@ pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
         warnings: live.warnings.iter().map(ConfigProblem::from).collect(),
         routes: routes(&live, detail),
         upstreams: upstreams(control, &live),
-        listeners: listeners(control),
+        listeners: listeners(control, &live),
     }
 }
 
@@ -219,6 +221,12 @@ fn upstreams(control: &Control, live: &Live) -> BTreeMap<String, UpstreamStatus>
             .iter()
             .filter_map(|spec| Some(name(spec, fare.get(&spec.name()?))))
             .collect(),
+        certificate: upstream
+            .settings()
+            .tls
+            .as_ref()
+            .and_then(|connector| connector.certificate())
+            .map(certificate),
     };
     let configs = live.config.upstreams.values();
     configs
@@ -237,7 +245,7 @@ fn name(spec: &EndpointSpec, fares: Option<&control::NameStatus>) -> NameStatus 
     }
 }
 
-fn listeners(control: &Control) -> BTreeMap<String, ListenerStatus> {
+fn listeners(control: &Control, live: &Live) -> BTreeMap<String, ListenerStatus> {
     let listeners = control.listeners().into_iter();
     listeners
         .map(|listener| {
@@ -247,10 +255,35 @@ fn listeners(control: &Control) -> BTreeMap<String, ListenerStatus> {
                 tls: listener.tls,
                 connections: listener.connections,
                 draining: listener.draining,
+                certificates: certificates(live, &listener),
             };
             (listener.name.to_string(), status)
         })
         .collect()
+}
+
+/// The certificates of a listener; none of one that is being given up.
+fn certificates(live: &Live, listener: &control::ListenerStatus) -> Vec<CertificateStatus> {
+    let settings = live.snapshot.listeners.get(&listener.name);
+    let acceptor = settings.and_then(|settings| settings.tls.as_ref());
+    let acceptor = acceptor.filter(|_| !listener.draining);
+    let all = acceptor.map(|acceptor| acceptor.certificates());
+    all.unwrap_or_default().iter().map(certificate).collect()
+}
+
+fn certificate(certificate: &Summary) -> CertificateStatus {
+    let at = |seconds| Timestamp::from_second(seconds).ok();
+    CertificateStatus {
+        name: certificate.name.clone(),
+        names: certificate.names.clone(),
+        file: certificate.file.display().to_string(),
+        not_after: certificate
+            .not_after
+            .and_then(at)
+            .map(|time| time.to_string()),
+        days_left: certificate.days_left(SystemTime::now()),
+        fingerprint: certificate.fingerprint.clone(),
+    }
 }
 
 /// In UTC, to the microsecond.

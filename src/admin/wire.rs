@@ -118,6 +118,9 @@ pub struct UpstreamStatus {
     /// The names that lead to them, in the order of the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<NameStatus>,
+    /// The certificate that its endpoints are shown, if they are shown one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
 }
 
 /// One name of endpoints.
@@ -160,6 +163,26 @@ pub struct ListenerStatus {
     pub connections: usize,
     /// True when it takes no new connections.
     pub draining: bool,
+    /// The certificates that clients are shown, the one for who asks for no known name first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct CertificateStatus {
+    /// What it is called in metrics: its first name, else its subject's, else its file's.
+    pub name: String,
+    /// The DNS names and addresses that it is for.
+    pub names: Vec<String>,
+    /// The file that it came from.
+    pub file: String,
+    /// When it expires, or what of its chain does so first, RFC 3339; null when it cannot be read.
+    pub not_after: Option<String>,
+    /// The whole days until then; less than 0 afterwards.
+    pub days_left: Option<i64>,
+    /// SHA-256 of the certificate, in hex.
+    pub fingerprint: String,
 }
 
 /// Why a request goes where it goes: the answer of `GET /api/v1/explain`.

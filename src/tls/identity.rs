@@ -1,8 +1,8 @@
 //! Who a client is by its certificate, as texts for the fields that tell it.
 
 use rustls::pki_types::CertificateDer;
-use sha2::{Digest, Sha256};
 
+use crate::tls::summary::fingerprint;
 use crate::tls::x509::{Facts, rfc4514};
 
 /// The digits of base64 (RFC 4648, section 4).
@@ -22,13 +22,12 @@ pub struct Identity {
 impl Identity {
     /// Makes the texts of a certificate.
     pub fn of(certificate: &CertificateDer<'_>) -> Self {
-        let hash = Sha256::digest(certificate);
         Self {
             certificate: format!(":{}:", base64(certificate)),
             subject: Facts::of(certificate)
                 .and_then(|facts| rfc4514(facts.subject))
                 .unwrap_or_default(),
-            fingerprint: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: fingerprint(certificate),
         }
     }
 }

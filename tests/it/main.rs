@@ -52,6 +52,7 @@ mod split_failover;
 mod streaming;
 mod timeouts;
 mod tls;
+mod tls_certificates;
 mod tls_clients;
 mod tls_terms;
 mod tls_upstream;
