@@ -65,7 +65,8 @@ fn rewrites(criterion: &mut Criterion) {
         trusted: false,
         source: ForwardedSource::XForwardedFor,
         upgrade: None,
-        drop_cookie: None,
+        drop_cookies: &[],
+        drop_field: None,
         request_id: Some((b"x-request-id", b"0123456789abcdef0123456789abcdef")),
         fields: None,
     };

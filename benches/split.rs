@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion};
 use tidegate::message::RequestHead;
 use tidegate::segment::{ConditionSpec, Operand, Operator, Segment, SegmentSpec};
 use tidegate::split::{
-    Draw, Force, IdentityCookie, Key, RuleSpec, Split, SplitSpec, State, Sticky, VariantSpec, ln,
+    Draw, Force, Key, RuleSpec, Split, SplitSpec, State, Sticky, StickyCookie, VariantSpec, ln,
 };
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77));
@@ -67,16 +67,19 @@ fn main() {
     let draw = Draw::new(2, 0);
     let by_user = Sticky {
         keys: vec![Key::Header("x-user-id".to_owned())],
-        cookie: Some(IdentityCookie::default()),
+        cookie: Some(StickyCookie::identity()),
+        pin: None,
     };
     let by_client = Sticky {
         keys: vec![Key::ClientIp],
         cookie: None,
+        pin: None,
     };
     let force = Force {
         header: Some("x-variant".to_owned()),
         cookie: Some("variant".to_owned()),
         query: None,
+        ..Force::default()
     };
     let user = [
         ("Host", "shop.example.com"),

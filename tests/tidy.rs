@@ -22,7 +22,7 @@ const PURE: [&str; 4] = ["src/route", "src/segment", "src/split", "src/http1/cod
 const IMPURE: &str = "Instant::now SystemTime::now tokio rand getrandom .await std::fs TcpStream";
 
 /// What begins like a metric's name and is none.
-const NO_METRIC: [&str; 1] = ["\"tidegate_id\""]; // the identity cookie
+const NO_METRIC: [&str; 2] = ["\"tidegate_id\"", "\"tidegate_pin\""]; // cookies
 
 /// What may lie at the top of the repository, besides dotfiles.
 const TOP: &str = "Cargo.toml Cargo.lock src config tests benches loadtest fuzz deploy docs Dockerfile \

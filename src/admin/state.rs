@@ -129,7 +129,7 @@ fn variants(snapshot: &Snapshot, route: &Route, detail: Detail) -> BTreeMap<Stri
         let upstream = &snapshot.upstreams[variant.upstream];
         let totals = variant.stats.read();
         let (in_flight, tunnels) = (totals.in_flight(), totals.tunnels_open());
-        let assigned = route.split.may_assign(n);
+        let assigned = route.split.may_get(n);
         variants.insert(
             variant.name.to_string(),
             VariantStatus {

@@ -200,7 +200,7 @@ pub struct Explained {
     /// The variant that answers in its place, while the chosen one has no available endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_by: Option<String>,
-    /// Why: `forced`, `hash`, `draw`, or `no route`.
+    /// Why: `forced`, `pin`, `hash`, `draw`, or `no route`.
     pub reason: String,
     /// The segment whose rule has the weights that decide; absent where those of the route do.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -76,6 +76,18 @@ pub(crate) fn trusted(value: &Value<'_>, network: IpNet) {
     }
 }
 
+/// Warns of a network that everybody is in, where it is asked who may force.
+pub(crate) fn all_trusted(value: &Value<'_>, network: IpNet) {
+    if network.prefix_len() == 0 {
+        value.warn("every client is in this network: it keeps nobody from forcing");
+    }
+}
+
+/// Warns of pins that are not signed.
+pub(crate) fn unsigned(value: &Value<'_>) {
+    value.warn("anybody can make a pin and so choose a variant, also one of weight 0");
+}
+
 /// Warns of endpoints that anybody can pretend to be.
 pub(crate) fn unverified(value: &Value<'_>) {
     value.warn("whoever answers at an endpoint's address is taken for it: nothing is verified");

@@ -252,8 +252,8 @@ fn destination(route: &RouteConfig) -> Value {
         .collect();
     object([
         ("match", matched),
-        ("sticky", division::sticky(spec)),
-        ("force", division::force(spec)),
+        ("sticky", division::sticky(route)),
+        ("force", division::force(route)),
         ("salt", json!(spec.salt)),
         ("on_unavailable", json!(route.on_unavailable.name())),
         ("rule", division::rules(spec)),

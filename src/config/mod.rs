@@ -14,6 +14,7 @@ mod load;
 mod matching;
 mod near;
 mod pattern;
+mod pins;
 mod problem;
 mod process;
 mod reader;
@@ -46,5 +47,6 @@ pub use settings::{
     UpstreamConfig, UpstreamTimeouts, UpstreamTlsConfig, Verify,
 };
 pub use sources::Sources;
+pub use sticky::DivisionSecrets;
 pub use treatment::{HeaderEdits, HeaderText, TreatmentConfig};
 pub(crate) use unit::read_duration;

@@ -7,7 +7,7 @@ use crate::config::matching;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::segment::{self, Segments};
-use crate::config::sticky;
+use crate::config::sticky::{self, DivisionSecrets};
 use crate::config::treatment::{self, TreatmentConfig};
 use crate::route::{Match, MatchSpec};
 use crate::split::{MAX_WEIGHT, Split, SplitSpec, State, VariantSpec};
@@ -36,6 +36,8 @@ pub struct RouteConfig {
     pub on_unavailable: OnUnavailable,
     /// True when the file gives the route a split, false when it gives it just an upstream.
     pub has_split: bool,
+    /// The secrets of its stickiness and of forcing.
+    pub secrets: DivisionSecrets,
     /// What is done to its requests and responses on their way.
     pub treatment: TreatmentConfig,
 }
@@ -117,6 +119,7 @@ fn route(
                 upstreams: vec![upstream?],
                 on_unavailable: OnUnavailable::default(),
                 has_split: false,
+                secrets: DivisionSecrets::default(),
                 treatment: TreatmentConfig::default(),
             })
         }
@@ -135,12 +138,17 @@ fn route(
                 )
             });
             let mut sticky = None;
+            let mut secrets = DivisionSecrets::default();
             table.set("sticky", &mut sticky, |value| {
-                Some(Some(sticky::read(value)?))
+                let (sticky, secret) = sticky::read(value)?;
+                secrets.pin = secret;
+                Some(Some(sticky))
             });
             let mut force = None;
             table.set("force", &mut force, |value| {
-                Some(Some(sticky::read_force(value)?))
+                let (force, secret) = sticky::read_force(value)?;
+                secrets.force = secret;
+                Some(Some(force))
             });
             let known = variants.as_ref().map(|(variants, _)| &variants[..]);
             let rules = match table.optional("rule") {
@@ -166,6 +174,7 @@ fn route(
                 upstreams,
                 on_unavailable,
                 has_split: true,
+                secrets,
                 treatment: TreatmentConfig::default(),
             })
         }

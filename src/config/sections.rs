@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::advice;
 use crate::config::include::INCLUDE;
 use crate::config::listener::{self, NamedFile};
+use crate::config::pins;
 use crate::config::process;
 use crate::config::reader;
 use crate::config::route::{self, RouteConfig};
@@ -92,6 +93,7 @@ fn routes(
             Some(())
         });
     }
+    pins::refuse_clashes(&routes, &places);
     let rules = routes
         .iter()
         .enumerate()

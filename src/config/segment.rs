@@ -150,13 +150,7 @@ fn condition(table: &mut Table<'_>) -> Option<ConditionSpec> {
         Takes::Text => Operand::Text(value.string()?.to_owned()),
         Takes::Moment => Operand::Text(value.date_text()?),
         Takes::Number => Operand::Number(value.finite()?),
-        Takes::Presence => {
-            let presence = value.as_boolean();
-            if presence.is_none() {
-                value.is_not("true or false");
-            }
-            Operand::Presence(presence?)
-        }
+        Takes::Presence => Operand::Presence(value.boolean()?),
         Takes::Texts => return None,
     };
     check(&value, operand)

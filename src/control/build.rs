@@ -338,7 +338,10 @@ fn possible(route: &RouteConfig) -> Vec<Selection> {
     let spec = &route.split_spec;
     let mut selections = Vec::new();
     let sticky = spec.sticky.as_ref();
-    if sticky.is_some() {
+    if sticky.is_some_and(|sticky| sticky.pin.is_some()) {
+        selections.push(Selection::Pin);
+    }
+    if sticky.is_some_and(|sticky| !sticky.keys.is_empty() || sticky.cookie.is_some()) {
         selections.push(Selection::Hash);
     }
     if sticky.is_none_or(|sticky| sticky.cookie.is_none()) {

@@ -270,7 +270,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 interim_sent,
                 ..
             } = self;
-            let identity = exchange.identity_cookie(target.identity);
+            let identity = exchange.sticky_cookie(target);
             let (scratch, route) = exchange.scratch_and_route();
             let reply = Reply {
                 version: scratch.request.version,

@@ -12,8 +12,8 @@ use crate::proxy::Error;
 use crate::proxy::exchange::{Assigned, Exchange};
 use crate::proxy::headers::{self, RequestEdit};
 use crate::proxy::snapshot::{Local, Route};
-use crate::split::{self, Assignment, Identity, Reason};
-use crate::telemetry::stats::{ForcedRejection, Selection};
+use crate::split::{Assignment, ForceRejected, Identity, Reason};
+use crate::telemetry::stats::{ForcedRejection, Selection, StickyKind};
 use crate::upstream;
 
 /// What is done with a request.
@@ -37,6 +37,8 @@ pub(crate) struct Target {
     pub(crate) upgrade: bool,
     /// The identity that the client is given.
     pub(crate) identity: Option<Identity>,
+    /// True when the client is to be pinned to the variant that serves.
+    pub(crate) pin: bool,
     /// The bits that it was made of.
     fresh: u128,
     /// True when another variant may serve if the assigned one turns out to be unavailable.
@@ -75,6 +77,8 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         served: served.unwrap_or(assignment.variant),
         selection: match assignment.reason {
             Reason::Forced => Selection::Forced,
+            Reason::Pin if assignment.failover => Selection::Failover,
+            Reason::Pin => Selection::Pin,
             Reason::Hash if assignment.failover => Selection::Failover,
             Reason::Hash => Selection::Hash,
             Reason::Draw if assignment.failover => Selection::Failover,
@@ -101,6 +105,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         body_bytes,
         upgrade,
         identity: assignment.issue_identity,
+        pin: assignment.pin,
         fresh: fresh.get(),
         failover: route.failover && assignment.reason != Reason::Forced,
     }))
@@ -184,18 +189,24 @@ fn note(exchange: &Exchange, assignment: &Assignment, served: Option<usize>) {
     }
     let quiet = assignment.force_rejected.is_none()
         && assignment.issue_identity.is_none()
+        && !assignment.pin
         && !assignment.failover;
     if quiet {
         return;
     }
     let shard = route.stats.shard(exchange.worker.index);
     match assignment.force_rejected {
-        Some(split::ForceRejected::Unknown) => shard.forced_rejected(ForcedRejection::Unknown),
-        Some(split::ForceRejected::Off) => shard.forced_rejected(ForcedRejection::Off),
+        Some(ForceRejected::Unknown) => shard.forced_rejected(ForcedRejection::Unknown),
+        Some(ForceRejected::Off) => shard.forced_rejected(ForcedRejection::Off),
+        Some(ForceRejected::Untrusted) => shard.forced_rejected(ForcedRejection::Untrusted),
+        Some(ForceRejected::BadSecret) => shard.forced_rejected(ForcedRejection::BadSecret),
         None => {}
     }
     if assignment.issue_identity.is_some() {
-        shard.identity_cookie_set();
+        shard.cookie_set(StickyKind::Identity);
+    }
+    if assignment.pin && served.is_some() {
+        shard.cookie_set(StickyKind::Pin);
     }
     if let Some(served) = served.filter(|_| assignment.failover) {
         exchange.failed_over(assignment.variant, served);
@@ -241,11 +252,16 @@ fn with_edit<T>(
     let local = exchange.local();
     let route = exchange.assigned.map(|to| &local.snapshot.routes[to.route]);
     let scratch = exchange.scratch();
-    let cookie = route
-        .and_then(|route| route.split.identity_cookie())
-        .map(|cookie| cookie.name.as_bytes())
-        // Only a request that carries it has its cookies written anew.
-        .filter(|name| scratch.request.cookie(name).is_some());
+    let split = route.map(|route| &route.split);
+    let private = split.map_or(&[][..], |split| split.private_cookies());
+    // Only a request that carries one has its cookies written anew.
+    let carries = |name: &String| scratch.request.cookie(name.as_bytes()).is_some();
+    let drop_cookies = if private.iter().any(carries) {
+        private
+    } else {
+        &[]
+    };
+    let drop_field = split.and_then(|split| split.private_header());
     write(
         &mut scratch.upstream,
         &scratch.request,
@@ -254,7 +270,8 @@ fn with_edit<T>(
             trusted,
             source: settings.forwarded,
             upgrade: headers::asks_for_upgrade(&scratch.request),
-            drop_cookie: cookie,
+            drop_cookies,
+            drop_field: drop_field.map(str::as_bytes),
             request_id: local
                 .snapshot
                 .request_id

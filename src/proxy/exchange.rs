@@ -12,10 +12,11 @@ use crate::listener::{Client, Peer};
 use crate::message::{RequestHead, ResponseHead, Span};
 use crate::proxy::Error;
 use crate::proxy::Inner;
+use crate::proxy::decide::Target;
 use crate::proxy::error::Side;
 use crate::proxy::snapshot::{Local, Route};
 use crate::proxy::trace_context::trace_id;
-use crate::split::{HashKey, Identity};
+use crate::split::HashKey;
 use crate::telemetry::access_log::{AccessLog, Entry};
 use crate::telemetry::stats::{
     AttemptResult, ErrorReason, Finished, Outcome, RetryCause, RetryResult, Selection, Shard,
@@ -202,12 +203,20 @@ impl Exchange {
         }
     }
 
-    /// The Set-Cookie field's value that gives the client an identity.
-    pub(crate) fn identity_cookie(&self, identity: Option<Identity>) -> Option<Vec<u8>> {
-        let cookie = self.route()?.split.identity_cookie()?;
-        let mut value = Vec::new();
-        cookie.set_cookie(&identity?, self.from.scheme, &mut value);
-        Some(value)
+    /// The Set-Cookie field's value by which the client stays where it is, if it is to get one: its
+    /// new identity, or a pin to the variant that serves.
+    pub(crate) fn sticky_cookie(&self, target: &Target) -> Option<Vec<u8>> {
+        if target.identity.is_none() && !target.pin {
+            return None;
+        }
+        let split = &self.route()?.split;
+        let (cookie, value) = match &target.identity {
+            Some(identity) => (split.identity_cookie()?, identity.as_bytes()),
+            None => split.pin(self.assigned?.served)?,
+        };
+        let mut field = Vec::new();
+        cookie.set(value, self.from.scheme, &mut field);
+        Some(field)
     }
 
     /// Makes it a tunnel: from here on it keeps numbers only, and not the snapshot, which may be

@@ -268,7 +268,7 @@ impl Call {
 
     /// The response, once its head is there.
     fn into_response(mut self, target: &Target) -> Response<Body> {
-        let cookie = self.exchange.identity_cookie(target.identity);
+        let cookie = self.exchange.sticky_cookie(target);
         let head = self.exchange.response();
         let mut response = Response::new(Body::Empty);
         *response.status_mut() =

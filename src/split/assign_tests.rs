@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::message::RequestHead;
 use crate::split::tests::{noise, spec};
 use crate::split::{
-    Assignment, Draw, Force, ForceRejected, Identity, IdentityCookie, Reason, Split, SplitError,
-    SplitSpec, Sticky,
+    Assignment, Draw, Force, ForceRejected, Identity, Reason, Split, SplitError, SplitSpec, Sticky,
+    StickyCookie,
 };
 
 const FRESH: u128 = 0x1234;
@@ -44,6 +44,7 @@ fn forced(variants: &str) -> Split {
             header: Some("X-Variant".to_owned()),
             cookie: Some("variant".to_owned()),
             query: Some("variant".to_owned()),
+            ..Force::default()
         }),
         ..spec(variants)
     })
@@ -54,7 +55,8 @@ fn sticky(variants: &str, keys: &[&str], cookie: bool) -> Split {
     Split::new(SplitSpec {
         sticky: Some(Sticky {
             keys: keys.iter().map(|key| key.parse().unwrap()).collect(),
-            cookie: cookie.then(IdentityCookie::default),
+            cookie: cookie.then(StickyCookie::identity),
+            pin: None,
         }),
         ..spec(variants)
     })
@@ -297,7 +299,8 @@ fn stickiness_and_forcing_that_cannot_work_are_refused() {
         let name = name.to_owned();
         sticky(Sticky {
             keys: vec![],
-            cookie: Some(IdentityCookie { name, max_age }),
+            cookie: Some(StickyCookie { name, max_age }),
+            pin: None,
         })
     };
     assert_eq!(sticky(Sticky::default()), SplitError::StickyEmpty);

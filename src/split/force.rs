@@ -1,5 +1,7 @@
 //! Forcing: a request that names its variant.
 
+use std::net::IpAddr;
+
 use crate::message::RequestHead;
 use crate::split::spec::{Force, State, VariantSpec};
 
@@ -14,6 +16,10 @@ pub enum ForceRejected {
     Unknown,
     /// The variant is off.
     Off,
+    /// The client is none of those that may.
+    Untrusted,
+    /// The secret is wrong or missing.
+    BadSecret,
 }
 
 impl ForceRejected {
@@ -22,6 +28,8 @@ impl ForceRejected {
         match self {
             Self::Unknown => "unknown",
             Self::Off => "off",
+            Self::Untrusted => "untrusted",
+            Self::BadSecret => "bad_secret",
         }
     }
 }
@@ -40,6 +48,7 @@ impl Wish {
     /// counts.
     pub(in crate::split) fn of(
         request: &RequestHead,
+        client: IpAddr,
         force: &Force,
         variants: &[VariantSpec],
     ) -> Self {
@@ -52,7 +61,8 @@ impl Wish {
             .chain(query.filter_map(|name| request.query_value(name.as_bytes())));
         let mut wish = Self::default();
         for value in values {
-            match named(value, variants) {
+            let permitted = permitted(value, client, force);
+            match permitted.and_then(|name| named(name, variants)) {
                 Ok(variant) => {
                     wish.variant = Some(variant);
                     return wish;
@@ -64,7 +74,28 @@ impl Wish {
     }
 }
 
-/// The variant that a value stands for: one of that name, or by `always` and `never` the newer and
+/// What of a value names the variant, if the client may name one.
+fn permitted<'v>(
+    value: &'v [u8],
+    client: IpAddr,
+    force: &Force,
+) -> Result<&'v [u8], ForceRejected> {
+    if !force.trusted.is_empty() && !force.trusted.contains(client) {
+        return Err(ForceRejected::Untrusted);
+    }
+    let Some(secret) = &force.secret else {
+        return Ok(value);
+    };
+    // No name has a colon; a secret may.
+    let colon = memchr::memchr(b':', value).ok_or(ForceRejected::BadSecret)?;
+    if secret.is(&value[colon + 1..]) {
+        Ok(&value[..colon])
+    } else {
+        Err(ForceRejected::BadSecret)
+    }
+}
+
+/// The variant that a name stands for: one of that name, or by `always` and `never` the newer and
 /// the older of two.
 fn named(value: &[u8], variants: &[VariantSpec]) -> Result<usize, ForceRejected> {
     let by_name = variants

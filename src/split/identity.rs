@@ -3,11 +3,6 @@
 //! The cookie says who, not which variant: a change of weights moves exactly the users that it must,
 //! and weight 0 empties a variant at once.
 
-use std::io::Write as _;
-use std::time::Duration;
-
-use crate::message::Scheme;
-
 /// The bytes of an identity as text.
 const TEXT_BYTES: usize = 32;
 
@@ -38,50 +33,9 @@ impl Identity {
     }
 }
 
-/// The cookie that carries an [`Identity`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct IdentityCookie {
-    /// Its name, a token.
-    pub name: String,
-    /// How long a client is to keep it, in whole seconds; `None` is until the browser is closed.
-    pub max_age: Option<Duration>,
-}
-
-impl Default for IdentityCookie {
-    fn default() -> Self {
-        Self {
-            name: "tidegate_id".to_owned(),
-            max_age: None,
-        }
-    }
-}
-
-impl IdentityCookie {
-    /// Appends the value of the Set-Cookie field that gives a client this identity.
-    ///
-    /// `SameSite=Lax`, not `Strict`: with that the first request that comes from another site would
-    /// carry no cookie and be assigned anew. No `Domain`: the cookie stays with this very host.
-    pub fn set_cookie(&self, identity: &Identity, scheme: Scheme, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.name.as_bytes());
-        out.push(b'=');
-        out.extend_from_slice(identity.as_bytes());
-        out.extend_from_slice(b"; Path=/; HttpOnly; SameSite=Lax");
-        match scheme {
-            Scheme::Https => out.extend_from_slice(b"; Secure"),
-            Scheme::Http => {}
-        }
-        if let Some(max_age) = self.max_age {
-            write!(out, "; Max-Age={}", max_age.as_secs()).expect("a vector takes every write");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use crate::message::Scheme;
-    use crate::split::identity::{Identity, IdentityCookie};
+    use crate::split::identity::Identity;
 
     #[test]
     fn an_identity_is_32_lower_case_digits_and_nothing_else() {
@@ -98,26 +52,5 @@ mod tests {
         ] {
             assert_eq!(Identity::parse(value.as_bytes()), None, "{value}");
         }
-    }
-
-    #[test]
-    fn the_cookie_is_for_the_whole_host_and_hidden_from_scripts() {
-        let identity = Identity::from_bits(10);
-        let mut out = Vec::new();
-        IdentityCookie::default().set_cookie(&identity, Scheme::Http, &mut out);
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "tidegate_id=0000000000000000000000000000000a; Path=/; HttpOnly; SameSite=Lax"
-        );
-        let cookie = IdentityCookie {
-            name: "who".to_owned(),
-            max_age: Some(Duration::from_secs(2_592_000)),
-        };
-        let mut out = Vec::new();
-        cookie.set_cookie(&identity, Scheme::Https, &mut out);
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "who=0000000000000000000000000000000a; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=2592000"
-        );
     }
 }

@@ -1,10 +1,11 @@
 //! Splits: which variant of a route a request gets, and why.
 //!
-//! The order of decision is forced, then sticky hash, then draw, the last two by the weights of the
-//! first rule whose segment holds, else by the route's:
+//! The order of decision is forced, then pinned, then sticky hash, then draw, the last two by the
+//! weights of the first rule whose segment holds, else by the route's:
 //!
 //! - **forced**: the request names a variant that is on, by header, cookie or query parameter. Weight 0
 //!   does not stop it, an unavailable variant is not replaced.
+//! - **pin**: the request has a cookie that names a variant which is on, see [`PinSpec`].
 //! - **hash**: the first key that is there, else the identity cookie. The key has the variant with the
 //!   greatest `weight / -ln u`, where `u` in 0 to 1 comes from
 //!   `xxh3_64(name ‖ 0 ‖ key, seed = xxh3_64(salt))`; of equals the one with the smaller name. So the
@@ -12,7 +13,7 @@
 //!   instance. A client with neither gets an identity that is hashed for this very request.
 //! - **draw**: no key and no cookie. See [`Draw`].
 //!
-//! When the variant that a hash or draw chose is unavailable, the runner-up with a weight serves,
+//! When the variant that a pin, hash or draw chose is unavailable, the runner-up with a weight serves,
 //! and whoever was elsewhere stays there. The chosen one is charged.
 //!
 //! A rule changes weights and nothing else: salt and names stay, so a user moves at the same share
@@ -23,18 +24,25 @@
 
 #[cfg(test)]
 mod assign_tests;
+mod cookie;
 mod division;
 mod draw;
 mod explain;
 mod force;
+#[cfg(test)]
+mod force_tests;
 mod hash;
 mod identity;
 mod key;
 mod ln;
 mod moved;
+mod pin;
+#[cfg(test)]
+mod pin_tests;
 mod rule;
 #[cfg(test)]
 mod rule_tests;
+mod secret;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -49,18 +57,22 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::message::RequestHead;
 use crate::split::division::Division;
 use crate::split::force::Wish;
-use crate::split::rule::Rule;
+use crate::split::pin::Pins;
+use crate::split::rule::{By, Rule};
 
+pub use crate::split::cookie::StickyCookie;
 pub use crate::split::draw::Draw;
 pub use crate::split::explain::{Explanation, Flip, Standing};
 pub use crate::split::force::ForceRejected;
-pub use crate::split::identity::{Identity, IdentityCookie};
+pub use crate::split::identity::Identity;
 pub use crate::split::key::{ClientKey, HashKey, Key, KeyError};
 pub use crate::split::ln::ln;
 pub use crate::split::moved::Flow;
+pub use crate::split::pin::{PinSpec, PinTrouble};
 pub use crate::split::rule::RuleSpec;
+pub use crate::split::secret::SharedSecret;
 pub use crate::split::spec::{
-    Force, MAX_NAME_BYTES, MAX_WEIGHT, SplitError, SplitSpec, State, Sticky, VariantSpec,
+    Force, MAX_NAME_BYTES, MAX_WEIGHT, SplitError, SplitSpec, State, Sticky, VariantSpec, is_logged,
 };
 
 /// The division of a route's requests among its variants. A variant is the index that it had in the
@@ -71,7 +83,11 @@ pub struct Split {
     variants: Vec<VariantSpec>,
     division: Division,
     rules: Vec<Rule>,
-    sticky: Sticky,
+    keys: Vec<Key>,
+    identity: Option<StickyCookie>,
+    pins: Option<Pins>,
+    private_cookies: Vec<String>,
+    private_header: Option<String>,
     force: Option<Force>,
 }
 
@@ -90,6 +106,8 @@ pub struct Assignment {
     pub rule: Option<usize>,
     /// True when another variant than the chosen one answers.
     pub failover: bool,
+    /// True when the response is to pin the client to the variant that serves.
+    pub pin: bool,
     /// The new identity that was hashed; the response is to set the cookie that carries it.
     pub issue_identity: Option<Identity>,
     /// Why a value that was to force a variant did not.
@@ -101,6 +119,8 @@ pub struct Assignment {
 pub enum Reason {
     /// The request named it.
     Forced,
+    /// A cookie of the client names it.
+    Pin,
     /// A key or an identity of the client has it.
     Hash,
     /// It was its turn.
@@ -112,6 +132,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Forced => "forced",
+            Self::Pin => "pin",
             Self::Hash => "hash",
             Self::Draw => "draw",
         }
@@ -131,12 +152,27 @@ impl Split {
             segment: rule.segment,
             division: Division::new(seed, &spec.variants, &rule.weights),
         });
+        let sticky = spec.sticky.unwrap_or_default();
+        let own_cookie = sticky
+            .cookie
+            .as_ref()
+            .or(sticky.pin.as_ref().map(|pin| &pin.cookie));
+        let own_cookie = own_cookie.map(|cookie| cookie.name.clone());
+        // What forces with a secret tells it.
+        let secret_force = spec.force.as_ref().filter(|force| force.secret.is_some());
+        let force_cookie = secret_force.and_then(|force| force.cookie.clone());
         Ok(Self {
             seed,
             division: Division::new(seed, &spec.variants, &weights),
             rules: rules.collect(),
+            private_cookies: own_cookie.into_iter().chain(force_cookie).collect(),
+            private_header: secret_force.and_then(|force| force.header.clone()),
+            keys: sticky.keys,
+            identity: sticky.cookie,
+            pins: sticky
+                .pin
+                .map(|pin| Pins::new(pin, &spec.salt, &spec.variants)),
             variants: spec.variants,
-            sticky: spec.sticky.unwrap_or_default(),
             force: spec.force,
         })
     }
@@ -155,7 +191,7 @@ impl Split {
         available: impl Fn(usize) -> bool,
     ) -> Assignment {
         let wish = match &self.force {
-            Some(force) => Wish::of(request, force, &self.variants),
+            Some(force) => Wish::of(request, client, force, &self.variants),
             None => Wish::default(),
         };
         if let Some(variant) = wish.variant {
@@ -165,6 +201,31 @@ impl Split {
                 reason: Reason::Forced,
                 rule: None,
                 failover: false,
+                pin: false,
+                issue_identity: None,
+                force_rejected: wish.rejected,
+            };
+        }
+
+        if let Some(variant) = self.pins.as_ref().and_then(|pins| pins.of(request)) {
+            let served = if available(variant) {
+                Some(variant)
+            } else {
+                let rule = self.rule(request, client);
+                let key = self.key(request, client);
+                let by = match &key {
+                    Some(key) => By::Key(key.as_bytes()),
+                    None => By::Point(point(rule)),
+                };
+                self.stand_in(rule, by, variant, available)
+            };
+            return Assignment {
+                variant,
+                served,
+                reason: Reason::Pin,
+                rule: None,
+                failover: served.is_some_and(|served| served != variant),
+                pin: false,
                 issue_identity: None,
                 force_rejected: wish.rejected,
             };
@@ -175,7 +236,7 @@ impl Split {
         let (reason, (variant, served)) = if let Some(key) = self.key(request, client) {
             let picked = self.hashed(rule, key.as_bytes(), available);
             (Reason::Hash, picked)
-        } else if self.sticky.cookie.is_some() {
+        } else if self.identity.is_some() {
             let identity = Identity::from_bits(fresh());
             issue_identity = Some(identity);
             let picked = self.hashed(rule, identity.as_bytes(), available);
@@ -190,6 +251,7 @@ impl Split {
             reason,
             rule,
             failover: served.is_some_and(|served| served != variant),
+            pin: self.pins.is_some(),
             issue_identity,
             force_rejected: wish.rejected,
         }
@@ -198,13 +260,9 @@ impl Split {
     /// What of a request is hashed: the first key that is there, else the first identity cookie that
     /// is valid. `None` when a new identity or a draw decides.
     pub fn key<'a>(&'a self, request: &'a RequestHead, client: IpAddr) -> Option<HashKey<'a>> {
-        let by_key = self
-            .sticky
-            .keys
-            .iter()
-            .find_map(|key| key.of(request, client));
+        let by_key = self.keys.iter().find_map(|key| key.of(request, client));
         by_key.or_else(|| {
-            let cookie = self.sticky.cookie.as_ref()?;
+            let cookie = self.identity.as_ref()?;
             request
                 .cookies(cookie.name.as_bytes())
                 .find(|value| Identity::parse(value).is_some())
@@ -218,8 +276,34 @@ impl Split {
     }
 
     /// The cookie that carries identities, if the split gives any.
-    pub fn identity_cookie(&self) -> Option<&IdentityCookie> {
-        self.sticky.cookie.as_ref()
+    pub fn identity_cookie(&self) -> Option<&StickyCookie> {
+        self.identity.as_ref()
+    }
+
+    /// The cookie that pins clients, if it does.
+    pub fn pin_cookie(&self) -> Option<&StickyCookie> {
+        self.pins.as_ref().map(Pins::cookie)
+    }
+
+    /// The cookie and its value that pin a client to a variant; none where the split pins nobody or
+    /// the variant is off.
+    pub fn pin(&self, variant: usize) -> Option<(&StickyCookie, &[u8])> {
+        self.pins.as_ref()?.value(variant)
+    }
+
+    /// Why a request that is not pinned is not; `None` where the split pins nobody.
+    pub fn pin_trouble(&self, request: &RequestHead) -> Option<PinTrouble> {
+        Some(self.pins.as_ref()?.trouble(request))
+    }
+
+    /// The cookies that are between the client and us, by their names: upstreams do not see them.
+    pub fn private_cookies(&self) -> &[String] {
+        &self.private_cookies
+    }
+
+    /// The header that is between the client and us, by its name.
+    pub fn private_header(&self) -> Option<&str> {
+        self.private_header.as_deref()
     }
 
     /// A variant's part of new assignments, 0 to 1, by the weights of a rule or of the route, while
@@ -233,8 +317,12 @@ impl Split {
         self.division_of(rule).weight(variant)
     }
 
-    /// True when a variant may get requests that do not ask for it.
-    pub fn may_assign(&self, variant: usize) -> bool {
+    /// True when a variant may get requests that do not ask for it by its name: new ones by a
+    /// weight, or those of clients that are pinned to it.
+    pub fn may_get(&self, variant: usize) -> bool {
+        if self.pin(variant).is_some() {
+            return true;
+        }
         let mut divisions =
             iter::once(&self.division).chain(self.rules.iter().map(|rule| &rule.division));
         divisions.any(|division| division.share(variant) > 0.0)

@@ -28,6 +28,15 @@ pub(in crate::split) struct Rule {
     pub(in crate::split) division: Division,
 }
 
+/// What tells where a request stands among the variants.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::split) enum By<'a> {
+    /// A key that is hashed.
+    Key(&'a [u8]),
+    /// A point of the draw.
+    Point(u64),
+}
+
 impl Split {
     /// The rule whose weights a request obeys, by its place: the first whose segment holds and
     /// whose variants are not all off. `None` is that it obeys those of the route.
@@ -69,15 +78,12 @@ impl Split {
         key: &[u8],
         available: impl Fn(usize) -> bool,
     ) -> (usize, Option<usize>) {
-        let Some(rule) = rule else {
+        let Some(of_rule) = rule else {
             return self.division.hashed(key, available);
         };
-        let (chosen, served) = self.rules[rule].division.hashed(key, &available);
-        let served = served.or_else(|| {
-            let may = |variant| variant != chosen && available(variant);
-            self.open_division()?.by_hash(key, may)
-        });
-        (chosen, served)
+        let (chosen, served) = self.rules[of_rule].division.hashed(key, &available);
+        let stand_in = || self.stand_in(None, By::Key(key), chosen, &available);
+        (chosen, served.or_else(stand_in))
     }
 
     /// The variant that has a point of the draw by a rule, and the one that serves it, likewise.
@@ -87,19 +93,30 @@ impl Split {
         point: u64,
         available: impl Fn(usize) -> bool,
     ) -> (usize, Option<usize>) {
-        let Some(rule) = rule else {
+        let Some(of_rule) = rule else {
             return self.division.drawn(point, available);
         };
-        let (chosen, served) = self.rules[rule].division.drawn(point, &available);
-        let served = served.or_else(|| {
-            let may = |variant| variant != chosen && available(variant);
-            self.open_division()?.by_draw(point, may)
-        });
-        (chosen, served)
+        let (chosen, served) = self.rules[of_rule].division.drawn(point, &available);
+        let stand_in = || self.stand_in(None, By::Point(point), chosen, &available);
+        (chosen, served.or_else(stand_in))
     }
 
-    fn open_division(&self) -> Option<&Division> {
-        Some(&self.division).filter(|division| division.is_open)
+    /// Who serves for a variant that is gone: by the weights of a rule, else by those of the route.
+    pub(in crate::split) fn stand_in(
+        &self,
+        rule: Option<usize>,
+        by: By<'_>,
+        gone: usize,
+        available: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let may = |variant: usize| variant != gone && available(variant);
+        let of_rule = rule.map(|rule| &self.rules[rule].division);
+        let divisions = of_rule.into_iter().chain([&self.division]);
+        let mut open = divisions.filter(|division| division.is_open);
+        open.find_map(|division| match by {
+            By::Key(key) => division.by_hash(key, may),
+            By::Point(point) => division.by_draw(point, may),
+        })
     }
 }
 

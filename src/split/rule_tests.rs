@@ -47,6 +47,7 @@ fn ruled_spec(variants: &str, rules: &[(&str, &[u32])]) -> SplitSpec {
         sticky: Some(Sticky {
             keys: vec!["header:u".parse().unwrap()],
             cookie: None,
+            pin: None,
         }),
         ..spec(variants)
     }

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use crate::split::identity::IdentityCookie;
+use crate::message::Networks;
+use crate::split::cookie::StickyCookie;
 use crate::split::key::{Key, KeyError, is_query_name, is_token};
+use crate::split::pin::PinSpec;
 use crate::split::rule::RuleSpec;
+use crate::split::secret::SharedSecret;
 
 /// The largest weight: enough for one request in a million.
 pub const MAX_WEIGHT: u32 = 1_000_000;
@@ -55,8 +58,11 @@ pub enum State {
 pub struct Sticky {
     /// Where a key may be; the first that is there is hashed.
     pub keys: Vec<Key>,
-    /// The cookie for clients that have none of the keys.
-    pub cookie: Option<IdentityCookie>,
+    /// The cookie with an identity for clients that have none of the keys.
+    pub cookie: Option<StickyCookie>,
+    /// How clients are pinned to the variant that first served them, if they are; then there is no
+    /// cookie for identities.
+    pub pin: Option<PinSpec>,
 }
 
 /// How a request may name its variant: a header goes before a cookie, that before a query parameter.
@@ -68,6 +74,11 @@ pub struct Force {
     pub cookie: Option<String>,
     /// The name of a query parameter.
     pub query: Option<String>,
+    /// The clients that may; none here means all.
+    pub trusted: Networks,
+    /// What has to follow the name of the variant, behind a colon. Then nothing may be forced by
+    /// the query, which ends up in logs and histories.
+    pub secret: Option<SharedSecret>,
 }
 
 /// Why a split cannot be.
@@ -101,6 +112,9 @@ pub enum SplitError {
     /// Stickiness that no request could ever have.
     #[error("sticky needs keys, a cookie, or both")]
     StickyEmpty,
+    /// Two cookies that say where a client is.
+    #[error("who is pinned needs no identity")]
+    PinAndIdentity,
     /// A cookie that no client could keep.
     #[error("`{name}` is not the name of a cookie")]
     CookieName { name: String },
@@ -110,9 +124,20 @@ pub enum SplitError {
     /// Nothing can force.
     #[error("force needs a header, a cookie or a query parameter")]
     ForceEmpty,
+    /// A secret that would be written down.
+    #[error("a secret may not stand in {place}, which is written to logs")]
+    ForceSecret { place: String },
     /// A place that no request can have.
     #[error("`{name}` is not the name of a {place}")]
     ForceName { place: &'static str, name: String },
+}
+
+/// The headers that access logs tell.
+const LOGGED: [&str; 4] = ["host", "referer", "traceparent", "user-agent"];
+
+/// True for a header that access logs tell: a secret has no place there.
+pub fn is_logged(header: &str) -> bool {
+    LOGGED.iter().any(|name| header.eq_ignore_ascii_case(name))
 }
 
 impl SplitSpec {
@@ -175,13 +200,14 @@ impl Sticky {
         for key in &self.keys {
             key.check()?;
         }
-        let Some(IdentityCookie { name, max_age }) = &self.cookie else {
-            return if self.keys.is_empty() {
-                Err(SplitError::StickyEmpty)
-            } else {
-                Ok(())
-            };
+        let cookie = match (&self.cookie, &self.pin) {
+            (Some(_), Some(_)) => return Err(SplitError::PinAndIdentity),
+            (Some(cookie), None) => cookie,
+            (None, Some(pin)) => &pin.cookie,
+            (None, None) if self.keys.is_empty() => return Err(SplitError::StickyEmpty),
+            (None, None) => return Ok(()),
         };
+        let StickyCookie { name, max_age } = cookie;
         if !is_token(name) {
             return Err(SplitError::CookieName { name: name.clone() });
         }
@@ -201,6 +227,17 @@ impl Force {
         ];
         if places.iter().all(|(_, name, _)| name.is_none()) {
             return Err(SplitError::ForceEmpty);
+        }
+        if self.secret.is_some() {
+            if self.query.is_some() {
+                let place = "the query".to_owned();
+                return Err(SplitError::ForceSecret { place });
+            }
+            let logged = self.header.iter().find(|name| is_logged(name));
+            if let Some(name) = logged {
+                let place = format!("the header {name}");
+                return Err(SplitError::ForceSecret { place });
+            }
         }
         for (place, name, is_name) in places {
             if let Some(name) = name

@@ -35,6 +35,7 @@ mod interplay;
 mod life;
 mod limits;
 mod names;
+mod pin;
 mod prometheus;
 mod proxy_protocol;
 mod reload;

@@ -3,7 +3,7 @@
 use crate::admin::explain::Asked;
 use crate::admin::explain::asked::Request;
 use crate::config::OnUnavailable;
-use crate::split::{Assignment, ForceRejected, Reason, Split, State};
+use crate::split::{Assignment, ForceRejected, PinTrouble, Reason, Split, State};
 
 /// Which variant a described request gets, and why.
 pub(in crate::admin::explain) struct Verdict {
@@ -54,13 +54,17 @@ impl Verdict {
     ) -> Self {
         let rule = split.rule(&request.head, request.client);
         let (chosen, served) = split.hashed(rule, key, available);
+        let pinned = split.pin_cookie().map(|cookie| {
+            let name = &cookie.name;
+            format!("whoever has a pin in the cookie {name} is where that says")
+        });
         Self {
             chosen: Some(chosen),
             stand_in: served.filter(|&served| served != chosen),
             reason: Reason::Hash,
             rule,
             key: Some(key.to_vec()),
-            notes: Vec::new(),
+            notes: pinned.into_iter().collect(),
         }
     }
 
@@ -72,12 +76,13 @@ impl Verdict {
             reason,
             rule,
             failover,
+            pin,
             issue_identity,
             force_rejected,
         } = split.assign(&request.head, request.client, |_| 0, || 0, available);
         let key = split.key(&request.head, request.client);
         let is_sure = match reason {
-            Reason::Forced => true,
+            Reason::Forced | Reason::Pin => true,
             Reason::Hash => issue_identity.is_none(),
             Reason::Draw => false,
         };
@@ -100,7 +105,22 @@ impl Verdict {
             Some(ForceRejected::Off) => {
                 verdict.note("it asks for a variant that is off, which is ignored");
             }
+            Some(ForceRejected::Untrusted) => {
+                verdict.note("it asks for a variant, but its client may not; that is ignored");
+            }
+            Some(ForceRejected::BadSecret) => {
+                verdict.note("it asks for a variant without the right secret, which is ignored");
+            }
             None => {}
+        }
+        if reason == Reason::Pin {
+            verdict.note(
+                "its pin keeps it there, whatever the weights are, until the pin ends or the \
+                 variant is turned off",
+            );
+        }
+        if pin {
+            verdict.note_pin(split, request);
         }
         if issue_identity.is_some()
             && let Some(cookie) = split.identity_cookie()
@@ -111,6 +131,26 @@ impl Verdict {
             ));
         }
         verdict
+    }
+
+    /// Tells why a request is not pinned, and that its client will be.
+    fn note_pin(&mut self, split: &Split, request: &Request) {
+        let why = match split.pin_trouble(&request.head) {
+            None => return,
+            Some(PinTrouble::Missing) => "it has no pin".to_owned(),
+            Some(PinTrouble::Epoch { sent, now }) => {
+                format!("its pin is of epoch {sent}, and now it is {now}")
+            }
+            Some(PinTrouble::Invalid) => {
+                "its pin is not valid: of another route or secret, or its variant is off".to_owned()
+            }
+        };
+        if let Some(cookie) = split.pin_cookie() {
+            let name = &cookie.name;
+            self.note(&format!(
+                "{why}: the response pins it, by the cookie {name}, to the variant that serves"
+            ));
+        }
     }
 
     fn note(&mut self, note: &str) {

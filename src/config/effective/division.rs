@@ -2,36 +2,60 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::effective::object;
+use crate::config::effective::{object, secret};
+use crate::config::route::RouteConfig;
 use crate::config::segment::SegmentConfig;
 use crate::config::unit::write_duration;
 use crate::segment::{ConditionSpec, Operand, Takes};
 use crate::split::SplitSpec;
 
 /// What keeps users where they are; null when nothing does.
-pub(in crate::config::effective) fn sticky(spec: &SplitSpec) -> Value {
-    let Some(sticky) = &spec.sticky else {
+pub(in crate::config::effective) fn sticky(route: &RouteConfig) -> Value {
+    let Some(sticky) = &route.split_spec.sticky else {
         return Value::Null;
     };
-    let keys = sticky.keys.iter().map(ToString::to_string);
+    let keys: Value = sticky.keys.iter().map(ToString::to_string).collect();
+    if let Some(pin) = &sticky.pin {
+        return object([
+            ("mode", json!("pin")),
+            ("keys", keys),
+            ("cookie", json!({ "name": pin.cookie.name })),
+            ("epoch", json!(pin.epoch)),
+            (
+                "secret",
+                route.secrets.pin.as_ref().map_or(Value::Null, secret),
+            ),
+            ("unsigned", json!(pin.secret.is_none())),
+            ("max_age", pin.cookie.max_age.map(write_duration).into()),
+        ]);
+    }
     let cookie = sticky.cookie.as_ref().map_or(json!(false), |cookie| {
         object([
             ("name", json!(cookie.name)),
             ("max_age", cookie.max_age.map(write_duration).into()),
         ])
     });
-    json!({ "keys": keys.collect::<Value>(), "cookie": cookie })
+    json!({ "mode": "hash", "keys": keys, "cookie": cookie })
 }
 
 /// How a request may name its variant; null when it may not.
-pub(in crate::config::effective) fn force(spec: &SplitSpec) -> Value {
-    let Some(force) = &spec.force else {
+pub(in crate::config::effective) fn force(route: &RouteConfig) -> Value {
+    let Some(force) = &route.split_spec.force else {
         return Value::Null;
+    };
+    let trusted = match force.trusted.as_slice() {
+        [] => Value::Null,
+        networks => networks.iter().map(ToString::to_string).collect(),
     };
     object([
         ("header", json!(force.header)),
         ("cookie", json!(force.cookie)),
         ("query", json!(force.query)),
+        ("trusted", trusted),
+        (
+            "secret",
+            route.secrets.force.as_ref().map_or(Value::Null, secret),
+        ),
     ])
 }
 

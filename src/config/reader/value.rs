@@ -174,6 +174,15 @@ impl<'d> Value<'d> {
         self.spanned.get_ref().as_bool()
     }
 
+    /// Reads true or false.
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        let result = self.as_boolean();
+        if result.is_none() {
+            self.is_not("true or false");
+        }
+        result
+    }
+
     /// Reads a whole number within a range.
     pub(crate) fn whole(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let number = match self.spanned.get_ref().as_integer() {

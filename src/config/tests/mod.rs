@@ -7,6 +7,7 @@ mod examples;
 mod files;
 mod include;
 mod messages;
+mod pins;
 mod routes;
 mod secrets;
 mod segments;

@@ -30,8 +30,10 @@ pub struct RequestEdit<'a> {
     pub source: ForwardedSource,
     /// The protocol that the connection is to change to, such as `websocket`.
     pub upgrade: Option<&'a [u8]>,
-    /// A cookie that goes no further than here, by its name.
-    pub drop_cookie: Option<&'a [u8]>,
+    /// Cookies that go no further than here, by their names; none where the request carries none.
+    pub drop_cookies: &'a [String],
+    /// A field that goes no further than here, by its name.
+    pub drop_field: Option<&'a [u8]>,
     /// The request's id behind the name of its field, which takes the place of what came there.
     pub request_id: Option<(&'a [u8], &'a [u8])>,
     /// What the route changes in the fields that came.
@@ -153,6 +155,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
         }
         match field.known {
             Known::Other if named.has(&field) => continue,
+            Known::Other if edit.drop_field.is_some_and(|name| field.is(name)) => continue,
             Known::Other if edit.request_id.is_some_and(|(name, _)| field.is(name)) => continue,
             Known::Host
             | Known::Connection
@@ -172,7 +175,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
                 continue;
             }
             // HTTP/2 may send a cookie field for each cookie; HTTP/1 wants one (RFC 9113, 8.2.3).
-            Known::Cookie if head.version == Version::Http2 || edit.drop_cookie.is_some() => {
+            Known::Cookie if head.version == Version::Http2 || !edit.drop_cookies.is_empty() => {
                 cookies += 1;
                 continue;
             }
@@ -198,7 +201,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
         out.field(field.name, field.value);
     }
     if cookies > 0 {
-        write_cookies(out, head, edit.drop_cookie);
+        write_cookies(out, head, edit.drop_cookies);
     }
     if let Some(edits) = edit.fields {
         for field in edits.added() {
@@ -247,15 +250,16 @@ fn write_target(out: &mut Vec<u8>, head: &RequestHead) {
     }
 }
 
-/// Writes one Cookie field of all cookies but the one that is ours.
-fn write_cookies<S: Sink>(out: &mut S, head: &RequestHead, drop: Option<&[u8]>) {
+/// Writes one Cookie field of all cookies but those that are ours.
+fn write_cookies<S: Sink>(out: &mut S, head: &RequestHead, drop: &[String]) {
     let mut pairs = head
         .known(Known::Cookie)
         .flat_map(|value| value.split(|&byte| byte == b';'))
         .map(<[u8]>::trim_ascii)
         .filter(|pair| {
             let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
-            !pair.is_empty() && drop.is_none_or(|drop| name.trim_ascii() != drop)
+            let is_ours = |ours: &String| ours.as_bytes() == name.trim_ascii();
+            !pair.is_empty() && !drop.iter().any(is_ours)
         });
     let Some(first) = pairs.next() else {
         return;

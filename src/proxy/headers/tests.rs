@@ -1,5 +1,7 @@
 //! What changes in a head, and what does not.
 
+use std::sync::LazyLock;
+
 use crate::http1::codec::{Asked, read_request, read_response};
 use crate::listener::{ForwardedSource, Peer};
 use crate::message::{Framing, Limits, RequestHead, ResponseHead, Scheme, Version};
@@ -33,7 +35,8 @@ fn edited(head: &RequestHead, change: impl FnOnce(&mut RequestEdit<'_>)) -> Stri
         trusted: false,
         source: ForwardedSource::XForwardedFor,
         upgrade: None,
-        drop_cookie: None,
+        drop_cookies: &[],
+        drop_field: None,
         request_id: None,
         fields: None,
     };
@@ -142,12 +145,20 @@ fn forwarded_is_written_where_it_is_the_source() {
 }
 
 #[test]
-fn our_own_cookie_goes_no_further() {
-    let head = request("Cookie: a=1; tidegate_id=x; b=2\r\nX: 1\r\nCookie: c=3\r\n");
-    let text = edited(&head, |edit| edit.drop_cookie = Some(b"tidegate_id"));
+fn what_is_between_the_client_and_us_goes_no_further() {
+    let head = request("X-Variant: v:s\r\nx-variants: 2\r\nX-VARIANT: v\r\n");
+    let text = edited(&head, |edit| edit.drop_field = Some(b"x-variant"));
+    assert!(
+        text.contains("example\r\nx-variants: 2\r\nX-Forwarded-F"),
+        "{text}"
+    );
+    let head = request("Cookie: a=1; tidegate_id=x; b=2\r\nX: 1\r\nCookie: variant=b:s; c=3\r\n");
+    static OURS: LazyLock<[String; 2]> =
+        LazyLock::new(|| ["tidegate_id", "variant"].map(str::to_owned));
+    let text = edited(&head, |edit| edit.drop_cookies = &*OURS);
     assert!(text.contains("X: 1\r\nCookie: a=1; b=2; c=3\r\n"), "{text}");
     let head = request("Cookie: tidegate_id=x\r\n");
-    let text = edited(&head, |edit| edit.drop_cookie = Some(b"tidegate_id"));
+    let text = edited(&head, |edit| edit.drop_cookies = &*OURS);
     assert!(!text.contains("Cookie"), "{text}");
 }
 

@@ -267,7 +267,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
 
     /// Passes the final head on, with what has come behind it.
     fn pass_on(&mut self, context: &mut Context<'_>, response: RecvStream) {
-        let identity = self.exchange.identity_cookie(self.target.identity);
+        let identity = self.exchange.sticky_cookie(self.target);
         let is_read = self.request.is_read();
         let last = (self.client.last)();
         let (scratch, route) = self.exchange.scratch_and_route();

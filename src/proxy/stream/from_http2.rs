@@ -212,7 +212,7 @@ impl Attempt {
             deadline,
             ..
         } = self;
-        let cookie = exchange.identity_cookie(target.identity);
+        let cookie = exchange.sticky_cookie(target);
         let head = exchange.response();
         let mut response = Response::new(Body::Empty);
         *response.status_mut() =

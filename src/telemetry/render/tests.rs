@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use crate::telemetry::metrics::{Family, Kind, catalogue};
 use crate::telemetry::stats::{
     AttemptResult, Buckets, CloseReason, ErrorReason, Finished, ForcedRejection, Outcome, Protocol,
-    RejectReason, RetryCause, RetryResult, RuleLabels, Selection, Source, TunnelEnd, VariantLabels,
+    RejectReason, RetryCause, RetryResult, RuleLabels, Selection, Source, StickyKind, TunnelEnd,
+    VariantLabels,
 };
 use crate::telemetry::{Live, Telemetry, VariantLive, VariantState};
 
@@ -108,7 +109,7 @@ fn busy() -> Telemetry {
         let route = registry.route(&stable.route);
         let route = route.shard(worker);
         route.overhead(Duration::from_micros(70));
-        route.identity_cookie_set();
+        route.cookie_set(StickyKind::Pin);
         route.forced_rejected(ForcedRejection::Unknown);
         route.failover(&stable.variant, &canary.variant);
         route.failover(&stable.variant, &"removed-long-ago".into());

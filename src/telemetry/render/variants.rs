@@ -10,7 +10,7 @@ use crate::telemetry::render::code_label;
 use crate::telemetry::stats::{
     AttemptResult, Code, CodeKey, ErrorReason, ForcedRejection, HistogramTotals, Outcome,
     RetryCause, RetryResult, RouteStats, RouteTotals, RuleLabels, RuleStats, Selection, Source,
-    TunnelEnd, VariantLabels, VariantStats, VariantTotals,
+    StickyKind, TunnelEnd, VariantLabels, VariantStats, VariantTotals,
 };
 
 /// The statuses whose series are there before the first of them occurs, each with who usually makes
@@ -196,8 +196,9 @@ pub(crate) fn selections(
     });
     text.family(&names::STICKY_COOKIES_SET, |samples| {
         for row in routes {
-            let labels = row.labels.and([("kind", "identity")]);
-            samples.value(&labels, row.totals.cookies_set);
+            for (kind, n) in StickyKind::ALL.iter().zip(row.totals.cookies_set) {
+                samples.value(&row.labels.and([("kind", kind.label())]), n);
+            }
         }
     });
     text.family(&names::FORCED_REJECTED, |samples| {

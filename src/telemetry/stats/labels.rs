@@ -174,12 +174,26 @@ label_values! {
 }
 
 label_values! {
+    /// What a cookie says by which a client stays where it is.
+    StickyKind {
+        /// Who the client is.
+        Identity = "identity",
+        /// Which variant it is on.
+        Pin = "pin",
+    }
+}
+
+label_values! {
     /// Why a variant that a request asked for was not given.
     ForcedRejection {
         /// The route has no variant of that name.
         Unknown = "unknown",
         /// The variant is off.
         Off = "off",
+        /// The client is none of those that may.
+        Untrusted = "untrusted",
+        /// The secret is wrong or missing.
+        BadSecret = "bad_secret",
     }
 }
 

@@ -26,8 +26,8 @@ pub use handshakes::Handshake;
 pub use histogram::{Buckets, BucketsError, HistogramTotals};
 pub use labels::{
     AttemptResult, CloseReason, ErrorReason, ForcedRejection, KeyExchange, Outcome, Protocol,
-    RejectReason, Resolution, RetryCause, RetryResult, Selection, Source, TlsSession, TlsVersion,
-    TunnelEnd,
+    RejectReason, Resolution, RetryCause, RetryResult, Selection, Source, StickyKind, TlsSession,
+    TlsVersion, TunnelEnd,
 };
 pub use route::{RouteShard, RouteStats, RouteTotals};
 pub use rule::{RuleLabels, RuleStats};

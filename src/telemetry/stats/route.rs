@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::telemetry::stats::histogram::Histogram;
 use crate::telemetry::stats::shards::Shards;
-use crate::telemetry::stats::{Buckets, Counter, ForcedRejection, HistogramTotals};
+use crate::telemetry::stats::{Buckets, Counter, ForcedRejection, HistogramTotals, StickyKind};
 
 /// The numbers of one route.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl RouteStats {
         self.shards.of(worker, || RouteShard {
             overhead_buckets: Arc::clone(&self.overhead_buckets),
             overhead: Histogram::default(),
-            cookies_set: Counter::default(),
+            cookies_set: Default::default(),
             forced_rejected: Default::default(),
             failovers: OnceLock::new(),
         })
@@ -55,13 +55,14 @@ impl RouteStats {
     pub fn read(&self) -> RouteTotals {
         let mut totals = RouteTotals {
             overhead: HistogramTotals::new(&self.overhead_buckets),
-            cookies_set: 0,
+            cookies_set: [0; StickyKind::N],
             forced_rejected: [0; ForcedRejection::N],
             failovers: BTreeMap::new(),
         };
         for shard in self.shards.iter() {
             totals.overhead.add(&shard.overhead);
-            totals.cookies_set += shard.cookies_set.total();
+            let cookies = totals.cookies_set.iter_mut().zip(&shard.cookies_set);
+            cookies.for_each(|(total, counter)| *total += counter.total());
             for (total, counter) in totals
                 .forced_rejected
                 .iter_mut()
@@ -86,7 +87,7 @@ impl RouteStats {
 pub struct RouteShard {
     overhead_buckets: Arc<Buckets>,
     overhead: Histogram,
-    cookies_set: Counter,
+    cookies_set: [Counter; StickyKind::N],
     forced_rejected: [Counter; ForcedRejection::N],
     failovers: OnceLock<Box<Failover>>,
 }
@@ -107,9 +108,9 @@ impl RouteShard {
         self.overhead.record(&self.overhead_buckets, spent);
     }
 
-    /// Counts an identity cookie that was set.
-    pub fn identity_cookie_set(&self) {
-        self.cookies_set.add(1);
+    /// Counts a cookie that was set.
+    pub fn cookie_set(&self, kind: StickyKind) {
+        self.cookies_set[kind as usize].add(1);
     }
 
     /// Counts a request that asked for a variant and did not get it.
@@ -145,8 +146,8 @@ impl RouteShard {
 pub struct RouteTotals {
     /// The time spent in tidegate itself.
     pub overhead: HistogramTotals,
-    /// Identity cookies that were set.
-    pub cookies_set: u64,
+    /// Cookies that were set, in the order of their kinds.
+    pub cookies_set: [u64; StickyKind::N],
     /// Requests that asked for a variant and did not get it, in the order of the reasons.
     pub forced_rejected: [u64; ForcedRejection::N],
     /// Requests by the variant that was chosen and the one that answered.
@@ -158,7 +159,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use crate::telemetry::stats::{ForcedRejection, RouteStats};
+    use crate::telemetry::stats::{ForcedRejection, RouteStats, StickyKind};
 
     #[test]
     fn failovers_are_counted_by_pair_over_all_workers() {
@@ -181,13 +182,13 @@ mod tests {
     fn what_belongs_to_no_variant_is_summed_over_all_workers() {
         let stats = RouteStats::new("shop".into(), 2);
         for worker in 0..2 {
-            stats.shard(worker).identity_cookie_set();
+            stats.shard(worker).cookie_set(StickyKind::Identity);
             stats.shard(worker).forced_rejected(ForcedRejection::Off);
             stats.shard(worker).overhead(Duration::from_micros(60));
         }
         let totals = stats.read();
-        assert_eq!(totals.cookies_set, 2);
-        assert_eq!(totals.forced_rejected, [0, 2]);
+        assert_eq!(totals.cookies_set, [2, 0]);
+        assert_eq!(totals.forced_rejected, [0, 2, 0, 0]);
         assert_eq!(totals.overhead.count(), 2);
         assert_eq!(totals.overhead.buckets[1], 2);
     }
