@@ -8,7 +8,7 @@ use tidegate::http1::codec::{
 };
 use tidegate::listener::{ForwardedSource, Peer};
 use tidegate::message::{Limits, RequestHead, ResponseHead, Scheme, Version};
-use tidegate::proxy::{RequestEdit, ResponseEdit, write_request, write_response};
+use tidegate::proxy::{RequestEdit, ResponseEdit, Rewritten, write_request, write_response};
 
 /// A load generator's request of 151 bytes.
 const SMALL: &[u8] = b"GET /api/v1/items?page=2 HTTP/1.1\r\n\
@@ -69,6 +69,7 @@ fn rewrites(criterion: &mut Criterion) {
         drop_field: None,
         request_id: Some((b"x-request-id", b"0123456789abcdef0123456789abcdef")),
         fields: None,
+        rewrite: Rewritten::default(),
     };
     let mut head = RequestHead::default();
     let mut out = Vec::new();

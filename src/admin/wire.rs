@@ -211,6 +211,9 @@ pub struct Explained {
     /// The key that was hashed, if one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What the upstream is asked for, where the route makes that another target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewritten: Option<ExplainedTarget>,
     /// Remarks, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -239,6 +242,15 @@ pub struct ExplainedCondition {
     pub condition: String,
     /// True when it holds.
     pub holds: bool,
+}
+
+/// What an upstream is asked for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ExplainedTarget {
+    /// The host, with its port if it has one.
+    pub host: String,
+    /// The path with its query.
+    pub target: String,
 }
 
 /// One variant, seen from one request.

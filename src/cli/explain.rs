@@ -114,6 +114,9 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
         None => writeln!(out, "reason   {}", explained.reason)?,
     }
     rules(out, explained)?;
+    if let Some(rewritten) = &explained.rewritten {
+        writeln!(out, "rewrite  {}{}", rewritten.host, rewritten.target)?;
+    }
     for note in &explained.notes {
         writeln!(out, "         {note}")?;
     }

@@ -73,7 +73,8 @@ pub(crate) fn read(
 ) -> Option<RouteConfig> {
     value.table(|table| {
         let route = route(name, table, known_upstreams, segments);
-        let treatment = treatment::read(table, request_id);
+        let matched = route.as_ref().map(|route| &route.matched);
+        let treatment = treatment::read(table, matched, request_id);
         Some(RouteConfig {
             treatment: treatment?,
             ..route?

@@ -5,7 +5,9 @@ use http::HeaderName;
 use crate::config::listener::{BODY_BYTES, WAIT};
 use crate::config::reader::{Table, Value};
 use crate::config::secret::Secret;
+use crate::http1::codec::is_authority;
 use crate::proxy::{RouteTimeouts, owner_in_requests, owner_in_responses};
+use crate::route::{Match, PathRewrite, RewriteSpec};
 
 /// The longest value of a field that is set: what servers take for a whole head.
 const MAX_VALUE: usize = 8 << 10;
@@ -17,6 +19,10 @@ pub struct TreatmentConfig {
     pub request_headers: HeaderEdits,
     /// What changes in the fields of a response.
     pub response_headers: HeaderEdits,
+    /// What becomes of the path of a request.
+    pub path: Option<PathRewrite>,
+    /// The host that the upstream is asked for, with or without a port.
+    pub host: Option<String>,
     /// How long things may take.
     pub timeouts: RouteTimeouts,
     /// The largest body of a request, in the place of the listener's limit.
@@ -60,11 +66,19 @@ enum Side {
     Response,
 }
 
-/// Reads it all; `None` when a problem was recorded. `request_id` is the field with the request's
-/// id, if there is one.
-pub(crate) fn read(table: &mut Table<'_>, request_id: Option<&str>) -> Option<TreatmentConfig> {
+/// Reads it all; `None` when a problem was recorded. `matched` is what the route catches, if that is
+/// known, and `request_id` the field with the request's id, if there is one.
+pub(crate) fn read(
+    table: &mut Table<'_>,
+    matched: Option<&Match>,
+    request_id: Option<&str>,
+) -> Option<TreatmentConfig> {
     let request = edits(table, "request_headers", Side::Request, request_id);
     let response = edits(table, "response_headers", Side::Response, None);
+    let rewrite = match table.optional("rewrite") {
+        Some(value) => rewrite(&value, matched),
+        None => Some((None, None)),
+    };
     let timeouts = timeouts(table);
     let mut body_bytes = None;
     table.section("limits", |table| {
@@ -72,12 +86,75 @@ pub(crate) fn read(table: &mut Table<'_>, request_id: Option<&str>) -> Option<Tr
             Some(Some(value.size(BODY_BYTES)?))
         });
     });
+    let (path, host) = rewrite?;
     Some(TreatmentConfig {
         request_headers: request?,
         response_headers: response?,
+        path,
+        host,
         timeouts,
         body_bytes,
     })
+}
+
+/// Reads what becomes of a request's target: its path and its host.
+fn rewrite(
+    value: &Value<'_>,
+    matched: Option<&Match>,
+) -> Option<(Option<PathRewrite>, Option<String>)> {
+    value.table(|table| {
+        let path = path_rewrite(table, matched);
+        let host = match table.optional("host") {
+            Some(value) => Some(Some(host(&value)?)),
+            None => Some(None),
+        };
+        let (path, host) = (path?, host?);
+        if path.is_none() && host.is_none() {
+            table.refuse("empty; a prefix, a path, a regex_path or a host belongs here");
+            return None;
+        }
+        Some((path, host))
+    })?
+}
+
+/// Reads the one way in which a path is rewritten; the outer `None` is a problem, the inner one is
+/// absence.
+pub(crate) fn path_rewrite(
+    table: &mut Table<'_>,
+    matched: Option<&Match>,
+) -> Option<Option<PathRewrite>> {
+    let mut result = Some(None);
+    let mut n_ways = 0;
+    for key in ["prefix", "path", "regex_path"] {
+        let Some(value) = table.optional(key) else {
+            continue;
+        };
+        n_ways += 1;
+        if n_ways != 1 {
+            value.refuse_key("only one of prefix, path and regex_path can be given");
+            result = None;
+            continue;
+        }
+        result = value.string().and_then(|text| {
+            let text = text.to_owned();
+            let spec = match key {
+                "prefix" => RewriteSpec::Prefix(text),
+                "path" => RewriteSpec::Path(text),
+                _ => RewriteSpec::Template(text),
+            };
+            let rewrite = PathRewrite::new(spec, matched?);
+            let rewrite = rewrite.map_err(|error| value.refuse(error.to_string()));
+            Some(Some(rewrite.ok()?))
+        });
+    }
+    result
+}
+
+/// Reads a host that stands in a request, with or without a port.
+fn host(value: &Value<'_>) -> Option<String> {
+    let what = "a host such as \"shop.internal\" or \"shop.internal:8080\"";
+    let text = value.parsed(what, |text| is_authority(text.as_bytes()).then_some(text))?;
+    Some(text.to_owned())
 }
 
 fn timeouts(table: &mut Table<'_>) -> RouteTimeouts {

@@ -5,13 +5,16 @@ use crate::proxy::{FieldEdits, Treatment};
 
 /// What a route does to requests and responses; `None` when that is nothing.
 pub(crate) fn of(config: &TreatmentConfig) -> Option<Box<Treatment>> {
-    let treatment = Treatment {
-        request: edits(&config.request_headers),
-        response: edits(&config.response_headers),
-        timeouts: config.timeouts.clone(),
-        body_bytes: config.body_bytes,
-    };
-    (treatment != Treatment::default()).then(|| Box::new(treatment))
+    (*config != TreatmentConfig::default()).then(|| {
+        Box::new(Treatment {
+            request: edits(&config.request_headers),
+            response: edits(&config.response_headers),
+            timeouts: config.timeouts.clone(),
+            path: config.path.clone(),
+            host: config.host.as_ref().map(|host| host.as_bytes().into()),
+            body_bytes: config.body_bytes,
+        })
+    })
 }
 
 fn edits(config: &HeaderEdits) -> FieldEdits {

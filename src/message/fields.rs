@@ -44,6 +44,7 @@ pub enum Known {
     XForwardedFor,
     XForwardedHost,
     XForwardedPort,
+    XForwardedPrefix,
     XForwardedProto,
     XRealIp,
 }
@@ -87,7 +88,10 @@ impl Known {
                 (b"transfer-encoding", Self::TransferEncoding),
                 (b"x-forwarded-proto", Self::XForwardedProto),
             ],
-            18 => &[(b"proxy-authenticate", Self::ProxyAuthenticate)],
+            18 => &[
+                (b"x-forwarded-prefix", Self::XForwardedPrefix),
+                (b"proxy-authenticate", Self::ProxyAuthenticate),
+            ],
             19 => &[(b"proxy-authorization", Self::ProxyAuthorization)],
             _ => return Self::Other,
         };

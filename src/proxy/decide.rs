@@ -12,6 +12,7 @@ use crate::proxy::Error;
 use crate::proxy::exchange::{Assigned, Exchange};
 use crate::proxy::headers::{self, RequestEdit};
 use crate::proxy::snapshot::{Local, Route};
+use crate::route::LeadsOut;
 use crate::split::{Assignment, ForceRejected, Identity, Reason};
 use crate::telemetry::stats::{ForcedRejection, Selection, StickyKind};
 use crate::upstream;
@@ -95,6 +96,12 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         && n > limit
     {
         return Err(Error::BodyTooLarge);
+    }
+    if let Some(rewrite) = treatment.and_then(|treatment| treatment.path.as_ref()) {
+        let scratch = exchange.scratch();
+        rewrite
+            .apply(scratch.request.path(), &mut scratch.path)
+            .map_err(|LeadsOut| Error::BadRequest("the path leads out of where it belongs"))?;
     }
     let served = served.ok_or(Error::Unavailable)?;
     Ok(Decision::Forward(Target {
@@ -278,6 +285,9 @@ fn with_edit<T>(
                 .as_deref()
                 .zip(request_id.map(|id| id.of(&scratch.request.text))),
             fields: route.and_then(Route::request_edits),
+            rewrite: route
+                .map(|route| route.rewritten(&scratch.path))
+                .unwrap_or_default(),
         },
     )
 }

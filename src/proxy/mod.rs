@@ -51,8 +51,8 @@ use crate::upstream::Pools;
 
 pub use error::{Error, Side};
 pub use headers::{
-    FieldEdits, RequestEdit, ResponseEdit, owner_in_requests, owner_in_responses, write_request,
-    write_response,
+    FieldEdits, RequestEdit, ResponseEdit, Rewritten, owner_in_requests, owner_in_responses,
+    write_request, write_response,
 };
 pub use snapshot::{Route, Rule, Snapshot, Variant};
 pub use treatment::{RouteTimeouts, Treatment};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use crate::listener;
 use crate::proxy::Treatment;
-use crate::proxy::headers::FieldEdits;
-use crate::route::Table;
+use crate::proxy::headers::{FieldEdits, Rewritten};
+use crate::route::{PathRewrite, Table};
 use crate::split::{Draw, Split};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::{RouteStats, RuleStats, VariantStats};
@@ -65,6 +65,20 @@ impl Route {
     /// What changes in the fields of its requests.
     pub(crate) fn request_edits(&self) -> Option<&FieldEdits> {
         self.treatment.as_ref().map(|treatment| &treatment.request)
+    }
+
+    /// The target that its requests have behind the proxy; `path` is what became of the path, if
+    /// anything did.
+    pub(crate) fn rewritten<'a>(&'a self, path: &'a [u8]) -> Rewritten<'a> {
+        let Some(treatment) = &self.treatment else {
+            return Rewritten::default();
+        };
+        let rewrite = treatment.path.as_ref();
+        Rewritten {
+            path: rewrite.map(|_| path),
+            host: treatment.host.as_deref(),
+            prefix: rewrite.and_then(PathRewrite::stripped),
+        }
     }
 
     /// What changes in the fields of its responses.

@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use crate::proxy::headers::FieldEdits;
+use crate::route::PathRewrite;
 
 /// What a route does to requests and responses on their way.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug)]
 pub struct Treatment {
     /// What changes in the fields of a request.
     pub request: FieldEdits,
     /// What changes in the fields of a response, whoever made it.
     pub response: FieldEdits,
+    /// What becomes of the path of a request.
+    pub path: Option<PathRewrite>,
+    /// The host that the upstream is asked for, with or without a port.
+    pub host: Option<Box<[u8]>>,
     /// How long things may take.
     pub timeouts: RouteTimeouts,
     /// The largest body of a request, in the place of the listener's limit.

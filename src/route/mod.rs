@@ -26,6 +26,7 @@ mod host;
 mod lookup;
 mod matching;
 mod path;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,7 @@ use crate::route::path::PathPattern;
 
 pub use crate::route::matching::{FieldSpec, Match, MatchError, MatchSpec, PathSpec, ValueSpec};
 pub(crate) use crate::route::path::{FullRegex, plain};
+pub use crate::route::rewrite::{LeadsOut, PathRewrite, RewriteError, RewriteSpec};
 
 /// Routes, ready to be asked which one catches a request.
 #[derive(Debug)]

@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{Captures, Regex, RegexBuilder};
 
 /// The most segments that a prefix may have, so that finding one takes a bounded number of steps.
 pub(in crate::route) const MAX_SEGMENTS: usize = 32;
@@ -76,6 +76,14 @@ pub(crate) struct FullRegex {
     regex: Regex,
 }
 
+impl PartialEq for FullRegex {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for FullRegex {}
+
 impl FullRegex {
     /// Compiles a pattern; `^` at its beginning and `$` at its end are allowed and change nothing.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
@@ -99,14 +107,30 @@ impl FullRegex {
         &self.text
     }
 
+    /// The number of the group of this name or number, if there is one; 0 is the whole match.
+    pub(in crate::route) fn group(&self, name: &str) -> Option<usize> {
+        match name.parse::<usize>() {
+            Ok(number) => (number < self.regex.captures_len()).then_some(number),
+            Err(_) => self
+                .regex
+                .capture_names()
+                .position(|other| other == Some(name)),
+        }
+    }
+
+    /// What the groups caught, when the whole text matches.
+    pub(in crate::route) fn captures<'t>(&self, text: &'t [u8]) -> Option<Captures<'t>> {
+        self.regex.captures(text)
+    }
+
     /// True when the whole text matches.
     pub(crate) fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
 }
 
-/// Refuses a pattern that no plain path could ever equal.
-fn check(text: &str) -> Result<(), String> {
+/// Refuses a text that no plain path could ever equal.
+pub(in crate::route) fn check(text: &str) -> Result<(), String> {
     if !text.starts_with('/') {
         return Err("a path begins with `/`".to_owned());
     }
@@ -153,7 +177,7 @@ pub(crate) fn plain(path: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// True when a path surely is in its plain form; `/.x` is too, but is not seen to be.
-fn is_plain(path: &[u8]) -> bool {
+pub(in crate::route) fn is_plain(path: &[u8]) -> bool {
     if memchr::memchr(b'%', path).is_some() || path.first() != Some(&b'/') {
         return path.first() != Some(&b'/');
     }

@@ -3,6 +3,7 @@
 use crate::support::ask::{self, Ask};
 use crate::support::config::{self, Config};
 use crate::support::http2::{self, Feed};
+use crate::support::http2_origin;
 use crate::support::message::Message;
 use crate::support::origin::{self, Origin};
 use crate::support::secure::{self, Secure};
@@ -69,6 +70,29 @@ async fn a_response_is_edited_on_its_way_to_the_client() {
         assert_eq!(values(&answer, "server"), [""; 0]);
         assert_eq!(values(&answer, "vary"), ["x-a", "x-b"]);
         assert_eq!(values(&answer, "strict-transport-security"), ["max-age=1"]);
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_of_http_2_gets_and_gives_the_same() {
+    let origin = http2_origin::serving(|mut turn| async move {
+        turn.whole().await;
+        let fields = [("server", "secret/1.0"), ("vary", "x-a")];
+        turn.head(200, &fields);
+        turn.trailers(&[("server", "secret"), ("x-sum", "1")]);
+    })
+    .await;
+    let config = editing(&origin).upstream_keys("only", "protocol = \"h2\"");
+    let secure = secure::start(&config).await;
+    let ask = ask::get("/").field("x-env", "test").field("x-debug", "1");
+    for answer in both(&secure, &ask).await {
+        assert_eq!(values(&answer, "server"), [""; 0]);
+        assert_eq!(values(&answer, "vary"), ["x-a", "x-b"]);
+        assert_eq!(answer.trailers, [("x-sum".to_owned(), "1".to_owned())]);
+    }
+    for request in origin.requests() {
+        assert_eq!(values(&request, "x-env"), ["prod"]);
+        assert_eq!(values(&request, "x-debug"), [""; 0]);
     }
 }
 

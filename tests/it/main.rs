@@ -43,6 +43,7 @@ mod reload_files;
 mod reload_listeners;
 mod reload_under_load;
 mod request_id;
+mod rewrite;
 mod route_limits;
 mod routing;
 mod segments;

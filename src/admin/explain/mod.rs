@@ -7,6 +7,7 @@ mod asked;
 mod condition;
 #[cfg(test)]
 mod tests;
+mod treatment;
 mod verdict;
 
 pub use crate::admin::explain::asked::{Asked, AskedError};
@@ -49,7 +50,9 @@ pub fn explain(
         available,
     );
     let rules = rules(config, route, &request);
-    Ok(tell(name, route, verdict, rules))
+    let mut explained = tell(name, route, verdict, rules);
+    treatment::tell(&route.treatment, &request.head, &mut explained);
+    Ok(explained)
 }
 
 /// The route that catches a request.
@@ -83,6 +86,7 @@ fn no_route() -> Explained {
         segment: None,
         rules: Vec::new(),
         key: None,
+        rewritten: None,
         notes: Vec::new(),
         variants: Vec::new(),
     }
@@ -157,6 +161,7 @@ fn tell(name: &str, route: &RouteConfig, verdict: Verdict, rules: Vec<ExplainedR
             .key
             .as_deref()
             .map(|key| String::from_utf8_lossy(key).into_owned()),
+        rewritten: None,
         notes: verdict.notes,
         variants: variants.collect(),
     }

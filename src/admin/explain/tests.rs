@@ -40,6 +40,11 @@ canary = { upstream = "v2", weight = 5 }
 [route.plain]
 match = { path = "/plain" }
 upstream = "v1"
+
+[route.moved]
+match = { path = "/moved" }
+upstream = "v1"
+rewrite = { prefix = "/app", host = "inner.example" }
 "#;
 
 fn ask(url: &str, headers: &[&str], key: Option<&str>, down: &str) -> Explained {
@@ -158,4 +163,21 @@ fn what_no_route_catches_is_told() {
     };
     let explained = explain(&loaded.config, &asked, |_| true).unwrap();
     assert_eq!(explained.route, None);
+}
+
+#[test]
+fn a_rewritten_target_is_told() {
+    let explained = ask("http://shop.example.com/%6doved/x?a=b", &[], None, "");
+    let rewritten = explained.rewritten.unwrap();
+    assert_eq!(rewritten.host, "inner.example");
+    assert_eq!(rewritten.target, "/app/x?a=b");
+    assert_eq!(ask("/plain", &[], None, "").rewritten, None);
+
+    let explained = ask("/moved/..%2fx", &[], None, "");
+    assert_eq!(explained.rewritten, None);
+    assert!(
+        explained.notes[0].ends_with("it is answered 400"),
+        "{:?}",
+        explained.notes
+    );
 }

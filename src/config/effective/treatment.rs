@@ -8,6 +8,7 @@ use crate::config::effective::{REDACTED, duration, object, secret};
 use crate::config::treatment::{HeaderEdits, HeaderText, TreatmentConfig};
 use crate::config::unit::write_size;
 use crate::proxy::RouteTimeouts;
+use crate::route::{PathRewrite, RewriteSpec};
 
 /// Parts of names of fields whose values are not shown: who holds such a value can do something.
 const TELLING: [&str; 7] = [
@@ -25,6 +26,7 @@ pub(in crate::config::effective) fn of(treatment: &TreatmentConfig) -> Map<Strin
     let keys = object([
         ("request_headers", edits(&treatment.request_headers)),
         ("response_headers", edits(&treatment.response_headers)),
+        ("rewrite", rewrite(treatment)),
         ("timeouts", timeouts(&treatment.timeouts)),
         (
             "limits",
@@ -38,6 +40,27 @@ pub(in crate::config::effective) fn of(treatment: &TreatmentConfig) -> Map<Strin
         Value::Object(keys) => keys,
         _ => Map::new(),
     }
+}
+
+fn rewrite(treatment: &TreatmentConfig) -> Value {
+    if treatment.path.is_none() && treatment.host.is_none() {
+        return Value::Null;
+    }
+    let [prefix, path, regex_path] = path(treatment.path.as_ref());
+    object([prefix, path, regex_path, ("host", json!(treatment.host))])
+}
+
+/// The keys that say what becomes of a path.
+fn path(rewrite: Option<&PathRewrite>) -> [(&'static str, Value); 3] {
+    let spec = rewrite.map(PathRewrite::spec);
+    let (mut prefix, mut path, mut template) = (Value::Null, Value::Null, Value::Null);
+    match spec {
+        Some(RewriteSpec::Prefix(text)) => prefix = json!(text),
+        Some(RewriteSpec::Path(text)) => path = json!(text),
+        Some(RewriteSpec::Template(text)) => template = json!(text),
+        None => {}
+    }
+    [("prefix", prefix), ("path", path), ("regex_path", template)]
 }
 
 fn timeouts(timeouts: &RouteTimeouts) -> Value {

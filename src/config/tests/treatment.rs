@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::tests::{config, refused};
 use crate::config::{HeaderText, TreatmentConfig, load};
+use crate::route::RewriteSpec;
 
 #[test]
 fn edits_of_headers_are_read() {
@@ -135,6 +136,46 @@ fn timeouts_and_limits_of_a_route_are_read() {
             "4:19 route.r.limits.body: 5 is not a size from 0B to 1048576TiB, such as \"512B\", \"64KiB\" or \
              \"1MiB\"",
             "4:22 route.r.limits.head: unknown key (known here: body)",
+        ],
+    );
+}
+
+#[test]
+fn rewrites_are_read() {
+    let config = config(
+        "[route.a]\nupstream = \"base\"\nmatch = { path = \"/a\" }\nrewrite = { prefix = \"/\", host = \"h:81\" }\n\
+         [route.b]\nupstream = \"base\"\nmatch = { path_regex = '/b/(.*)' }\nrewrite = { regex_path = '/$1' }\n",
+    );
+    let a = &config.routes["a"].treatment;
+    assert_eq!(a.host.as_deref(), Some("h:81"));
+    let spec = |name: &str| {
+        let path = config.routes[name].treatment.path.as_ref();
+        path.map(|path| path.spec().clone())
+    };
+    assert_eq!(spec("a"), Some(RewriteSpec::Prefix("/".to_owned())));
+    assert_eq!(spec("b"), Some(RewriteSpec::Template("/$1".to_owned())));
+    assert_eq!(config.routes["b"].treatment.host, None);
+}
+
+#[test]
+fn rewrites_are_checked_against_what_the_route_catches() {
+    refused(
+        "[route.a]\nupstream = \"base\"\nmatch = { path_exact = \"/a\" }\nrewrite = { prefix = \"/b\" }\n\
+         [route.b]\nupstream = \"base\"\nmatch = { path = \"/b\" }\nrewrite = { regex_path = \"/$1\" }\n\
+         [route.c]\nupstream = \"base\"\nmatch = { path_regex = \"/c/(.*)\" }\nrewrite = { regex_path = \"/$2\" }\n\
+         [route.d]\nupstream = \"base\"\nmatch = { path = \"/d\" }\nrewrite = {}\n\
+         [route.e]\nupstream = \"base\"\nmatch = { path = \"/e\" }\nrewrite = { path = \"e\", prefix = \"/\" }\n\
+         [route.f]\nupstream = \"base\"\nmatch = { path = \"/f\" }\nrewrite = { host = \"a b\", port = 1 }\n",
+        &[
+            "4:22 route.a.rewrite.prefix: there is no prefix to replace: the route catches paths in \
+             another way; `path` takes the place of all of it",
+            "8:26 route.b.rewrite.regex_path: there are no groups: the route has no path_regex",
+            "12:26 route.c.rewrite.regex_path: path_regex has no group `2`",
+            "16:1 route.d.rewrite: empty; a prefix, a path, a regex_path or a host belongs here",
+            "20:13 route.e.rewrite.path: only one of prefix, path and regex_path can be given",
+            "24:20 route.f.rewrite.host: \"a b\" is not a host such as \"shop.internal\" or \
+             \"shop.internal:8080\"",
+            "24:27 route.f.rewrite.port: unknown key (known here: prefix, path, regex_path, host)",
         ],
     );
 }

@@ -80,6 +80,7 @@ pub fn owner_in_requests(name: &str) -> Option<&'static str> {
         | Known::XForwardedFor
         | Known::XForwardedHost
         | Known::XForwardedPort
+        | Known::XForwardedPrefix
         | Known::XForwardedProto
         | Known::XRealIp => {
             Some("tidegate tells it; the listener's trusted_proxies say whom to believe")

@@ -36,6 +36,15 @@ pub(in crate::proxy::headers) fn write_forwarded<S: Sink>(
             write_number(out, u64::from(edit.from.local.port()));
         });
     }
+    if let Some(prefix) = edit.rewrite.prefix {
+        out.composed(b"X-Forwarded-Prefix", |out| {
+            for value in chain(Known::XForwardedPrefix) {
+                out.extend_from_slice(value);
+                out.extend_from_slice(b", ");
+            }
+            out.extend_from_slice(prefix);
+        });
+    }
     if edit.source == ForwardedSource::Forwarded {
         out.composed(b"Forwarded", |out| {
             for value in chain(Known::Forwarded) {

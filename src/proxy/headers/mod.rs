@@ -16,7 +16,7 @@ use crate::message::{Field, Known};
 
 pub(crate) use edits::OwnField;
 pub use edits::{FieldEdits, owner_in_requests, owner_in_responses};
-pub use request::{RequestEdit, write_request};
+pub use request::{RequestEdit, Rewritten, write_request};
 pub(crate) use request::{asks_for_upgrade, check_request, http2_request};
 pub use response::{ResponseEdit, write_response};
 pub(crate) use response::{is_shared, names_upgrade, write_response_fields};

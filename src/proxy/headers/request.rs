@@ -38,6 +38,19 @@ pub struct RequestEdit<'a> {
     pub request_id: Option<(&'a [u8], &'a [u8])>,
     /// What the route changes in the fields that came.
     pub fields: Option<&'a FieldEdits>,
+    /// What the route changes in the target.
+    pub rewrite: Rewritten<'a>,
+}
+
+/// What another target a request has behind the proxy; by default the one that it came with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rewritten<'a> {
+    /// The path.
+    pub path: Option<&'a [u8]>,
+    /// The host, with or without a port.
+    pub host: Option<&'a [u8]>,
+    /// The prefix that was taken from the path: upstreams are told, so that their links can have it.
+    pub prefix: Option<&'a [u8]>,
 }
 
 /// Refuses what must not be forwarded because of its fields alone.
@@ -99,9 +112,9 @@ pub(crate) fn asks_for_upgrade(head: &RequestHead) -> Option<&[u8]> {
 pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, edit: &RequestEdit<'_>) {
     out.extend_from_slice(head.method());
     out.push(b' ');
-    write_target(out, head);
+    write_target(out, head, edit);
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    out.extend_from_slice(head.authority());
+    out.extend_from_slice(edit.rewrite.host.unwrap_or(head.authority()));
     out.extend_from_slice(b"\r\n");
     write_fields(out, head, edit);
     out.extend_from_slice(b"\r\n");
@@ -118,17 +131,18 @@ pub(crate) fn http2_request(
     scheme: Scheme,
 ) -> Result<Request<()>, Error> {
     let mut target = Vec::new();
-    write_target(&mut target, head);
+    write_target(&mut target, head, edit);
     let mut parts = uri::Parts::default();
     let path = PathAndQuery::from_maybe_shared(Bytes::from(target));
     parts.path_and_query = Some(path.map_err(|_| Error::BadRequest("invalid target"))?);
     let mut request = Request::new(());
     // RFC 9113, section 8.3.1: without an authority none is made up, and the library takes that
     // for a request of HTTP/1 that is passed on.
-    if head.authority().is_empty() {
+    let host = edit.rewrite.host.unwrap_or(head.authority());
+    if host.is_empty() {
         *request.version_mut() = http::Version::HTTP_11;
     } else {
-        let authority = Authority::try_from(head.authority());
+        let authority = Authority::try_from(host);
         parts.authority = Some(authority.map_err(|_| Error::BadRequest("invalid authority"))?);
         parts.scheme = Some(match scheme {
             Scheme::Http => uri::Scheme::HTTP,
@@ -182,6 +196,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
             Known::XForwardedFor
             | Known::XForwardedHost
             | Known::XForwardedPort
+            | Known::XForwardedPrefix
             | Known::XForwardedProto
             | Known::Forwarded
             | Known::XRealIp => {
@@ -189,6 +204,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
                 let kept = edit.trusted
                     && match field.known {
                         Known::XForwardedFor => false,
+                        Known::XForwardedPrefix => edit.rewrite.prefix.is_none(),
                         Known::Forwarded => edit.source != ForwardedSource::Forwarded,
                         _ => true,
                     };
@@ -241,8 +257,8 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
 }
 
 /// The target in origin form (RFC 9112, section 3.2.1), which is how a server is asked.
-fn write_target(out: &mut Vec<u8>, head: &RequestHead) {
-    let path = head.path();
+fn write_target(out: &mut Vec<u8>, head: &RequestHead, edit: &RequestEdit<'_>) {
+    let path = edit.rewrite.path.unwrap_or(head.path());
     out.extend_from_slice(if path.is_empty() { b"/" } else { path });
     if let Some(query) = head.query() {
         out.push(b'?');

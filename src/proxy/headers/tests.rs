@@ -7,8 +7,8 @@ use crate::listener::{ForwardedSource, Peer};
 use crate::message::{Framing, Limits, RequestHead, ResponseHead, Scheme, Version};
 use crate::proxy::Error;
 use crate::proxy::headers::{
-    RequestEdit, ResponseEdit, asks_for_upgrade, check_request, is_shared, write_request,
-    write_response,
+    RequestEdit, ResponseEdit, Rewritten, asks_for_upgrade, check_request, is_shared,
+    write_request, write_response,
 };
 
 fn request(lines: &str) -> RequestHead {
@@ -39,6 +39,7 @@ fn edited(head: &RequestHead, change: impl FnOnce(&mut RequestEdit<'_>)) -> Stri
         drop_field: None,
         request_id: None,
         fields: None,
+        rewrite: Rewritten::default(),
     };
     change(&mut edit);
     let mut out = Vec::new();
@@ -112,6 +113,38 @@ fn nobody_is_believed_about_where_a_request_comes_from() {
          X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\n",
         "",
     );
+}
+
+#[test]
+fn a_rewritten_target_is_asked_for_with_its_query_and_told_of() {
+    let head = request("X-Forwarded-Prefix: /claimed\r\n");
+    let rewrite = Rewritten {
+        path: Some(b"/x"),
+        host: Some(b"shop.internal:81"),
+        prefix: Some(b"/a"),
+    };
+    let text = edited(&head, |edit| edit.rewrite = rewrite);
+    assert!(
+        text.starts_with("GET /x?b=c HTTP/1.1\r\nHost: shop.internal:81\r\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("X-Forwarded-Host: shop.example\r\n"),
+        "{text}"
+    );
+    assert!(text.contains("X-Forwarded-Prefix: /a\r\n"), "{text}");
+
+    let trusted = edited(&head, |edit| {
+        edit.trusted = true;
+        edit.rewrite = rewrite;
+    });
+    assert!(
+        trusted.contains("X-Forwarded-Prefix: /claimed, /a\r\n"),
+        "{trusted}"
+    );
+    let kept = edited(&head, |edit| edit.trusted = true);
+    assert!(kept.contains("X-Forwarded-Prefix: /claimed\r\n"), "{kept}");
+    assert!(!edited(&head, |_| {}).contains("Prefix"));
 }
 
 #[test]
