@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
 
 use serde_json::json;
 use thiserror::Error;
@@ -181,7 +180,6 @@ enum Told {
 }
 
 async fn start(options: &Options) -> Result<Running, StartError> {
-    let started_at = SystemTime::now();
     let io = |what| move |source| StartError::Io { what, source };
     let signals = Signals::new().map_err(io("no signals"))?;
     // It watches before the file is read, so that no change falls in between.
@@ -221,7 +219,7 @@ async fn start(options: &Options) -> Result<Running, StartError> {
     let stop_admin = CancellationToken::new();
     let admin = admin::serve(
         listener,
-        Admin::new(control.clone(), Arc::clone(&telemetry), started_at),
+        Admin::new(control.clone(), Arc::clone(&telemetry)),
         stop_admin.clone(),
     );
     info!(address = %admin_address, "admin listening");

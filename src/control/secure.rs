@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
+
 use crate::config::{self, CertificateFiles, ClientAuth, Protocol, TlsConfig, UpstreamTlsConfig};
 use crate::tls::{
-    Acceptor, CertificatePair, ClientSettings, Clients, Connector, ServerSettings, Tickets,
-    TlsError, Verify,
+    CertificatePair, ClientSettings, Clients, Connector, ServerSettings, Tickets, TlsError, Verify,
+    load_server,
 };
 
 /// The keys of session tickets, which outlive reloads.
@@ -59,7 +61,7 @@ pub(in crate::control) fn listener(
     tls: &TlsConfig,
     protocols: &[Protocol],
     tickets: &mut TicketKeys,
-) -> Result<Arc<Acceptor>, TlsError> {
+) -> Result<Arc<ServerConfig>, TlsError> {
     let clients = tls.clients.as_ref().map(|clients| match clients.auth {
         ClientAuth::Required => Clients::required(&clients.ca),
         ClientAuth::Optional => Clients::optional(&clients.ca),
@@ -73,7 +75,7 @@ pub(in crate::control) fn listener(
         clients,
         terms: tls.terms.clone(),
     };
-    Acceptor::load(&settings, &tickets)
+    load_server(&settings, &tickets)
 }
 
 /// What handshakes with an upstream's endpoints obey: as `before`, if nothing has changed.

@@ -44,6 +44,11 @@ impl Deadline {
         self.due = None;
     }
 
+    /// True while it is set, whether it has passed or not.
+    pub fn is_set(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// Ready when the deadline has passed.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(due) = self.due else {

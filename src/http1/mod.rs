@@ -15,10 +15,12 @@ mod outlet;
 mod pump;
 mod spill;
 mod tunnel;
+mod websocket;
 
 pub use buffer::{Scratch, give_buffer, take_buffer};
 pub use connection::{Connection, ReadError};
 pub use deadline::Deadline;
 pub use outlet::Outlet;
 pub use pump::{Incoming, Outgoing, Pump, PumpError};
-pub use tunnel::{Tunnel, TunnelEnd};
+pub use tunnel::{Patience, Tunnel, TunnelEnd};
+pub use websocket::{WEBSOCKET_VERSION, websocket_accept, websocket_key};

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
 use crate::http1::buffer::{give_buffer, poll_read, take_buffer};
 use crate::http1::connection::{Connection, poll_write_rest};
@@ -15,6 +16,18 @@ use crate::http1::deadline::Deadline;
 /// Bytes read at once in each direction: WebSocket messages are small, and a slow side keeps at
 /// most this much.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How long both sides of a tunnel that is ended may take to hear of it.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// How long a tunnel may make no progress.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Without a byte either way.
+    pub idle: Duration,
+    /// While the upstream takes nothing of what waits for it; `None` is as long as it likes.
+    pub stalled: Option<Duration>,
+}
 
 /// Why a tunnel ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +46,8 @@ struct Way {
     spill: Vec<u8>,
     spilled: usize,
     moved: u64,
+    /// Bytes that were written, of those that moved.
+    written: u64,
     ended: bool,
     shut: bool,
 }
@@ -61,14 +76,23 @@ where
         }
     }
 
-    /// Moves bytes until both sides have ended, one failed, or nothing moved for `idle`. Gives why,
-    /// and how many bytes went up and down.
-    pub async fn run(mut self, idle: Duration) -> (TunnelEnd, u64, u64) {
+    /// Moves bytes until both sides have ended, one failed, or nothing moved for too long. Gives
+    /// why, and how many bytes went up and down.
+    pub async fn run(mut self, patience: Patience) -> (TunnelEnd, u64, u64) {
+        let end = self.join(patience).await;
+        if end == TunnelEnd::Idle {
+            self.part().await;
+        }
+        (end, self.up.moved, self.down.moved)
+    }
+
+    async fn join(&mut self, patience: Patience) -> TunnelEnd {
         let mut deadline = Deadline::new();
-        deadline.set(idle);
+        deadline.set(patience.idle);
+        let mut stall = patience.stalled.map(Stall::new);
         let mut seen = 0;
         let mut first = None;
-        let end = poll_fn(|context| {
+        poll_fn(|context| {
             let up = self
                 .up
                 .poll(context, self.client, &mut self.upstream.stream);
@@ -96,12 +120,65 @@ where
             let moved = self.up.moved + self.down.moved;
             if moved != seen {
                 seen = moved;
-                deadline.set(idle);
+                deadline.set(patience.idle);
+            }
+            if let Some(stall) = &mut stall
+                && stall.poll(context, &self.up).is_ready()
+            {
+                return Poll::Ready(TunnelEnd::Upstream);
             }
             deadline.poll(context).map(|()| TunnelEnd::Idle)
         })
-        .await;
-        (end, self.up.moved, self.down.moved)
+        .await
+    }
+
+    /// Tells both sides, in order, that nothing more comes.
+    async fn part(&mut self) {
+        let both = poll_fn(|context| {
+            if !self.up.shut {
+                let upstream = Pin::new(&mut self.upstream.stream);
+                self.up.shut = upstream.poll_shutdown(context).is_ready();
+            }
+            if !self.down.shut {
+                let client = Pin::new(&mut self.client.stream);
+                self.down.shut = client.poll_shutdown(context).is_ready();
+            }
+            if self.up.shut && self.down.shut {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        });
+        // Whoever does not listen is left all the same.
+        let _in_time = timeout(PARTING, both).await;
+    }
+}
+
+/// Watches over an upstream that takes nothing.
+struct Stall {
+    patience: Duration,
+    deadline: Deadline,
+    written: u64,
+}
+
+impl Stall {
+    fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            deadline: Deadline::new(),
+            written: 0,
+        }
+    }
+
+    /// Ready when nothing was taken of what waits for too long.
+    fn poll(&mut self, context: &mut Context<'_>, up: &Way) -> Poll<()> {
+        if up.spill.is_empty() {
+            self.deadline.clear();
+        } else if self.written != up.written || !self.deadline.is_set() {
+            self.deadline.set(self.patience);
+        }
+        self.written = up.written;
+        self.deadline.poll(context)
     }
 }
 
@@ -168,6 +245,7 @@ impl Way {
             Poll::Ready(result) => result?,
             Poll::Pending => 0,
         };
+        self.written += written as u64;
         // What is kept also reminds of the flush.
         self.spill = take_buffer();
         self.spill.extend_from_slice(&bytes[written..]);
@@ -180,7 +258,9 @@ impl Way {
         to: &mut W,
     ) -> Poll<io::Result<()>> {
         while self.spilled < self.spill.len() {
-            self.spilled += ready!(poll_write_rest(to, context, &self.spill, &[], self.spilled))?;
+            let n = ready!(poll_write_rest(to, context, &self.spill, &[], self.spilled))?;
+            self.spilled += n;
+            self.written += n as u64;
         }
         give_buffer(std::mem::take(&mut self.spill));
         self.spilled = 0;

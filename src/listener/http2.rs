@@ -1,7 +1,6 @@
 //! One client's HTTP/2 connection. hyper speaks the protocol; here are its limits, its timeouts
 //! and its end.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -10,17 +9,19 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::rt::Executor;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::task::JoinSet;
 
 use crate::http1::Deadline;
+use crate::listener::connect::Connect;
 use crate::listener::drain::Handle;
 use crate::listener::preface::Begun;
-use crate::listener::stall::Notes;
+use crate::listener::streams::{Runner, Streams};
 use crate::listener::{LINGER, Peer, Service, Settings};
+use crate::message::Body;
 
 /// Bytes that a client may send on a stream, and on all streams together, before it has to wait
 /// for the upstream: enough for a long fat line, little enough that many streams stay bounded.
@@ -45,21 +46,34 @@ pub(crate) async fn serve<V: Service>(
     settings: Arc<Settings>,
     handle: &Rc<Handle>,
 ) {
-    let tasks = Local::new(settings.timeouts.body);
+    let streams = Streams::new(settings.timeouts.body);
+    serve_streams(stream, from, service, settings, handle, &streams).await;
+    // Without their connection tunnels end at once, and know by whose doing.
+    streams.end().await;
+}
+
+async fn serve_streams<V: Service>(
+    stream: Begun,
+    from: &Rc<Peer>,
+    service: &V,
+    settings: Arc<Settings>,
+    handle: &Rc<Handle>,
+    streams: &Streams,
+) {
     let answer = service_fn(|request| {
         let (service, from) = (service.clone(), Rc::clone(from));
         let settings = service
             .settings(&settings.name)
             .unwrap_or_else(|| Arc::clone(&settings));
-        let notes = tasks.notes.clone();
+        let runner = streams.runner().clone();
         async move {
             // In a box, so that the stream's task is small: it is moved more than once.
-            let answer = Box::pin(service.http2(request, &from, &settings));
-            let response = notes.exchange(answer).await;
-            Ok::<_, Infallible>(response.map(|body| notes.body(body)))
+            let answer = Box::pin(answer(service, request, from, settings, &runner));
+            let response = runner.notes().exchange(answer).await;
+            Ok::<_, Infallible>(response.map(|body| runner.notes().body(body)))
         }
     });
-    let connection = http2::Builder::new(tasks.clone())
+    let connection = http2::Builder::new(streams.runner().clone())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -68,6 +82,7 @@ pub(crate) async fn serve<V: Service>(
         .max_header_list_size(u32::try_from(settings.limits.head_bytes).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(RESETS)
         .max_local_error_reset_streams(RESETS)
+        .enable_connect_protocol()
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
         .serve_connection(TokioIo::new(stream), answer);
@@ -81,7 +96,7 @@ pub(crate) async fn serve<V: Service>(
             return Poll::Ready(());
         }
         // Only streams keep it from being idle: the deadline's own waking must not move it on.
-        if tasks.n_running() > 0 {
+        if streams.n_running() > 0 {
             deadline.set(if ending {
                 LINGER
             } else {
@@ -105,38 +120,26 @@ pub(crate) async fn serve<V: Service>(
     .await;
 }
 
-/// Runs the streams of one connection on its worker; they end with the connection at the latest.
-#[derive(Clone)]
-struct Local {
-    tasks: Rc<RefCell<JoinSet<()>>>,
-    notes: Notes,
-    /// How long a client may take nothing of an answer.
-    patience: Duration,
-}
-
-impl Local {
-    fn new(patience: Duration) -> Self {
-        Self {
-            tasks: Rc::default(),
-            notes: Notes::default(),
-            patience,
+/// Answers one request, and runs the tunnel that its stream becomes, if it does.
+async fn answer<V: Service>(
+    service: V,
+    mut request: Request<Incoming>,
+    from: Rc<Peer>,
+    settings: Arc<Settings>,
+    runner: &Runner,
+) -> Response<Body> {
+    let connect = (request.method() == Method::CONNECT)
+        .then(|| Connect::new(hyper::upgrade::on(&mut request)));
+    if let Some(connect) = &connect {
+        request.extensions_mut().insert(connect.clone());
+    }
+    let (head, body) = service.http2(request, &from, &settings).await.into_parts();
+    let body = match (body, connect) {
+        (Body::Tunnel(tunnel), Some(connect)) => {
+            runner.tunnel(Arc::clone(connect.sending()), tunnel);
+            Body::Empty
         }
-    }
-
-    /// How many streams are being answered; forgets those that ended.
-    fn n_running(&self) -> usize {
-        let mut tasks = self.tasks.borrow_mut();
-        while tasks.try_join_next().is_some() {}
-        tasks.len()
-    }
-}
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
-    fn execute(&self, stream: F) {
-        self.n_running();
-        let (notes, patience) = (self.notes.clone(), self.patience);
-        self.tasks
-            .borrow_mut()
-            .spawn_local(async move { notes.until_stalled(stream, patience).await });
-    }
+        (body, _) => body,
+    };
+    Response::from_parts(head, body)
 }

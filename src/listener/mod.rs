@@ -5,6 +5,7 @@
 //! knows neither routes nor upstreams; what answers is told by the trait.
 
 mod accept;
+mod connect;
 mod connection;
 mod drain;
 mod http2;
@@ -13,6 +14,7 @@ mod preface;
 mod proxy_protocol;
 mod socket;
 mod stall;
+mod streams;
 mod worker;
 
 use std::future::Future;
@@ -28,10 +30,10 @@ use crate::http1::codec::HeadError;
 use crate::http1::{Connection, Deadline, Scratch};
 use crate::message::{Body, Limits};
 use crate::telemetry::stats::ListenerStats;
-use crate::tls::Acceptor;
 use crate::tls::Stream;
 
 pub use accept::{Gate, Pauses, Permit, accept};
+pub use connect::{Connect, ConnectStream};
 pub use drain::Drain;
 pub use peer::{Client, ForwardedSource, Peer, TrustedProxies};
 pub use preface::Spoken;
@@ -86,7 +88,7 @@ pub struct Settings {
     /// Which versions of HTTP its clients may speak.
     pub spoken: Spoken,
     /// TLS, if the listener speaks it.
-    pub tls: Option<Arc<Acceptor>>,
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// Why a request was not even read, or not wholly.
@@ -131,7 +133,8 @@ pub trait Service: Clone + 'static {
         last: &dyn Fn() -> bool,
     ) -> impl Future<Output = After>;
 
-    /// Answers one HTTP/2 request.
+    /// Answers one HTTP/2 request. A CONNECT has its stream, a [`Connect`], among its extensions; it
+    /// is answered by [`Body::Tunnel`] to become one.
     fn http2(
         &self,
         request: Request<Incoming>,

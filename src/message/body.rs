@@ -13,7 +13,7 @@ use thiserror::Error as ThisError;
 #[error("body cut short")]
 pub struct BodyError(#[source] pub Box<dyn Error + Send + Sync>);
 
-/// A body: nothing, bytes at hand, or a stream that somebody else drives.
+/// A body: nothing, bytes at hand, or a stream that somebody else drives; or what takes its place.
 ///
 /// It is not `Send`: an exchange stays on its worker.
 pub enum Body {
@@ -21,6 +21,9 @@ pub enum Body {
     Empty,
     /// These bytes, once.
     Full(Bytes),
+    /// Nothing more of the message: its connection, or its stream, becomes a tunnel, which this
+    /// runs once the head is sent.
+    Tunnel(Pin<Box<dyn Future<Output = ()>>>),
     /// Frames as they come.
     Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
 }
@@ -34,7 +37,7 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::Tunnel(_) => Poll::Ready(None),
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *self = Self::Empty;
@@ -46,7 +49,7 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Tunnel(_) => true,
             Self::Full(_) => false,
             Self::Stream(stream) => stream.is_end_stream(),
         }
@@ -54,7 +57,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
+            Self::Empty | Self::Tunnel(_) => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(stream) => stream.size_hint(),
         }

@@ -4,6 +4,7 @@
 //! copied into a map and an HTTP/1 head can be written out again as it was read. What bytes are a
 //! head is decided by `http1` and `listener`; what a head means, by everyone else.
 
+mod base64;
 mod body;
 mod fields;
 mod limits;
@@ -11,6 +12,7 @@ mod networks;
 mod request;
 mod response;
 
+pub use base64::base64;
 pub use body::{Body, BodyError};
 pub use fields::{Field, Fields, Known};
 pub use limits::Limits;

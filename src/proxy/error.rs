@@ -31,6 +31,9 @@ pub enum Error {
     /// The method is never forwarded.
     #[error("method not allowed")]
     MethodNotAllowed,
+    /// The protocol that an extended CONNECT asks for is not WebSocket.
+    #[error("unknown protocol of an extended connect")]
+    UnknownProtocol,
     /// The request came through this proxy before.
     #[error("request loop")]
     Loop,
@@ -82,6 +85,10 @@ pub enum Error {
     /// The endpoint's response cannot be read in one way only.
     #[error("invalid response")]
     UpstreamProtocol(#[source] Option<HeadError>),
+    /// The endpoint answered well, and not with the WebSocket that an HTTP/2 client asked for, to
+    /// whom any other success would be one (RFC 9113, section 8.5).
+    #[error("upstream did not open a websocket")]
+    NotOpened,
     /// No response's head in time.
     #[error("no response in time")]
     ResponseTimeout,
@@ -100,6 +107,7 @@ impl Error {
             Self::ClientTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::Expectation => 417,
+            Self::UnknownProtocol => 501,
             Self::Head(error) => error.status(),
             Self::ClientClosed => 499,
             Self::NoUpgrade => 501,
@@ -109,6 +117,7 @@ impl Error {
             | Self::UpstreamTls { .. }
             | Self::UpstreamReset(_)
             | Self::UpstreamProtocol(_)
+            | Self::NotOpened
             | Self::Truncated(_) => 502,
             Self::Unavailable | Self::Drained | Self::Connect(ConnectError::Full) => 503,
             Self::Connect(ConnectError::Timeout) | Self::ResponseTimeout => 504,
@@ -121,6 +130,7 @@ impl Error {
         match self {
             Self::NoRoute => ErrorReason::NoRoute,
             Self::MethodNotAllowed
+            | Self::UnknownProtocol
             | Self::Loop
             | Self::BadRequest(_)
             | Self::Expectation
@@ -142,6 +152,7 @@ impl Error {
             Self::UpstreamReset(_) => ErrorReason::UpstreamReset,
             Self::UpstreamProtocol(_)
             | Self::Connect(ConnectError::Protocol(_))
+            | Self::NotOpened
             | Self::NoUpgrade => ErrorReason::UpstreamProtocolError,
             Self::ResponseTimeout => ErrorReason::ResponseTimeout,
             Self::Truncated(_) => ErrorReason::Truncated,
@@ -153,6 +164,7 @@ impl Error {
         match self {
             Self::NoRoute | Self::Drained => Side::Proxy,
             Self::MethodNotAllowed
+            | Self::UnknownProtocol
             | Self::Loop
             | Self::BadRequest(_)
             | Self::Head(_)
@@ -167,6 +179,7 @@ impl Error {
             | Self::UpstreamReset(_)
             | Self::UpstreamProtocol(_)
             | Self::NoUpgrade
+            | Self::NotOpened
             | Self::ResponseTimeout
             | Self::Truncated(_) => Side::Upstream,
         }
@@ -191,10 +204,11 @@ impl Error {
             Self::Connect(ConnectError::Protocol(_))
             | Self::UpstreamProtocol(_)
             | Self::Truncated(_) => "http_protocol_error",
-            Self::NoUpgrade => "http_upgrade_failed",
+            Self::NotOpened | Self::NoUpgrade => "http_upgrade_failed",
             Self::ResponseTimeout => "http_response_timeout",
             Self::Loop => "proxy_loop_detected",
             Self::MethodNotAllowed
+            | Self::UnknownProtocol
             | Self::BadRequest(_)
             | Self::Head(_)
             | Self::Expectation
@@ -210,6 +224,7 @@ impl Error {
         match self {
             Self::NoRoute => "no route for this request",
             Self::MethodNotAllowed => "this method is not forwarded",
+            Self::UnknownProtocol => "the protocol is not websocket, the only one known here",
             Self::Loop => "the request has come through here before",
             Self::BadRequest(why) => why,
             Self::Head(HeadError::Malformed(why)) => why,
@@ -234,6 +249,7 @@ impl Error {
             }
             Self::UpstreamReset(_) => "the upstream closed before it answered",
             Self::UpstreamProtocol(_) => "the upstream's answer is invalid",
+            Self::NotOpened => "the upstream did not open a websocket",
             Self::ResponseTimeout => "the upstream did not answer in time",
             Self::Truncated(_) => "the upstream's answer was cut short",
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::http1::Scratch;
-use crate::listener::{Client, Peer};
+use crate::listener::{Client, Connect, Peer};
 use crate::message::{RequestHead, ResponseHead, Span};
 use crate::proxy::Error;
 use crate::proxy::Inner;
@@ -56,6 +56,8 @@ pub(crate) struct Exchange {
     /// `None` once it is a tunnel.
     local: Option<Rc<Local>>,
     tunnel: Option<Tunnelled>,
+    /// The stream of an extended CONNECT, until it is a tunnel.
+    pub(crate) connect: Option<Connect>,
     pub(crate) from: Rc<Peer>,
     /// Both heads; `None` only while it ends.
     scratch: Option<Box<Scratch>>,
@@ -93,6 +95,7 @@ impl Exchange {
             worker: Rc::clone(worker),
             local: Some(local),
             tunnel: None,
+            connect: None,
             from: Rc::clone(from),
             scratch: Some(scratch),
             client,
@@ -219,8 +222,9 @@ impl Exchange {
         Some(field)
     }
 
-    /// Makes it a tunnel: from here on it keeps numbers only, and not the snapshot, which may be
-    /// replaced thousands of times while the tunnel lives.
+    /// Makes it a tunnel, which is the answer that was asked for, however it ends: from here on it
+    /// keeps numbers only, and not the snapshot, which may be replaced thousands of times while the
+    /// tunnel lives.
     pub(crate) fn become_tunnel(&mut self) -> Option<Arc<VariantStats>> {
         let (local, assigned) = (self.local.as_ref()?, self.assigned?);
         let route = &local.snapshot.routes[assigned.route];
@@ -238,6 +242,7 @@ impl Exchange {
             access_log: local.snapshot.access_log.clone(),
         });
         self.local = None;
+        self.complete = true;
         Some(stats)
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::http1::{Connection, Deadline, Tunnel, TunnelEnd};
+use crate::http1::{Connection, Deadline};
 use crate::listener::{After, Settings};
 use crate::message::Version;
 use crate::proxy::Error;
@@ -20,10 +20,10 @@ use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::snapshot::Route;
 use crate::proxy::stream::{self, from_http1};
+use crate::proxy::tunnel;
 use crate::proxy::unread::Unread;
-use crate::telemetry::stats;
 use crate::tls::Stream;
-use crate::upstream::{Lease, Leased};
+use crate::upstream::Leased;
 
 /// How long an own answer may take to be written.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -106,7 +106,9 @@ pub(crate) async fn exchange(
         client.unread = Unread::Unknown;
         let mut attempt = Attempt::new(exchange, client, dial.target(), lease);
         match attempt.respond().await {
-            Ok(()) if attempt.is_tunnel() => return Ok(tunnel(attempt, dial.target().tunnel).await),
+            Ok(()) if attempt.is_tunnel() => {
+                return Ok(tunnel::from_http1(attempt, dial.target()).await);
+            }
             Ok(()) => return Ok(attempt.finish().await),
             Err(Failure::Final(error) | Failure::Again(_, error)) => {
                 attempt.give_up(&error);
@@ -177,60 +179,5 @@ async fn options(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
             client.ending(close)
         }
         _ => After::Close,
-    }
-}
-
-/// Carries what comes after an upgrade, until either side ends it or there was not a byte for `idle`.
-async fn tunnel(attempt: Attempt<'_, '_>, idle: Duration) -> After {
-    let (exchange, client, mut lease) = match attempt.into_tunnel().await {
-        Ok(parts) => parts,
-        Err(after) => return after,
-    };
-    let upstream = lease.lend();
-    // A tunnel lives for hours: it keeps its numbers and its connections, not the snapshot.
-    let Some(stats) = exchange.become_tunnel() else {
-        return After::Close;
-    };
-    let counted = Counted::new(stats, exchange.worker.index, lease);
-    let tunnel = Tunnel::new(client.connection, upstream);
-    let (end, up, down) = tunnel.run(idle).await;
-    exchange.request_bytes = up;
-    exchange.response_bytes = down;
-    exchange.completed();
-    counted.end(match end {
-        TunnelEnd::Client => stats::TunnelEnd::Client,
-        TunnelEnd::Upstream => stats::TunnelEnd::Upstream,
-        TunnelEnd::Idle => stats::TunnelEnd::Idle,
-    });
-    After::Close
-}
-
-/// Counts a tunnel while it is open; one that is dropped was cut by a drain.
-struct Counted {
-    stats: Arc<stats::VariantStats>,
-    worker: usize,
-    end: stats::TunnelEnd,
-    _lease: Lease,
-}
-
-impl Counted {
-    fn new(stats: Arc<stats::VariantStats>, worker: usize, lease: Lease) -> Self {
-        stats.shard(worker).tunnel_opened();
-        Self {
-            stats,
-            worker,
-            end: stats::TunnelEnd::Drained,
-            _lease: lease,
-        }
-    }
-
-    fn end(mut self, end: stats::TunnelEnd) {
-        self.end = end;
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.stats.shard(self.worker).tunnel_closed(self.end);
     }
 }

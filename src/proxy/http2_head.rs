@@ -7,11 +7,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
 
 use crate::http1::codec::{HeadError, METHOD_BYTES, content_length, is_authority, is_origin_form};
 use crate::listener::Settings;
 use crate::message::{Framing, RequestHead, Version};
 use crate::proxy::Error;
+use crate::proxy::websocket::{self, ACCEPT, KEY, PROTOCOL};
 
 /// Fields that belong to an HTTP/1 connection and make an HTTP/2 request malformed (RFC 9113,
 /// section 8.2.2).
@@ -35,6 +37,7 @@ pub(crate) fn read(
 ) -> Result<(), Error> {
     head.version = Version::Http2;
     head.method = head.append(parts.method.as_str().as_bytes());
+    let protocol = parts.extensions.get::<Protocol>().map(Protocol::as_str);
     let uri = &parts.uri;
     let target = uri.path_and_query().map_or("", |target| target.as_str());
     head.target = head.append(target.as_bytes());
@@ -49,13 +52,13 @@ pub(crate) fn read(
     if parts.headers.len() > settings.limits.fields {
         return Err(Error::Head(HeadError::TooLarge));
     }
-    let is_connect = parts.method == http::Method::CONNECT;
+    // One without a protocol has neither scheme nor path (RFC 9113, section 8.5).
+    let is_connect = parts.method == http::Method::CONNECT && protocol.is_none();
     let is_asterisk = parts.method == http::Method::OPTIONS && target == "*";
     if !is_connect && !is_asterisk && !is_origin_form(target.as_bytes()) {
         return Err(Error::BadRequest("no valid :path"));
     }
-    // hyper keeps :scheme only beside :authority, and lets any scheme pass. CONNECT has none, but
-    // for extended CONNECT.
+    // hyper keeps :scheme only beside :authority, and lets any scheme pass.
     let scheme = match uri.scheme_str() {
         None if is_connect || uri.authority().is_none() => "http",
         scheme => scheme.unwrap_or_default(),
@@ -82,6 +85,10 @@ pub(crate) fn read(
             }
             length = said;
         }
+        // A WebSocket has its handshake from us.
+        if protocol.is_some() && [KEY, ACCEPT].contains(&name.as_str()) {
+            continue;
+        }
         head.append_field(name.as_str().as_bytes(), value);
     }
     head.framing = match length {
@@ -89,6 +96,13 @@ pub(crate) fn read(
         None if body.is_end_stream() => Framing::None,
         None => Framing::Chunked,
     };
+    match protocol {
+        None => {}
+        Some(protocol) if protocol.eq_ignore_ascii_case(PROTOCOL) => {
+            websocket::ask(head, websocket::random());
+        }
+        Some(_) => return Err(Error::UnknownProtocol),
+    }
     Ok(())
 }
 

@@ -24,7 +24,9 @@ mod trace_context;
 mod translate;
 mod treatment;
 mod trouble;
+mod tunnel;
 mod unread;
+mod websocket;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -156,10 +158,11 @@ impl Service for Proxy {
         from: &Rc<Peer>,
         settings: &Arc<Settings>,
     ) -> Response<Body> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let mut scratch = Scratch::take();
         let read = http2_head::read(&parts, &body, &mut scratch.request, settings);
         let mut exchange = Box::new(self.begin(scratch, from, settings));
+        exchange.connect = parts.extensions.remove();
         let result = match read {
             Ok(()) => translate::exchange(exchange, body, settings).await,
             Err(error) => Err((exchange, error)),

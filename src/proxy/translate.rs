@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use hyper::body;
 
 use crate::http1::codec::{Asked, read_response};
-use crate::http1::{Deadline, Incoming, Outgoing, Pump, PumpError, ReadError};
+use crate::http1::{Deadline, Incoming, Outgoing, Patience, Pump, PumpError, ReadError};
 use crate::listener::Settings;
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
@@ -23,6 +23,8 @@ use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 use crate::proxy::snapshot::Route;
 use crate::proxy::stream::from_http2;
 use crate::proxy::trouble::Trouble;
+use crate::proxy::tunnel;
+use crate::proxy::websocket;
 use crate::telemetry::stats::{CloseReason, RetryCause};
 use crate::upstream::{Lease, Leased};
 
@@ -218,8 +220,12 @@ impl Call {
                 Poll::Pending => break,
             }
             let response = &scratch.response;
-            if response.status == 101 {
-                return Poll::Ready(Err(Trouble::Unasked));
+            let opened = target.upgrade && websocket::is_opened(&scratch.request, response);
+            match response.status {
+                101 if !opened => return Poll::Ready(Err(Trouble::Unasked)),
+                // Any success opens it for the client (RFC 9113, section 8.5).
+                200..300 if target.upgrade => return Poll::Ready(Err(Trouble::NotOpened)),
+                _ => {}
             }
             // hyper's server does not send 1xx over HTTP/2, so they end here.
             if !response.is_interim() {
@@ -269,6 +275,7 @@ impl Call {
     /// The response, once its head is there.
     fn into_response(mut self, target: &Target) -> Response<Body> {
         let cookie = self.exchange.sticky_cookie(target);
+        let connect = self.exchange.connect.take();
         let head = self.exchange.response();
         let mut response = Response::new(Body::Empty);
         *response.status_mut() =
@@ -284,6 +291,20 @@ impl Call {
             fields,
         };
         headers::write_response_fields(response.headers_mut(), head, &edit);
+        if head.status == 101
+            && let Some(connect) = connect
+        {
+            *response.status_mut() = StatusCode::OK;
+            response.headers_mut().remove(websocket::ACCEPT);
+            let patience = Patience {
+                idle: target.tunnel,
+                // What the upstream does not take holds the other streams of the client up.
+                stalled: Some(target.timeouts.body),
+            };
+            let tunnel = tunnel::from_http2(self.exchange, connect, self.lease, patience);
+            *response.body_mut() = Body::Tunnel(Box::pin(tunnel));
+            return response;
+        }
         let framing = head.framing;
         let length = match framing {
             Framing::Length(n) => Some(n),

@@ -21,6 +21,8 @@ pub(crate) enum Trouble {
     Stream(h2::Error),
     /// The upstream switched protocols, and nobody had asked for it.
     Unasked,
+    /// The upstream answered well, and did not open the WebSocket that was asked for.
+    NotOpened,
     /// The upstream sent 1xx and no end of it.
     Endless,
     /// The upstream said nothing in time.
@@ -40,6 +42,7 @@ impl Trouble {
             | Self::Read(_)
             | Self::Stream(_)
             | Self::Unasked
+            | Self::NotOpened
             | Self::Endless
             | Self::Silent => false,
         }
@@ -76,6 +79,7 @@ impl Trouble {
                 }
             }
             Self::Unasked | Self::Endless => Error::UpstreamProtocol(None),
+            Self::NotOpened => Error::NotOpened,
             Self::Silent => Error::ResponseTimeout,
             Self::SlowClient => Error::ClientTimeout,
         }

@@ -113,6 +113,7 @@ fn breaks_body(error: &Error) -> bool {
         | Error::Drained => true,
         Error::NoRoute
         | Error::MethodNotAllowed
+        | Error::UnknownProtocol
         | Error::Loop
         | Error::Expectation
         | Error::Unavailable
@@ -121,6 +122,7 @@ fn breaks_body(error: &Error) -> bool {
         | Error::UpstreamReset(_)
         | Error::UpstreamProtocol(_)
         | Error::NoUpgrade
+        | Error::NotOpened
         | Error::ResponseTimeout
         | Error::Truncated(_) => false,
     }

@@ -26,7 +26,6 @@ use crate::tls::Stream;
 use crate::tls::authority::{authorities, system_authorities};
 use crate::tls::certificate::{Certificate, CertificatePair, read_file};
 use crate::tls::error::TlsError;
-use crate::tls::summary::Summary;
 use crate::tls::terms::Terms;
 
 /// Whether the certificate of an endpoint is looked at.
@@ -63,8 +62,6 @@ pub struct Connector {
     /// The SHA-256 over the files.
     contents: [u8; 32],
     config: Arc<ClientConfig>,
-    /// What we show, in a few words.
-    certificate: Option<Summary>,
 }
 
 impl PartialEq for Connector {
@@ -111,13 +108,12 @@ impl Connector {
             .map_err(TlsError::Crypto)?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let (mut config, certificate) = match &settings.certificate {
-            None => (builder.with_no_client_auth(), None),
+        let mut config = match &settings.certificate {
+            None => builder.with_no_client_auth(),
             Some(pair) => {
-                let Certificate { chain, summary, .. } = Certificate::read(pair, &provider)?;
+                let Certificate { chain, .. } = Certificate::read(pair, &provider)?;
                 let only = SingleCertAndKey::from(Arc::unwrap_or_clone(chain));
-                let config = builder.with_client_cert_resolver(Arc::new(only));
-                (config, Some(summary))
+                builder.with_client_cert_resolver(Arc::new(only))
             }
         };
         config.alpn_protocols = settings
@@ -129,13 +125,7 @@ impl Connector {
             settings,
             contents,
             config: Arc::new(config),
-            certificate,
         }))
-    }
-
-    /// The certificate that endpoints are shown when they ask for one.
-    pub fn certificate(&self) -> Option<&Summary> {
-        self.certificate.as_ref()
     }
 
     /// What handshakes with one endpoint need, which has this host name, if any, and this address.

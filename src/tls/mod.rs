@@ -9,14 +9,11 @@ mod certificate;
 mod choice;
 mod client;
 mod error;
-mod flaw;
 #[cfg(test)]
-pub(crate) mod fixture;
+mod fixture;
 mod identity;
-mod inspect;
 mod server;
 mod stream;
-mod summary;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -26,10 +23,7 @@ pub use authority::Clients;
 pub use certificate::CertificatePair;
 pub use client::{ClientSettings, Connector, Secured, Verify};
 pub use error::{Fault, HandshakeError, TlsError};
-pub use flaw::{Flaw, FlawKind, Purpose};
 pub use identity::Identity;
-pub use inspect::{Inspected, Inspector};
-pub use server::{Acceptor, ServerSettings, Tickets};
+pub use server::{ServerSettings, Tickets, load_server};
 pub use stream::Stream;
-pub use summary::Summary;
 pub use terms::{Group, Suite, Terms, Version};

@@ -6,6 +6,7 @@ use crate::support::ask;
 use crate::support::client;
 use crate::support::config::{self, Config};
 use crate::support::frames::{Frames, Outcome};
+use crate::support::http2;
 use crate::support::origin::{self, Origin};
 use crate::support::proxy::{self, Proxy};
 use crate::support::secure;
@@ -147,6 +148,7 @@ async fn memory_is_flat_over_reloads_with_tunnels_open() {
                 ("new", weight, other.address),
             ],
         );
+        let config = config.http("protocols = [\"h2\", \"http/1.1\"]");
         config.split_route(
             &format!("r{}", n % 7),
             "match = { path = \"/x\" }",
@@ -154,10 +156,12 @@ async fn memory_is_flat_over_reloads_with_tunnels_open() {
         )
     };
     let proxy = proxy::start(&config(0)).await;
+    let http2 = http2::begin(client::tcp(proxy.http()).await).await;
     let mut sockets = Vec::new();
     for _ in 0..20 {
         let stream = client::tcp(proxy.http()).await;
         sockets.push(websocket::open(stream, "/ws").await);
+        sockets.push(http2.websocket("/ws").await);
     }
     let mut after_warming = 0;
     for n in 1..400 {

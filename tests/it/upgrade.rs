@@ -5,6 +5,7 @@ use crate::support::config;
 use crate::support::origin::{self, Origin};
 use crate::support::proxy::{self, Proxy};
 use crate::support::secure;
+use crate::support::wait;
 use crate::support::websocket::{self, WebSocket};
 
 /// A request for a tunnel, without what makes a WebSocket of it.
@@ -206,7 +207,8 @@ async fn tunnels_are_counted() {
     let second = open(&proxy).await;
     let tunnels =
         async || proxy.status().await["routes"]["all"]["variants"]["default"]["tunnels"].as_u64();
-    assert_eq!(tunnels().await, Some(2));
+    // They are counted when they are open to the client already.
+    wait::until("two tunnels", async || tunnels().await == Some(2)).await;
     let all = [("route", "all")];
     let metrics = proxy.metrics().await;
     assert_eq!(metrics.sum("tidegate_tunnels_open", &all), 2.0);

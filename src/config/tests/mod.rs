@@ -1,6 +1,5 @@
 //! What is read and what is refused, to the letter.
 
-mod certificates;
 mod defaults;
 mod environment;
 mod examples;

@@ -92,7 +92,8 @@ fn is_ours(hop: &[u8]) -> bool {
     words.nth(1).is_some_and(|name| name == PSEUDONYM)
 }
 
-/// The protocol that the request asks to change to, as HTTP/1.1 does (RFC 9110, section 7.8).
+/// The protocol that the request asks to change to, as HTTP/1.1 does (RFC 9110, section 7.8); one of
+/// HTTP/2 does so only where we have put it so.
 ///
 /// It is WebSocket (RFC 6455) or none: what an unknown protocol carries, nobody here can tell, and
 /// in one that is HTTP again requests would pass that nobody has seen. Nor is it one of several,
@@ -104,7 +105,7 @@ pub(crate) fn asks_for_upgrade(head: &RequestHead) -> Option<&[u8]> {
         .known(Known::Connection)
         .any(|value| has_token(value, b"upgrade"));
     let is_websocket = protocols.next().is_none() && protocol.eq_ignore_ascii_case(WEBSOCKET);
-    let asks = head.version == Version::Http11 && head.framing == Framing::None;
+    let asks = head.version != Version::Http10 && head.framing == Framing::None;
     (asks && named && is_websocket).then_some(protocol)
 }
 

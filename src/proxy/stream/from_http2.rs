@@ -14,6 +14,7 @@ use crate::http1::Deadline;
 use crate::http1::codec::Asked;
 use crate::listener::Settings;
 use crate::message::{Body, Framing, Version};
+use crate::proxy::Error;
 use crate::proxy::attempt::{Failure, MAX_INTERIM};
 use crate::proxy::decide::{self, Target};
 use crate::proxy::dial::Dial;
@@ -60,6 +61,9 @@ pub(crate) async fn attempt(
     settings: &Settings,
     lease: StreamLease,
 ) -> Result<Response<Body>, (Box<Exchange>, Request, Failure)> {
+    if dial.target().upgrade {
+        return Err((exchange, request, Failure::Final(Error::NoUpgrade)));
+    }
     let head = match decide::http2_head(&mut exchange, settings) {
         Ok(head) => head,
         Err(error) => return Err((exchange, request, Failure::Final(error))),

@@ -49,6 +49,13 @@ impl Ask {
         self
     }
 
+    /// Takes host and fields of another one.
+    pub(crate) fn like(mut self, other: &Self) -> Self {
+        self.host.clone_from(&other.host);
+        self.fields.clone_from(&other.fields);
+        self
+    }
+
     /// Gives it a body.
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());

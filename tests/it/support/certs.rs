@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -18,9 +18,8 @@ use tokio_rustls::rustls::{
 use crate::support::proxy;
 
 /// A certificate authority.
-#[derive(Clone)]
 pub(crate) struct Authority {
-    issuer: Arc<Issuer<'static, KeyPair>>,
+    issuer: Issuer<'static, KeyPair>,
     /// Its own certificate in PEM.
     pub(crate) pem: String,
     der: CertificateDer<'static>,
@@ -38,10 +37,13 @@ pub(crate) struct Pair {
 pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::new([]).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate for its own issuer when both have one name.
+    let name = &mut params.distinguished_name;
+    name.push(DnType::CommonName, "authority of the tests");
     let key = KeyPair::generate().expect("a key");
     let certificate = params.self_signed(&key).expect("a certificate");
     Authority {
-        issuer: Arc::new(Issuer::new(params, key)),
+        issuer: Issuer::new(params, key),
         pem: certificate.pem(),
         der: certificate.der().clone(),
     }

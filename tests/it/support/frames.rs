@@ -53,6 +53,7 @@ pub(crate) enum Event {
 /// An HTTP/2 connection written by hand.
 pub(crate) struct Frames {
     wire: Wire,
+    settings: Vec<(u16, u32)>,
 }
 
 impl Frames {
@@ -62,13 +63,16 @@ impl Frames {
         let mut bytes = PREFACE.to_vec();
         frame(&mut bytes, SETTINGS, 0, 0, &[]);
         wire.send(bytes).await;
-        Self { wire }
+        let settings = Vec::new();
+        Self { wire, settings }
     }
 
     /// Goes on with a connection whose preface was sent.
     pub(crate) fn over(stream: impl Stream + 'static) -> Self {
-        let wire = Wire::new(stream);
-        Self { wire }
+        Self {
+            wire: Wire::new(stream),
+            settings: Vec::new(),
+        }
     }
 
     /// Sends a request without a body on a stream: pseudo-fields and fields as they are given.
@@ -110,6 +114,11 @@ impl Frames {
     /// Sends trailers, or whatever else is a second block of fields, as the end of a request.
     pub(crate) async fn trailers(&mut self, stream: u32, fields: &[(&str, &str)]) {
         self.headers(stream, fields, END_HEADERS | END_STREAM).await;
+    }
+
+    /// Resets a stream.
+    pub(crate) async fn reset(&mut self, stream: u32, code: u32) {
+        self.frame(RST_STREAM, 0, stream, &code.to_be_bytes()).await;
     }
 
     /// Sends pieces of a head without an end, until the peer has had enough or all were sent.
@@ -163,6 +172,7 @@ impl Frames {
                 DATA if on == stream => return Event::Data(payload, ends),
                 RST_STREAM if on == stream => return Event::Reset(number(&payload)),
                 SETTINGS if flags & ACK == 0 => {
+                    self.settings.extend(payload.chunks(6).map(setting));
                     self.frame(SETTINGS, ACK, 0, &[]).await;
                 }
                 PING if flags & ACK == 0 => self.frame(PING, ACK, 0, &payload).await,
@@ -172,6 +182,14 @@ impl Frames {
                 _ => {}
             }
         }
+    }
+
+    /// What the peer said for a setting (RFC 9113, section 6.5.1), once something has come after it.
+    pub(crate) fn setting(&self, id: u16) -> Option<u32> {
+        let mut settings = self.settings.iter().rev();
+        settings
+            .find(|(known, _)| *known == id)
+            .map(|(_, value)| *value)
     }
 
     async fn headers(&mut self, stream: u32, fields: &[(&str, &str)], flags: u8) {
@@ -276,6 +294,12 @@ fn digits(bytes: &[u8]) -> u16 {
         left -= bits;
     }
     number
+}
+
+/// Reads a setting (RFC 9113, section 6.5.1).
+fn setting(bytes: &[u8]) -> (u16, u32) {
+    let id = u16::from_be_bytes([bytes[0], bytes[1]]);
+    (id, number(&bytes[2..]))
 }
 
 /// Reads a number of four bytes.

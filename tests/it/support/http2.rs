@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::support::ask::{self, Ask};
 use crate::support::message::{End, Message};
 use crate::support::wait::within;
+use crate::support::websocket::{self, WebSocket};
 use crate::support::wire::Stream;
 
 /// A body that a test feeds frame by frame; an error resets the stream.
@@ -113,15 +115,10 @@ impl Http2 {
         ask: &Ask,
         body: Feed,
     ) -> hyper::Result<http::Response<Incoming>> {
-        let uri = format!("https://{}{}", ask.host, ask.path);
-        let mut request = http::Request::builder()
-            .version(http::Version::HTTP_2)
-            .method(ask.method.as_str())
-            .uri(uri);
-        for (name, value) in &ask.fields {
-            request = request.header(name, value);
-        }
-        let request = request.body(body).expect("a request");
+        self.send(request(ask, body)).await
+    }
+
+    async fn send(&self, request: http::Request<Feed>) -> hyper::Result<http::Response<Incoming>> {
         let mut sender = self.sender.clone();
         within("an HTTP/2 response", async {
             sender.ready().await?;
@@ -130,10 +127,55 @@ impl Http2 {
         .await
     }
 
+    /// Sends an extended CONNECT (RFC 8441) for a WebSocket, and waits for the response's head.
+    pub(crate) async fn connect(&self, ask: &Ask) -> hyper::Result<http::Response<Incoming>> {
+        self.connect_for("websocket", ask).await
+    }
+
+    /// Sends one for another protocol.
+    pub(crate) async fn connect_for(
+        &self,
+        protocol: &'static str,
+        ask: &Ask,
+    ) -> hyper::Result<http::Response<Incoming>> {
+        let mut request = request(
+            &ask::method("CONNECT", &ask.path).like(ask),
+            Feed::whole(None),
+        );
+        let protocol = hyper::ext::Protocol::from_static(protocol);
+        request.extensions_mut().insert(protocol);
+        self.send(request).await
+    }
+
+    /// Opens a WebSocket on a stream.
+    pub(crate) async fn websocket(&self, path: &str) -> WebSocket {
+        let response = self.connect(&ask::get(path)).await.expect("a response");
+        websocket::opened(upgraded(response).await).await
+    }
+
     /// True when the connection takes no further request.
     pub(crate) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
+}
+
+fn request(ask: &Ask, body: Feed) -> http::Request<Feed> {
+    let uri = format!("https://{}{}", ask.host, ask.path);
+    let mut request = http::Request::builder()
+        .version(http::Version::HTTP_2)
+        .method(ask.method.as_str())
+        .uri(uri);
+    for (name, value) in &ask.fields {
+        request = request.header(name, value);
+    }
+    request.body(body).expect("a request")
+}
+
+/// The stream that a successful response to CONNECT opens.
+pub(crate) async fn upgraded(response: http::Response<Incoming>) -> TokioIo<Upgraded> {
+    assert_eq!(response.status(), 200, "{response:?}");
+    let upgrading = within("the stream of a CONNECT", hyper::upgrade::on(response));
+    TokioIo::new(upgrading.await.expect("an open stream"))
 }
 
 /// Reads a response's body whole.

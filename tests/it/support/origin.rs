@@ -167,17 +167,25 @@ pub(crate) async fn websocket() -> Origin {
 
 /// Upgrades a connection at its first request likewise.
 pub(crate) async fn upgrade(mut conversation: Conversation) {
-    let Some(request) = conversation.request().await else {
-        return;
-    };
+    if open_websocket(&mut conversation, "").await.is_some() {
+        websocket::serve(conversation.wire).await;
+    }
+}
+
+/// Reads a request and opens the WebSocket that it asks for, with these further fields in the answer.
+pub(crate) async fn open_websocket(
+    conversation: &mut Conversation,
+    fields: &str,
+) -> Option<Message> {
+    let request = conversation.request().await?;
     let key = request.field("sec-websocket-key").unwrap_or_default();
     let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
     let head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-accept: {accept}\r\n\r\n"
+             sec-websocket-accept: {accept}\r\n{fields}\r\n"
     );
     conversation.send(head).await;
-    websocket::serve(conversation.wire).await;
+    Some(request)
 }
 
 /// An address that refuses connections for as long as this value lives: bound, not listening.

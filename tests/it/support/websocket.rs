@@ -27,6 +27,13 @@ pub(crate) async fn open(stream: impl Stream + 'static, path: &str) -> WebSocket
     WebSocket { inner }
 }
 
+/// Uses a stream on which the handshake is done.
+pub(crate) async fn opened(stream: impl Stream + 'static) -> WebSocket {
+    let stream: Box<dyn Stream> = Box::new(stream);
+    let inner = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    WebSocket { inner }
+}
+
 /// Sends every text back, until the peer closes.
 pub(crate) async fn serve(wire: Wire) {
     let (stream, rest) = wire.into_parts();
