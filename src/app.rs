@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::SystemTime;
 
 use serde_json::json;
 use thiserror::Error;
@@ -180,6 +181,7 @@ enum Told {
 }
 
 async fn start(options: &Options) -> Result<Running, StartError> {
+    let started_at = SystemTime::now();
     let io = |what| move |source| StartError::Io { what, source };
     let signals = Signals::new().map_err(io("no signals"))?;
     // It watches before the file is read, so that no change falls in between.
@@ -219,7 +221,7 @@ async fn start(options: &Options) -> Result<Running, StartError> {
     let stop_admin = CancellationToken::new();
     let admin = admin::serve(
         listener,
-        Admin::new(control.clone(), Arc::clone(&telemetry)),
+        Admin::new(control.clone(), Arc::clone(&telemetry), started_at),
         stop_admin.clone(),
     );
     info!(address = %admin_address, "admin listening");

@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use crate::admin::explain::Asked;
 use crate::admin::guard::{Access, Actor, Guard, Token};
+use crate::admin::state::Detail;
 use crate::admin::{Admin, Served, reply, state};
 
 /// Paths that need no token: they tell no more than a connection to the port does.
@@ -111,8 +112,16 @@ async fn metrics(State(served): State<Served>) -> Response {
     .await
 }
 
-async fn status(State(served): State<Served>) -> Response {
-    aside(served, |admin| reply::json(&state::status(&admin.control))).await
+async fn status(State(served): State<Served>, uri: Uri) -> Response {
+    let detail = if asks_verbose(uri.query().unwrap_or_default()) {
+        Detail::Long
+    } else {
+        Detail::Short
+    };
+    aside(served, move |admin| {
+        reply::json(&state::status(admin, detail))
+    })
+    .await
 }
 
 async fn config(State(served): State<Served>) -> Response {

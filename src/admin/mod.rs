@@ -14,6 +14,7 @@ pub mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -33,12 +34,17 @@ const LARGE_ANSWERS: usize = 2;
 pub struct Admin {
     control: Control,
     telemetry: Arc<Telemetry>,
+    started_at: SystemTime,
 }
 
 impl Admin {
-    /// Makes the admin API of an instance.
-    pub fn new(control: Control, telemetry: Arc<Telemetry>) -> Self {
-        Self { control, telemetry }
+    /// Makes the admin API of an instance that was started at some time.
+    pub fn new(control: Control, telemetry: Arc<Telemetry>, started_at: SystemTime) -> Self {
+        Self {
+            control,
+            telemetry,
+            started_at,
+        }
     }
 }
 

@@ -10,15 +10,28 @@ use tokio::time::Instant;
 use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::wire::{
-    ConfigProblem, EndpointStatus, Endpoints, Explained, ListenerStatus, NameStatus, Reloaded,
-    RouteStatus, Status, UpstreamStatus, VariantStatus,
+    CertificateStatus, ConfigProblem, EndpointStatus, Endpoints, Explained, Latency,
+    ListenerStatus, NameStatus, Reloaded, RouteStatus, Status, UpstreamStatus, VariantDetail,
+    VariantStatus,
 };
 use crate::config::UpstreamConfig;
 use crate::control::{self, Control, Live, Outcome};
 use crate::proxy::{Route, Snapshot};
 use crate::split::State;
-use crate::telemetry::stats::{Code, VariantTotals};
+use crate::telemetry::stats::{
+    Code, ErrorReason, HistogramTotals, Selection, Source, VariantTotals,
+};
+use crate::tls::Summary;
 use crate::upstream::{EndpointSpec, Upstream};
+
+/// How much is told of a variant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::admin) enum Detail {
+    /// What people and controllers look for.
+    Short,
+    /// Also what rates and latencies are computed of.
+    Long,
+}
 
 /// The token that the live configuration asks for.
 pub(in crate::admin) fn token(control: &Control) -> Option<String> {
@@ -33,7 +46,8 @@ pub(in crate::admin) fn metrics(admin: &Admin) -> String {
 }
 
 /// What is live.
-pub(in crate::admin) fn status(control: &Control) -> Status {
+pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
+    let control = &admin.control;
     let live = control.live();
     let ready = control
         .readiness()
@@ -45,10 +59,15 @@ pub(in crate::admin) fn status(control: &Control) -> Status {
         config_sha256: live.config_sha256.clone(),
         applied_at: rfc3339(live.applied_at),
         ready,
+        started_at: rfc3339(admin.started_at),
+        latency_bounds_seconds: match detail {
+            Detail::Short => None,
+            Detail::Long => Some(live.config.metrics.buckets.clone()),
+        },
         warnings: live.warnings.iter().map(ConfigProblem::from).collect(),
-        routes: routes(&live),
+        routes: routes(&live, detail),
         upstreams: upstreams(control, &live),
-        listeners: listeners(control),
+        listeners: listeners(control, &live),
     }
 }
 
@@ -92,17 +111,17 @@ pub(in crate::admin) async fn reload(
     }
 }
 
-fn routes(live: &Live) -> BTreeMap<String, RouteStatus> {
+fn routes(live: &Live, detail: Detail) -> BTreeMap<String, RouteStatus> {
     let routes = live.snapshot.routes.iter();
     routes
         .map(|route| {
-            let variants = variants(&live.snapshot, route);
+            let variants = variants(&live.snapshot, route, detail);
             (route.name.to_string(), RouteStatus { variants })
         })
         .collect()
 }
 
-fn variants(snapshot: &Snapshot, route: &Route) -> BTreeMap<String, VariantStatus> {
+fn variants(snapshot: &Snapshot, route: &Route, detail: Detail) -> BTreeMap<String, VariantStatus> {
     let specs = route.split.variants();
     let mut variants = BTreeMap::new();
     for (n, (variant, spec)) in route.variants.iter().zip(specs).enumerate() {
@@ -123,19 +142,59 @@ fn variants(snapshot: &Snapshot, route: &Route) -> BTreeMap<String, VariantStatu
                 tunnels,
                 drained: !assigned && in_flight == 0 && tunnels == 0,
                 requests: totals.finished(),
-                failures: failures(&totals),
+                failures: failures(&totals, Source::ALL),
+                failures_by_proxy: failures(&totals, &[Source::Proxy]),
+                detail: match detail {
+                    Detail::Short => None,
+                    Detail::Long => Some(long(&totals)),
+                },
             },
         );
     }
     variants
 }
 
-fn failures(totals: &VariantTotals) -> u64 {
-    let failed = totals.codes.iter().filter(|(key, _)| match key.code {
-        Code::Exact(code) => (500..600).contains(&code),
-        Code::Class(digit) => digit == 5,
+/// How many requests were answered with a 5xx by one of these.
+fn failures(totals: &VariantTotals, sources: &[Source]) -> u64 {
+    let failed = totals.codes.iter().filter(|(key, _)| {
+        let is_5xx = match key.code {
+            Code::Exact(code) => (500..600).contains(&code),
+            Code::Class(digit) => digit == 5,
+        };
+        is_5xx && sources.contains(&key.source)
     });
     failed.map(|(_, count)| count).sum()
+}
+
+fn long(totals: &VariantTotals) -> VariantDetail {
+    let selections = Selection::ALL.iter().map(|selection| selection.label());
+    let errors = ErrorReason::ALL.iter().map(|reason| reason.label());
+    VariantDetail {
+        selections: occurred(selections.zip(totals.selections)),
+        errors: occurred(errors.zip(totals.errors)),
+        response_headers: latency(&totals.response_headers),
+        request_duration: latency(&totals.request_duration),
+    }
+}
+
+fn occurred(counts: impl Iterator<Item = (&'static str, u64)>) -> BTreeMap<String, u64> {
+    counts
+        .filter(|(_, count)| *count != 0)
+        .map(|(label, count)| (label.to_owned(), count))
+        .collect()
+}
+
+/// All outcomes together.
+fn latency(outcomes: &[HistogramTotals]) -> Latency {
+    let mut sum = Latency::default();
+    for outcome in outcomes {
+        sum.counts.resize(outcome.buckets.len(), 0);
+        for (count, more) in sum.counts.iter_mut().zip(&outcome.buckets) {
+            *count += more;
+        }
+        sum.sum_seconds += outcome.sum_nanos as f64 / 1e9;
+    }
+    sum
 }
 
 fn endpoints(upstream: &Upstream) -> Endpoints {
@@ -162,6 +221,12 @@ fn upstreams(control: &Control, live: &Live) -> BTreeMap<String, UpstreamStatus>
             .iter()
             .filter_map(|spec| Some(name(spec, fare.get(&spec.name()?))))
             .collect(),
+        certificate: upstream
+            .settings()
+            .tls
+            .as_ref()
+            .and_then(|connector| connector.certificate())
+            .map(certificate),
     };
     let configs = live.config.upstreams.values();
     configs
@@ -180,7 +245,7 @@ fn name(spec: &EndpointSpec, fares: Option<&control::NameStatus>) -> NameStatus 
     }
 }
 
-fn listeners(control: &Control) -> BTreeMap<String, ListenerStatus> {
+fn listeners(control: &Control, live: &Live) -> BTreeMap<String, ListenerStatus> {
     let listeners = control.listeners().into_iter();
     listeners
         .map(|listener| {
@@ -190,10 +255,35 @@ fn listeners(control: &Control) -> BTreeMap<String, ListenerStatus> {
                 tls: listener.tls,
                 connections: listener.connections,
                 draining: listener.draining,
+                certificates: certificates(live, &listener),
             };
             (listener.name.to_string(), status)
         })
         .collect()
+}
+
+/// The certificates of a listener; none of one that is being given up.
+fn certificates(live: &Live, listener: &control::ListenerStatus) -> Vec<CertificateStatus> {
+    let settings = live.snapshot.listeners.get(&listener.name);
+    let acceptor = settings.and_then(|settings| settings.tls.as_ref());
+    let acceptor = acceptor.filter(|_| !listener.draining);
+    let all = acceptor.map(|acceptor| acceptor.certificates());
+    all.unwrap_or_default().iter().map(certificate).collect()
+}
+
+fn certificate(certificate: &Summary) -> CertificateStatus {
+    let at = |seconds| Timestamp::from_second(seconds).ok();
+    CertificateStatus {
+        name: certificate.name.clone(),
+        names: certificate.names.clone(),
+        file: certificate.file.display().to_string(),
+        not_after: certificate
+            .not_after
+            .and_then(at)
+            .map(|time| time.to_string()),
+        days_left: certificate.days_left(SystemTime::now()),
+        fingerprint: certificate.fingerprint.clone(),
+    }
 }
 
 /// In UTC, to the microsecond.

@@ -23,6 +23,12 @@ pub struct Status {
     pub applied_at: String,
     /// True when `/readyz` says so.
     pub ready: bool,
+    /// When the process started, RFC 3339. Counts begin there.
+    #[serde(default)]
+    pub started_at: String,
+    /// The upper bounds of the buckets of [`VariantDetail`], when those were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_bounds_seconds: Option<Vec<f64>>,
     /// What is allowed in that configuration and hardly meant.
     #[serde(default)]
     pub warnings: Vec<ConfigProblem>,
@@ -64,6 +70,35 @@ pub struct VariantStatus {
     pub requests: u64,
     /// Those of them that were answered with a 5xx, by whomever.
     pub failures: u64,
+    /// Those of the failures that tidegate itself answered.
+    #[serde(default)]
+    pub failures_by_proxy: u64,
+    /// What it takes to compute rates and latencies: for `?verbose` alone, because it is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<VariantDetail>,
+}
+
+/// More numbers of a variant, all since the start of the process.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct VariantDetail {
+    /// Requests for which it was chosen, by how: `draw`, `hash`, `forced`, … Those that never
+    /// occurred are left out.
+    pub selections: BTreeMap<String, u64>,
+    /// What went wrong, by reason. What never did is left out.
+    pub errors: BTreeMap<String, u64>,
+    /// From sending the request to the head of the upstream's response.
+    pub response_headers: Latency,
+    /// From the first byte of the request to the last of the response.
+    pub request_duration: Latency,
+}
+
+/// How long something took, counted by buckets.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Latency {
+    /// How many fell between each bound and the one before it, and last how many were beyond all.
+    pub counts: Vec<u64>,
+    /// The sum of all, in seconds.
+    pub sum_seconds: f64,
 }
 
 /// A count of endpoints.
@@ -83,6 +118,9 @@ pub struct UpstreamStatus {
     /// The names that lead to them, in the order of the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<NameStatus>,
+    /// The certificate that its endpoints are shown, if they are shown one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
 }
 
 /// One name of endpoints.
@@ -125,6 +163,26 @@ pub struct ListenerStatus {
     pub connections: usize,
     /// True when it takes no new connections.
     pub draining: bool,
+    /// The certificates that clients are shown, the one for who asks for no known name first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct CertificateStatus {
+    /// What it is called in metrics: its first name, else its subject's, else its file's.
+    pub name: String,
+    /// The DNS names and addresses that it is for.
+    pub names: Vec<String>,
+    /// The file that it came from.
+    pub file: String,
+    /// When it expires, or what of its chain does so first, RFC 3339; null when it cannot be read.
+    pub not_after: Option<String>,
+    /// The whole days until then; less than 0 afterwards.
+    pub days_left: Option<i64>,
+    /// SHA-256 of the certificate, in hex.
+    pub fingerprint: String,
 }
 
 /// Why a request goes where it goes: the answer of `GET /api/v1/explain`.

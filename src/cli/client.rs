@@ -107,6 +107,11 @@ impl Client {
         })
     }
 
+    /// The URL that it asks.
+    pub(in crate::cli) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Asks for what a path names, such as `/api/v1/status`.
     pub(in crate::cli) async fn get(&self, path: &str) -> Result<Answer, Failure> {
         self.send(Method::GET, path).await

@@ -12,7 +12,10 @@ mod demo;
 mod explain;
 mod man;
 mod output;
+mod screen;
+mod signals;
 mod status;
+mod top;
 
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
@@ -83,6 +86,8 @@ enum Command {
     Explain(explain::Explain),
     /// Show what is live on a running instance.
     Status(status::Status),
+    /// Watch how the variants of a running instance fare.
+    Top(top::Top),
     /// Make a running instance read its configuration again, and wait until it is live.
     Reload(status::Reload),
     /// Ask a running instance whether it is ready; exit 1 when it is not.
@@ -190,6 +195,7 @@ impl Command {
             Self::Check(check) => check.json(),
             Self::Explain(explain) => explain.json,
             Self::Status(status) => status.json,
+            Self::Top(top) => top.json,
             Self::Reload(reload) => reload.json,
             Self::Healthcheck(healthcheck) => healthcheck.json,
             Self::Run(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,
@@ -201,6 +207,7 @@ impl Command {
         match self {
             Self::Run(run) => return serve(run, colour),
             Self::Demo(demo) => demo.run(ink),
+            Self::Top(top) => top.run(ink),
             Self::Check(check) => printing(|out| check.run(out, ink)),
             Self::Explain(explain) => printing(|out| explain.run(out, ink)),
             Self::Status(status) => printing(|out| status.run(out)),

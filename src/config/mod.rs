@@ -5,6 +5,7 @@
 //! it, and nothing behind it reads TOML. [`watch`] says when it is time to look again.
 
 mod advice;
+mod certificates;
 mod disk;
 mod effective;
 mod include;
@@ -34,6 +35,7 @@ mod upstream;
 pub mod watch;
 
 pub use load::{Loaded, load, parse};
+pub(crate) use problem::with_causes;
 pub use problem::{Problem, Problems};
 pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};
 pub use secret::Secret;

@@ -111,6 +111,17 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// An error with its causes, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 /// Where the lines of a text start, to tell line and column of a byte quickly.
 #[derive(Debug)]
 pub(crate) struct Lines {

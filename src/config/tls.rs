@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rustls::pki_types::ServerName;
 
 use crate::config::advice;
+use crate::config::certificates::{self, Placed, PlacedPair};
 use crate::config::listener::NamedFile;
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{
@@ -26,30 +27,26 @@ pub(crate) fn upstream<'d>(
     value: &Value<'d>,
     files: &mut Vec<NamedFile<'d>>,
 ) -> Option<UpstreamTlsConfig> {
-    value.table(|table| of_upstream(table, files)).flatten()
+    let tls = value.table(|table| of_upstream(table, files)).flatten()?;
+    if tls.ca.is_none() && tls.verify == Verify::Full {
+        certificates::of_system(value);
+    }
+    Some(tls)
 }
 
 fn of_listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<TlsConfig> {
     let what = "a list of { cert = \"…\", key = \"…\" }";
     let value = table.required("certificates", what)?;
-    let certificates = value.list(what, |value| {
-        value
-            .table(|table| {
-                let cert = file(table, "cert", CERT, files);
-                let key = file(table, "key", KEY, files);
-                Some(CertificateFiles {
-                    cert: cert?,
-                    key: key?,
-                })
-            })
-            .flatten()
+    let pairs = value.list(what, |value| {
+        value.table(|table| pair(table, files)).flatten()
     })?;
-    if certificates.is_empty() {
+    certificates::of_listener(&pairs);
+    if pairs.is_empty() {
         value.refuse("empty; a listener with tls needs at least one certificate");
         return None;
     }
     let ca = match table.optional("client_ca") {
-        Some(value) => Some(named(value, files)?),
+        Some(value) => Some(authorities(value, files)?),
         None => None,
     };
     let mut auth = ClientAuth::default();
@@ -60,7 +57,7 @@ fn of_listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Opt
         table.refuse_key("client_auth", "has no effect without client_ca");
     }
     Some(TlsConfig {
-        certificates,
+        certificates: pairs.iter().map(paths).collect(),
         clients: ca.map(|ca| ClientsConfig { ca, auth }),
         terms: terms::read(table)?,
     })
@@ -83,7 +80,7 @@ fn of_upstream<'d>(
         table.refuse_key("ca", "has no effect with verify = \"off\"");
     }
     if let Some(value) = table.optional("ca") {
-        tls.ca = Some(named(value, files)?);
+        tls.ca = Some(authorities(value, files)?);
     }
     table.set("name", &mut tls.name, |value| {
         let what = "a host name or an IP address";
@@ -94,32 +91,45 @@ fn of_upstream<'d>(
     let (cert, key) = (table.optional("cert"), table.optional("key"));
     if cert.is_some() || key.is_some() {
         // Whichever is missing is told of.
-        let cert = file(table, "cert", CERT, files);
-        let key = file(table, "key", KEY, files);
-        tls.certificate = Some(CertificateFiles {
-            cert: cert?,
-            key: key?,
-        });
+        let pair = pair(table, files)?;
+        certificates::of_upstream(&pair);
+        tls.certificate = Some(paths(&pair));
     }
     Some(tls)
 }
 
-fn file<'d>(
-    table: &mut Table<'d>,
-    key: &'static str,
-    what: &str,
-    files: &mut Vec<NamedFile<'d>>,
-) -> Option<PathBuf> {
-    let value = table.required(key, what)?;
-    named(value, files)
+/// Reads the keys `cert` and `key`.
+fn pair<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<PlacedPair<'d>> {
+    let cert = table.required("cert", CERT);
+    let cert = cert.and_then(|value| named(value, files));
+    let key = table.required("key", KEY);
+    let key = key.and_then(|value| named(value, files));
+    Some(PlacedPair {
+        cert: cert?,
+        key: key?,
+    })
+}
+
+fn paths(pair: &PlacedPair<'_>) -> CertificateFiles {
+    CertificateFiles {
+        cert: pair.cert.path.clone(),
+        key: pair.key.path.clone(),
+    }
+}
+
+/// Reads the path of a file of authorities.
+fn authorities<'d>(value: Value<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<PathBuf> {
+    let file = named(value, files)?;
+    certificates::authorities(&file);
+    Some(file.path)
 }
 
 /// Reads the path of a file, and adds it to those that are named.
-fn named<'d>(value: Value<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<PathBuf> {
+fn named<'d>(value: Value<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<Placed<'d>> {
     let path = value.path()?;
     files.push(NamedFile {
-        value,
+        value: value.clone(),
         path: path.clone(),
     });
-    Some(path)
+    Some(Placed { value, path })
 }

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{self, Config, ListenerConfig, Protocol, RouteConfig};
+use crate::config::{self, Config, ListenerConfig, Protocol, RouteConfig, with_causes};
+use crate::control::certificates;
 use crate::control::resolver::Resolver;
 use crate::control::secure::{self, TicketKeys};
 use crate::control::treatment;
@@ -363,17 +364,6 @@ fn random() -> u64 {
     u64::from_ne_bytes(bits)
 }
 
-/// An error with its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 /// What the metrics show of what is live.
 pub(crate) fn shown(live: &Live) -> telemetry::Live {
     let snapshot = &live.snapshot;
@@ -425,5 +415,7 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
             .map(|upstream| Arc::clone(upstream.name()))
             .collect(),
         listeners: snapshot.listeners.keys().cloned().collect(),
+        listener_certificates: certificates::shown(certificates::of_listeners(snapshot)),
+        upstream_certificates: certificates::shown(certificates::of_upstreams(snapshot)),
     }
 }

@@ -6,6 +6,7 @@
 //! holds a [`Control`]: it asks, waits, and reads what is live.
 
 mod build;
+mod certificates;
 mod follow;
 mod handle;
 mod resolver;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use tokio::time::interval;
+use tokio::time::{interval, interval_at};
 use tracing::{error, info, warn};
 
 use crate::config::watch::{Change, Watcher};
@@ -180,6 +181,9 @@ impl Controller {
     /// Obeys the watcher and whoever asks, until nobody can ask any more.
     pub async fn run(mut self) {
         let mut looks = interval(LOOK);
+        // What is due at the start, or when a configuration is loaded, is a warning of that.
+        let first = tokio::time::Instant::now() + certificates::LOOK;
+        let mut days = interval_at(first, certificates::LOOK);
         let mut n_looks = 0_u32;
         let mut available = self.availability();
         loop {
@@ -197,6 +201,10 @@ impl Controller {
                     let _heard = reply.send(outcome);
                 }
                 done = self.resolver.next() => self.resolved(vec![done]),
+                _ = days.tick() => {
+                    let snapshot = &self.shared.live.load().snapshot;
+                    certificates::warn_of_due(snapshot, SystemTime::now());
+                }
                 _ = looks.tick() => {
                     n_looks = n_looks.wrapping_add(1);
                     if n_looks.is_multiple_of(UPKEEP_LOOKS) {

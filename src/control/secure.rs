@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-
 use crate::config::{self, CertificateFiles, ClientAuth, Protocol, TlsConfig, UpstreamTlsConfig};
 use crate::tls::{
-    CertificatePair, ClientSettings, Clients, Connector, ServerSettings, Tickets, TlsError, Verify,
-    load_server,
+    Acceptor, CertificatePair, ClientSettings, Clients, Connector, ServerSettings, Tickets,
+    TlsError, Verify,
 };
 
 /// The keys of session tickets, which outlive reloads.
@@ -61,7 +59,7 @@ pub(in crate::control) fn listener(
     tls: &TlsConfig,
     protocols: &[Protocol],
     tickets: &mut TicketKeys,
-) -> Result<Arc<ServerConfig>, TlsError> {
+) -> Result<Arc<Acceptor>, TlsError> {
     let clients = tls.clients.as_ref().map(|clients| match clients.auth {
         ClientAuth::Required => Clients::required(&clients.ca),
         ClientAuth::Optional => Clients::optional(&clients.ca),
@@ -75,7 +73,7 @@ pub(in crate::control) fn listener(
         clients,
         terms: tls.terms.clone(),
     };
-    load_server(&settings, &tickets)
+    Acceptor::load(&settings, &tickets)
 }
 
 /// What handshakes with an upstream's endpoints obey: as `before`, if nothing has changed.

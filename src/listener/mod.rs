@@ -30,6 +30,7 @@ use crate::http1::codec::HeadError;
 use crate::http1::{Connection, Deadline, Scratch};
 use crate::message::{Body, Limits};
 use crate::telemetry::stats::ListenerStats;
+use crate::tls::Acceptor;
 use crate::tls::Stream;
 
 pub use accept::{Gate, Pauses, Permit, accept};
@@ -88,7 +89,7 @@ pub struct Settings {
     /// Which versions of HTTP its clients may speak.
     pub spoken: Spoken,
     /// TLS, if the listener speaks it.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<Acceptor>>,
 }
 
 /// Why a request was not even read, or not wholly.

@@ -335,31 +335,29 @@ async fn serve<V: Service>(
     }
     let mut stream = match &settings.tls {
         None => Stream::Plain(stream),
-        Some(tls) => {
-            match Stream::handshake(stream, Arc::clone(tls), settings.timeouts.tls).await {
-                Ok(stream) => {
-                    if let Some(handshake) = stream.agreed() {
-                        debug!(peer = %from.address, ?handshake, "TLS handshake");
-                        shard.handshake(handshake);
-                    }
-                    if let Some(certificate) = stream.peer_certificate() {
-                        from = Rc::new(Peer {
-                            identity: Some(Box::new(Identity::of(certificate))),
-                            ..Peer::clone(&from)
-                        });
-                    }
-                    stream
+        Some(tls) => match Stream::handshake(stream, tls, settings.timeouts.tls).await {
+            Ok(stream) => {
+                if let Some(handshake) = stream.agreed() {
+                    debug!(peer = %from.address, ?handshake, "TLS handshake");
+                    shard.handshake(handshake);
                 }
-                Err(error) => {
-                    debug!(peer = %from.address, %error, "no TLS handshake");
-                    shard.connection_rejected(match error {
-                        HandshakeError::TooSlow => RejectReason::Timeout,
-                        HandshakeError::Failed(_) => RejectReason::Tls,
+                if let Some(certificate) = stream.peer_certificate() {
+                    from = Rc::new(Peer {
+                        identity: Some(Box::new(Identity::of(certificate))),
+                        ..Peer::clone(&from)
                     });
-                    return;
                 }
+                stream
             }
-        }
+            Err(error) => {
+                debug!(peer = %from.address, %error, "no TLS handshake");
+                shard.connection_rejected(match error {
+                    HandshakeError::TooSlow => RejectReason::Timeout,
+                    HandshakeError::Failed(_) => RejectReason::Tls,
+                });
+                return;
+            }
+        },
     };
     let beginning = match (stream.alpn(), settings.spoken) {
         (Some(b"h2"), _) | (None, Spoken::Http2) => Beginning::Http2(Vec::new()),

@@ -159,6 +159,13 @@ families! {
     TLS_HANDSHAKES = Counter "tidegate_tls_handshakes_total"
         ["listener", "version", "session", "key_exchange"]
         "TLS handshakes with clients that went well, by what was agreed on.";
+    TLS_CERTIFICATE_NOT_AFTER = Gauge "tidegate_tls_certificate_not_after_timestamp_seconds"
+        ["listener", "name"]
+        "When a certificate that is shown to clients, or one of its chain, expires, in seconds since 1970.";
+    TLS_UPSTREAM_CERTIFICATE_NOT_AFTER = Gauge
+        "tidegate_tls_upstream_certificate_not_after_timestamp_seconds"
+        ["upstream", "name"]
+        "When a certificate that is shown to upstreams, or one of its chain, expires, in seconds since 1970.";
 
     CONFIG_RELOADS = Counter "tidegate_config_reloads_total"
         ["result"]

@@ -17,7 +17,7 @@ pub mod stats;
 pub mod trace;
 
 pub use recorder::Recorder;
-pub use registry::{Live, Registry, VariantLive, VariantState};
+pub use registry::{CertificateLive, Live, Registry, VariantLive, VariantState};
 
 use std::sync::Arc;
 

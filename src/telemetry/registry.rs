@@ -58,6 +58,17 @@ pub struct VariantLive {
     pub unhealthy_endpoints: usize,
 }
 
+/// A certificate of the live configuration.
+#[derive(Clone, Debug)]
+pub struct CertificateLive {
+    /// The listener or the upstream that it belongs to.
+    pub owner: Arc<str>,
+    /// What it is called; no other of the same owner is called so.
+    pub name: String,
+    /// The last second in which it holds, in Unix time.
+    pub not_after: i64,
+}
+
 /// What the live configuration has: its numbers are shown, and others only for a while.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
@@ -69,6 +80,10 @@ pub struct Live {
     pub upstreams: Vec<Arc<str>>,
     /// The listeners.
     pub listeners: Vec<Arc<str>>,
+    /// The certificates that listeners show to clients.
+    pub listener_certificates: Vec<CertificateLive>,
+    /// The certificates that we show to upstreams.
+    pub upstream_certificates: Vec<CertificateLive>,
 }
 
 /// The numbers that workers record, by name.
@@ -95,7 +110,7 @@ struct Families {
     rules: BTreeMap<RuleLabels, Kept<RuleStats>>,
     upstreams: BTreeMap<Arc<str>, Kept<UpstreamStats>>,
     listeners: BTreeMap<Arc<str>, Kept<ListenerStats>>,
-    live: Vec<VariantLive>,
+    live: Live,
 }
 
 /// What there is to show at one moment.
@@ -105,7 +120,7 @@ pub(crate) struct Shown {
     pub(crate) rules: Vec<Arc<RuleStats>>,
     pub(crate) upstreams: Vec<Arc<UpstreamStats>>,
     pub(crate) listeners: Vec<Arc<ListenerStats>>,
-    pub(crate) live: Vec<VariantLive>,
+    pub(crate) live: Live,
 }
 
 impl Registry {
@@ -181,7 +196,7 @@ impl Registry {
             |name| live.listeners.contains(name),
             now,
         );
-        families.live = live.variants;
+        families.live = live;
     }
 
     /// Drops what was removed long ago and tells what is left, everything in the order of names.
@@ -288,6 +303,7 @@ mod tests {
             rules: Vec::new(),
             upstreams: vec!["u".into()],
             listeners: vec!["http".into()],
+            ..Live::default()
         }
     }
 

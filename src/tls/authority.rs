@@ -60,7 +60,7 @@ pub(in crate::tls) fn authorities(file: &Path) -> Result<RootCertStore, TlsError
     roots(file, read_chain(file)?)
 }
 
-fn roots(
+pub(in crate::tls) fn roots(
     file: &Path,
     certificates: Vec<CertificateDer<'static>>,
 ) -> Result<RootCertStore, TlsError> {

@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
 
 use crate::tls::error::TlsError;
+use crate::tls::summary::Summary;
 
 /// A certificate and the key that belongs to it, as files in PEM form.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,6 +33,8 @@ pub(crate) struct Certificate {
     /// The DNS names it is for, in lower case, such as `example.com` or `*.example.com`. There may
     /// be none: in a certificate for addresses, and in one of X.509 version 1.
     pub(crate) names: Vec<String>,
+    /// What it is, in a few words.
+    pub(crate) summary: Summary,
 }
 
 impl Certificate {
@@ -53,6 +56,7 @@ impl Certificate {
             |public_key| check(pair, &chain, &public_key),
         )?;
         Ok(Self {
+            summary: Summary::of(&pair.cert, &chain),
             chain: Arc::new(CertifiedKey::new(chain, key)),
             names,
         })

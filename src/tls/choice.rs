@@ -31,7 +31,7 @@ impl ByName {
             wildcard: HashMap::new(),
             default: vec![Arc::clone(&first.chain)],
         };
-        for Certificate { chain, names } in certificates {
+        for Certificate { chain, names, .. } in certificates {
             for name in names {
                 let same_name = match name.strip_prefix("*.") {
                     Some(parent) => choice.wildcard.entry(parent.to_owned()),

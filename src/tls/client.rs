@@ -26,6 +26,7 @@ use crate::tls::Stream;
 use crate::tls::authority::{authorities, system_authorities};
 use crate::tls::certificate::{Certificate, CertificatePair, read_file};
 use crate::tls::error::TlsError;
+use crate::tls::summary::Summary;
 use crate::tls::terms::Terms;
 
 /// Whether the certificate of an endpoint is looked at.
@@ -62,6 +63,8 @@ pub struct Connector {
     /// The SHA-256 over the files.
     contents: [u8; 32],
     config: Arc<ClientConfig>,
+    /// What we show, in a few words.
+    certificate: Option<Summary>,
 }
 
 impl PartialEq for Connector {
@@ -108,12 +111,13 @@ impl Connector {
             .map_err(TlsError::Crypto)?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let mut config = match &settings.certificate {
-            None => builder.with_no_client_auth(),
+        let (mut config, certificate) = match &settings.certificate {
+            None => (builder.with_no_client_auth(), None),
             Some(pair) => {
-                let Certificate { chain, .. } = Certificate::read(pair, &provider)?;
+                let Certificate { chain, summary, .. } = Certificate::read(pair, &provider)?;
                 let only = SingleCertAndKey::from(Arc::unwrap_or_clone(chain));
-                builder.with_client_cert_resolver(Arc::new(only))
+                let config = builder.with_client_cert_resolver(Arc::new(only));
+                (config, Some(summary))
             }
         };
         config.alpn_protocols = settings
@@ -125,7 +129,13 @@ impl Connector {
             settings,
             contents,
             config: Arc::new(config),
+            certificate,
         }))
+    }
+
+    /// The certificate that endpoints are shown when they ask for one.
+    pub fn certificate(&self) -> Option<&Summary> {
+        self.certificate.as_ref()
     }
 
     /// What handshakes with one endpoint need, which has this host name, if any, and this address.

@@ -1,5 +1,6 @@
 //! The vocabulary of tests with TLS: certificate files, a client, a handshake in memory.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,12 +12,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, ServerConnection,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConnection,
     SignatureScheme, SupportedProtocolVersion,
 };
 use tempfile::TempDir;
 
-use crate::tls::{CertificatePair, ServerSettings, Terms, Tickets, TlsError, load_server};
+use crate::tls::{Acceptor, CertificatePair, ServerSettings, Terms, Tickets, TlsError};
 
 /// Certificates in a directory of their own.
 pub(crate) struct Files {
@@ -46,11 +47,31 @@ impl Files {
     }
 
     pub(crate) fn pair_of(&self, file: &str, names: &[&str], key: &KeyPair) -> CertificatePair {
-        CertificatePair {
-            cert: self.write(&format!("{file}.crt"), &certificate(names, key)),
-            key: self.write(&format!("{file}.key"), &key.serialize_pem()),
-        }
+        write_pair_of(self.directory.path(), file, names, key)
     }
+}
+
+/// Writes a certificate for these names, and its key, to a folder.
+pub(crate) fn write_pair(folder: &Path, file: &str, names: &[&str]) -> CertificatePair {
+    write_pair_of(folder, file, names, &KeyPair::generate().unwrap())
+}
+
+/// Writes a certificate for these names and this key likewise.
+pub(crate) fn write_pair_of(
+    folder: &Path,
+    file: &str,
+    names: &[&str],
+    key: &KeyPair,
+) -> CertificatePair {
+    let pair = CertificatePair {
+        cert: folder.join(format!("{file}.crt")),
+        key: folder.join(format!("{file}.key")),
+    };
+    std::fs::write(&pair.cert, certificate(names, key)).unwrap();
+    std::fs::write(&pair.key, key.serialize_pem()).unwrap();
+    let only_ours = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&pair.key, only_ours).unwrap();
+    pair
 }
 
 fn certificate(names: &[&str], key: &KeyPair) -> String {
@@ -69,12 +90,12 @@ pub(crate) fn settings(certificates: Vec<CertificatePair>) -> ServerSettings {
     }
 }
 
-pub(crate) fn server(certificates: Vec<CertificatePair>) -> Arc<ServerConfig> {
-    load_server(&settings(certificates), &Tickets::new().unwrap()).unwrap()
+pub(crate) fn server(certificates: Vec<CertificatePair>) -> Arc<Acceptor> {
+    Acceptor::load(&settings(certificates), &Tickets::new().unwrap()).unwrap()
 }
 
 pub(crate) fn refusal(certificates: Vec<CertificatePair>) -> TlsError {
-    load_server(&settings(certificates), &Tickets::new().unwrap()).unwrap_err()
+    Acceptor::load(&settings(certificates), &Tickets::new().unwrap()).unwrap_err()
 }
 
 /// A client that takes any certificate: it is the server that is tested.
@@ -163,12 +184,12 @@ pub(crate) fn client(
 /// Shakes hands until nobody has anything to say any more.
 pub(crate) fn shake_hands(
     client: &Arc<ClientConfig>,
-    server: &Arc<ServerConfig>,
+    server: &Arc<Acceptor>,
     name: &str,
 ) -> Result<(ClientConnection, ServerConnection), Error> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
-    let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
+    let mut server = ServerConnection::new(Arc::clone(&server.config)).unwrap();
     while client.wants_write() || server.wants_write() {
         let mut bytes = Vec::new();
         while client.wants_write() {
@@ -195,7 +216,7 @@ pub(crate) fn shake_hands(
 
 /// The certificate that a client of this name gets, as the file of `candidates` that holds it.
 #[track_caller]
-pub(crate) fn check_choice(server: &Arc<ServerConfig>, name: &str, expected: &CertificatePair) {
+pub(crate) fn check_choice(server: &Arc<Acceptor>, name: &str, expected: &CertificatePair) {
     for version in [&TLS13, &TLS12] {
         let client = Arc::new(client(&[version], &[]));
         let (client, _) = shake_hands(&client, server, name).unwrap();

@@ -1,9 +1,9 @@
 //! Who a client is by its certificate, as texts for the fields that tell it.
 
 use rustls::pki_types::CertificateDer;
-use sha2::{Digest, Sha256};
 
 use crate::message::base64;
+use crate::tls::summary::fingerprint;
 use crate::tls::x509::{Facts, rfc4514};
 
 /// The certificate that a client has proved to be its own, made once for a connection.
@@ -20,13 +20,12 @@ pub struct Identity {
 impl Identity {
     /// Makes the texts of a certificate.
     pub fn of(certificate: &CertificateDer<'_>) -> Self {
-        let hash = Sha256::digest(certificate);
         Self {
             certificate: format!(":{}:", base64(certificate)),
             subject: Facts::of(certificate)
                 .and_then(|facts| rfc4514(facts.subject))
                 .unwrap_or_default(),
-            fingerprint: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: fingerprint(certificate),
         }
     }
 }

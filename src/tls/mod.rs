@@ -9,11 +9,14 @@ mod certificate;
 mod choice;
 mod client;
 mod error;
+mod flaw;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod identity;
+mod inspect;
 mod server;
 mod stream;
+mod summary;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -23,7 +26,10 @@ pub use authority::Clients;
 pub use certificate::CertificatePair;
 pub use client::{ClientSettings, Connector, Secured, Verify};
 pub use error::{Fault, HandshakeError, TlsError};
+pub use flaw::{Flaw, FlawKind, Purpose};
 pub use identity::Identity;
-pub use server::{ServerSettings, Tickets, load_server};
+pub use inspect::{Inspected, Inspector};
+pub use server::{Acceptor, ServerSettings, Tickets};
 pub use stream::Stream;
+pub use summary::Summary;
 pub use terms::{Group, Suite, Terms, Version};

@@ -13,6 +13,7 @@ use crate::tls::authority::Clients;
 use crate::tls::certificate::{Certificate, CertificatePair};
 use crate::tls::choice::ByName;
 use crate::tls::error::TlsError;
+use crate::tls::summary::Summary;
 use crate::tls::terms::Terms;
 
 /// How many session tickets a TLS 1.3 client gets after a handshake. A ticket is for one use, and a
@@ -38,7 +39,7 @@ pub struct ServerSettings {
 /// The keys that session tickets are sealed with; they change every six hours by themselves.
 ///
 /// A client's ticket is good for as long as its keys live, so they are made once and passed to
-/// every [`load_server`] of a listener: a new certificate then costs nobody a full handshake. Listeners
+/// every [`Acceptor`] of a listener: a new certificate then costs nobody a full handshake. Listeners
 /// may share them as long as none of them asks clients for certificates; one that does must have
 /// its own, or a ticket from another listener would stand in for a client's certificate.
 #[derive(Clone, Debug)]
@@ -56,60 +57,77 @@ impl Tickets {
     }
 }
 
-/// Reads a listener's certificates and makes what its handshakes obey, with session tickets, and
-/// ALPN in the order h2, http/1.1.
-///
-/// # Errors
-/// When a file cannot be read or used; the first such problem is told.
-pub fn load_server(
-    settings: &ServerSettings,
-    tickets: &Tickets,
-) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider = Arc::new(settings.terms.provider());
-    let certificates = settings
-        .certificates
-        .iter()
-        .map(|pair| Certificate::read(pair, &provider))
-        .collect::<Result<Vec<_>, _>>()?;
-    let unreachable = certificates
-        .iter()
-        .zip(&settings.certificates)
-        .skip(1)
-        .find(|(certificate, _)| certificate.names.is_empty());
-    if let Some((_, pair)) = unreachable {
-        return Err(TlsError::Nameless {
-            file: pair.cert.clone(),
-        });
-    }
-    let choice = ByName::new(certificates).ok_or(TlsError::NoCertificate)?;
+/// What the handshakes of a listener obey.
+#[derive(Debug)]
+pub struct Acceptor {
+    pub(in crate::tls) config: Arc<ServerConfig>,
+    /// Its certificates, in the order of the settings.
+    certificates: Vec<Summary>,
+}
 
-    let clients = match &settings.clients {
-        None => WebPkiClientVerifier::no_client_auth(),
-        Some(clients) => {
-            let roots = Arc::clone(&clients.roots);
-            let provider = Arc::clone(&provider);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-            let verifier = match clients.required {
-                true => verifier,
-                false => verifier.allow_unauthenticated(),
-            };
-            verifier.build().map_err(TlsError::NoAuthority)?
+impl Acceptor {
+    /// Reads a listener's certificates and makes what its handshakes obey, with session tickets,
+    /// and ALPN in the order h2, http/1.1.
+    ///
+    /// # Errors
+    /// When a file cannot be read or used; the first such problem is told.
+    pub fn load(settings: &ServerSettings, tickets: &Tickets) -> Result<Arc<Self>, TlsError> {
+        let provider = Arc::new(settings.terms.provider());
+        let certificates = settings
+            .certificates
+            .iter()
+            .map(|pair| Certificate::read(pair, &provider))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(nameless) = nameless(&certificates) {
+            return Err(TlsError::Nameless {
+                file: nameless.summary.file.clone(),
+            });
         }
-    };
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&settings.terms.versions())
-        .map_err(TlsError::Crypto)?
-        .with_client_cert_verifier(clients)
-        .with_cert_resolver(Arc::new(choice));
-    if settings.h2 {
-        config.alpn_protocols.push(b"h2".to_vec());
+        let summaries = certificates.iter().map(|one| one.summary.clone()).collect();
+        let choice = ByName::new(certificates).ok_or(TlsError::NoCertificate)?;
+
+        let clients = match &settings.clients {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(clients) => {
+                let roots = Arc::clone(&clients.roots);
+                let provider = Arc::clone(&provider);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = match clients.required {
+                    true => verifier,
+                    false => verifier.allow_unauthenticated(),
+                };
+                verifier.build().map_err(TlsError::NoAuthority)?
+            }
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&settings.terms.versions())
+            .map_err(TlsError::Crypto)?
+            .with_client_cert_verifier(clients)
+            .with_cert_resolver(Arc::new(choice));
+        if settings.h2 {
+            config.alpn_protocols.push(b"h2".to_vec());
+        }
+        if settings.http1 {
+            config.alpn_protocols.push(b"http/1.1".to_vec());
+        }
+        // Who lists suites means their order; else clients know best what their machines do quickly.
+        config.ignore_client_order = settings.terms.suites.is_some();
+        config.ticketer = Arc::clone(&tickets.0);
+        config.send_tls13_tickets = N_TICKETS;
+        Ok(Arc::new(Self {
+            config: Arc::new(config),
+            certificates: summaries,
+        }))
     }
-    if settings.http1 {
-        config.alpn_protocols.push(b"http/1.1".to_vec());
+
+    /// The certificates that clients may get, the one for who asks for no known name first.
+    pub fn certificates(&self) -> &[Summary] {
+        &self.certificates
     }
-    // Who lists suites means their order; else clients know best what their machines do quickly.
-    config.ignore_client_order = settings.terms.suites.is_some();
-    config.ticketer = Arc::clone(&tickets.0);
-    config.send_tls13_tickets = N_TICKETS;
-    Ok(Arc::new(config))
+}
+
+/// The first certificate that no client could ever get.
+fn nameless(certificates: &[Certificate]) -> Option<&Certificate> {
+    let mut others = certificates.iter().skip(1);
+    others.find(|certificate| certificate.names.is_empty())
 }

@@ -7,13 +7,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::telemetry::stats::{Handshake, KeyExchange, TlsSession, TlsVersion};
-use crate::tls::HandshakeError;
+use crate::tls::{Acceptor, HandshakeError};
 
 /// A connection, of a client or with an upstream.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ impl Stream {
     /// When the handshake fails or takes longer; the connection is closed then.
     pub async fn handshake(
         tcp: TcpStream,
-        config: Arc<ServerConfig>,
+        acceptor: &Acceptor,
         within: Duration,
     ) -> Result<Self, HandshakeError> {
-        let accepting = TlsAcceptor::from(config).accept(tcp);
+        let accepting = TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(tcp);
         match tokio::time::timeout(within, accepting).await {
             Ok(Ok(stream)) => Ok(Self::Tls(Box::new(stream.into()))),
             Ok(Err(error)) => Err(HandshakeError::Failed(error)),
@@ -213,7 +213,7 @@ mod tests {
         let name = ServerName::try_from("a.test").unwrap();
         let (client, stream) = tokio::join!(
             connector.connect(name, near),
-            Stream::handshake(far, server, WITHIN)
+            Stream::handshake(far, &server, WITHIN)
         );
         let (mut client, mut stream) = (client.unwrap(), stream.unwrap());
         assert_eq!(stream.alpn(), Some(&b"h2"[..]));
@@ -239,7 +239,7 @@ mod tests {
         let server = server(vec![files.pair("a", &["a.test"])]);
         let (mut near, far) = connection().await;
         near.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-        let error = Stream::handshake(far, server, WITHIN).await.unwrap_err();
+        let error = Stream::handshake(far, &server, WITHIN).await.unwrap_err();
         assert!(matches!(error, HandshakeError::Failed(_)));
     }
 
@@ -248,7 +248,7 @@ mod tests {
         let files = Files::new();
         let server = server(vec![files.pair("a", &["a.test"])]);
         let (mut near, far) = connection().await;
-        let error = Stream::handshake(far, server, WITHIN).await.unwrap_err();
+        let error = Stream::handshake(far, &server, WITHIN).await.unwrap_err();
         assert!(matches!(error, HandshakeError::TooSlow));
         assert_eq!(near.read(&mut [0]).await.unwrap(), 0);
     }

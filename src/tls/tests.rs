@@ -9,7 +9,7 @@ use rustls::{HandshakeKind, ProtocolVersion, SignatureScheme};
 use crate::tls::fixture::{
     Files, check_choice, client, client_with, der, server, settings, shake_hands,
 };
-use crate::tls::{ServerSettings, Tickets, load_server};
+use crate::tls::{Acceptor, ServerSettings, Tickets};
 
 #[test]
 fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
@@ -72,7 +72,7 @@ fn the_protocol_is_the_first_of_ours_that_the_client_has() {
     let mut settings = settings(vec![pair]);
     let tickets = Tickets::new().unwrap();
     let negotiate = |settings: &ServerSettings, offered: &[&str]| {
-        let server = load_server(settings, &tickets).unwrap();
+        let server = Acceptor::load(settings, &tickets).unwrap();
         let client = Arc::new(client(&[&TLS12, &TLS13], offered));
         shake_hands(&client, &server, "a.test")
             .ok()
@@ -103,8 +103,10 @@ fn a_session_is_resumed_after_a_reload_with_a_new_certificate() {
     let files = Files::new();
     let tickets = Tickets::new().unwrap();
     for version in [&TLS12, &TLS13] {
-        let before = load_server(&settings(vec![files.pair("a", &["a.test"])]), &tickets).unwrap();
-        let after = load_server(&settings(vec![files.pair("a", &["a.test"])]), &tickets).unwrap();
+        let before =
+            Acceptor::load(&settings(vec![files.pair("a", &["a.test"])]), &tickets).unwrap();
+        let after =
+            Acceptor::load(&settings(vec![files.pair("a", &["a.test"])]), &tickets).unwrap();
         let client = Arc::new(client(&[version], &["h2"]));
         let kind = |server| {
             let (_, server) = shake_hands(&client, server, "a.test").unwrap();

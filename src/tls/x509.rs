@@ -1,14 +1,16 @@
-//! The few facts of a certificate that the library does not tell: whose it is, whose word it is,
-//! and how long it holds (RFC 5280, section 4.1).
+//! What a certificate says that the library does not tell: whose it is, whose word it is, how long
+//! it holds, and of what it is made (RFC 5280, section 4.1).
 //!
 //! Whatever the bytes are, reading them ends in facts or in `None`. Nothing here verifies anything:
 //! that is the library's, and is done before anyone believes what is read here.
 
 mod name;
+mod parts;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use name::rfc4514;
+pub(crate) use name::{common_name, rfc4514};
+pub(crate) use parts::{Key, Parts};
 
 /// The tags that are read (X.690, section 8; RFC 5280, appendix A).
 const SEQUENCE: u8 = 0x30;
@@ -33,10 +35,12 @@ impl<'a> Facts<'a> {
     /// Reads a certificate; `None` when the bytes are none.
     pub(crate) fn of(certificate: &'a [u8]) -> Option<Self> {
         let certificate = Element::only(certificate)?.within(SEQUENCE)?;
-        let mut fields = Elements(certificate)
-            .next()?
-            .within(SEQUENCE)
-            .map(Elements)?;
+        let signed = Elements(certificate).next()?.within(SEQUENCE)?;
+        Self::read(&mut Elements(signed))
+    }
+
+    /// Reads the first fields of what is signed.
+    fn read(fields: &mut Elements<'a>) -> Option<Self> {
         let first = fields.next()?;
         // Version 1 has no version; what comes first then is the serial number.
         if first.tag == VERSION {
@@ -53,6 +57,11 @@ impl<'a> Facts<'a> {
             not_after: time(validity.next()?)?,
         })
     }
+}
+
+/// The contents of a sequence that bytes are.
+pub(crate) fn contents(sequence: &[u8]) -> Option<&[u8]> {
+    Element::only(sequence)?.within(SEQUENCE)
 }
 
 /// One element of DER: a tag, a length and so many bytes.

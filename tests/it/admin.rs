@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::ask::{self, Ask};
@@ -53,6 +54,61 @@ async fn the_status_tells_what_is_live() {
     assert_eq!(canary["drained"], false);
     let listener = &status["listeners"]["http"];
     assert_eq!(listener["address"], proxy.http().to_string());
+}
+
+#[tokio::test]
+async fn a_verbose_status_tells_what_rates_and_latencies_are_computed_of() {
+    let origin = origin::answering("hello").await;
+    let refusing = origin::refusing();
+    let variants = [("a", 1, origin.address), ("b", 1, refusing.address)];
+    let config = config::split("on_unavailable = \"error\"", &variants);
+    let config = config.section("[metrics]\nbuckets = [0.5, 30.0]");
+    let proxy = proxy::start(&config).await;
+    for _ in 0..10 {
+        proxy.get("/").await;
+    }
+    let short = proxy.status().await;
+    assert!(short["latency_bounds_seconds"].is_null(), "{short}");
+    let variant = |status: &Value, name: &str| status["routes"]["shop"]["variants"][name].clone();
+    assert!(variant(&short, "a")["detail"].is_null(), "{short}");
+    let mut long = Value::Null;
+    let number = |value: &Value| {
+        value
+            .as_u64()
+            .unwrap_or_else(|| panic!("{value} is no number"))
+    };
+    let requests = |long: &Value, name: &str| number(&variant(long, name)["requests"]);
+    wait::until("the end of ten requests", async || {
+        long = proxy.get_admin("/api/v1/status?verbose").await.json();
+        requests(&long, "a") + requests(&long, "b") == 10
+    })
+    .await;
+    assert_eq!(
+        long["latency_bounds_seconds"],
+        serde_json::json!([0.5, 30.0])
+    );
+    let [a, b] = ["a", "b"].map(|name| variant(&long, name));
+    let (n_a, n_b) = (requests(&long, "a"), requests(&long, "b"));
+    assert!((3..=7).contains(&n_a), "{n_a}");
+    assert_eq!(a["failures"], 0);
+    assert_eq!(
+        a["detail"]["selections"],
+        serde_json::json!({ "draw": n_a })
+    );
+    let latency = &a["detail"]["response_headers"];
+    assert_eq!(latency["counts"], serde_json::json!([n_a, 0, 0]));
+    let sum = latency["sum_seconds"].as_f64();
+    assert!(sum > Some(0.0) && sum < Some(0.5 * 10.0), "{a}");
+    assert_eq!(number(&b["failures"]), n_b);
+    assert_eq!(number(&b["failures_by_proxy"]), n_b);
+    let errors = b["detail"]["errors"].as_object().expect("reasons");
+    let n_errors: u64 = errors.values().map(number).sum();
+    assert_eq!(n_errors, n_b, "{b}");
+    let started = long["started_at"].as_str().expect("a time");
+    assert!(
+        started <= long["applied_at"].as_str().expect("a time"),
+        "{long}"
+    );
 }
 
 #[tokio::test]

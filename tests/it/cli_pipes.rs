@@ -51,6 +51,7 @@ async fn a_command_whose_reader_has_gone_ends_quietly() {
         &["explain", "--config", &path, "/"],
         &["status", "--admin", &admin],
         &["status", "--json", "--admin", &admin],
+        &["top", "--once", "--interval", "100ms", "--admin", &admin],
         &["reload", "--admin", &admin],
         &["healthcheck", "--admin", &admin],
         &["demo", "--seconds", "1"],
@@ -173,6 +174,7 @@ async fn what_went_wrong_is_json_too() {
     let (_dir, path) = file("[listner.http]\n");
     for (arguments, code) in [
         (&["status", "--json", "--admin", &admin][..], 1),
+        (&["top", "--json", "--admin", &admin], 1),
         (&["reload", "--json", "--admin", &admin], 1),
         (&["healthcheck", "--json", "--admin", &admin], 1),
         (&["explain", "--json", "--admin", &admin, "/"], 1),

@@ -7,7 +7,6 @@
 mod load;
 mod origin;
 mod proxy;
-mod screen;
 mod tally;
 mod view;
 
@@ -16,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -24,10 +22,11 @@ use crate::cli::block_on;
 use crate::cli::demo::load::Load;
 use crate::cli::demo::origin::Origin;
 use crate::cli::demo::proxy::{Edit, Proxy};
-use crate::cli::demo::screen::Screen;
 use crate::cli::demo::tally::Tally;
 use crate::cli::demo::view::{Note, Scene};
 use crate::cli::output::{Failure, Ink};
+use crate::cli::screen::Screen;
+use crate::cli::signals::{Ends, Terminal, Told};
 
 /// How long each division of the traffic is shown.
 const SCENE_TIME: Duration = Duration::from_secs(8);
@@ -70,7 +69,7 @@ impl Demo {
 
         let started = Instant::now();
         let mut stage = Stage {
-            screen: Screen::open(ink),
+            screen: Screen::below(ink)?,
             scene: Scene::new(&proxy),
             tally,
             started,
@@ -125,11 +124,17 @@ impl Stage {
         frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut next = self.started + SCENE_TIME;
         let mut turn = 0;
-        self.screen.begin(&self.scene)?;
-        self.screen.announce(first_note)?;
+        let mut terminal = Terminal::new()?;
+        let introduction = self.scene.introduction().join("\n");
+        self.screen.print(&format!("{introduction}\n"))?;
+        self.announce(first_note)?;
         loop {
             tokio::select! {
                 () = ends.come() => return Ok(()),
+                told = terminal.next() => match told {
+                    Told::Pause => self.screen.suspend()?,
+                    Told::Resized => {}
+                },
                 _ = frames.tick() => {
                     proxy.check()?;
                     self.look(proxy).await?;
@@ -160,7 +165,14 @@ impl Stage {
 
     fn tell(&mut self, note: &Note) -> Result<(), Failure> {
         let line = self.scene.note(self.started.elapsed(), note);
-        self.screen.announce(&line)?;
+        self.announce(&line)
+    }
+
+    /// Tells that something happened, where the view does not.
+    fn announce(&mut self, note: &str) -> Result<(), Failure> {
+        if !self.screen.is_terminal() {
+            self.screen.print(&format!("{note}\n"))?;
+        }
         Ok(())
     }
 
@@ -180,55 +192,25 @@ impl Stage {
     }
 
     fn draw(&mut self) -> Result<(), Failure> {
-        let seen = self.tally.look();
-        self.screen
-            .draw(&self.scene, &seen, self.started.elapsed())?;
+        let (seen, at) = (self.tally.look(), self.started.elapsed());
+        if self.screen.is_terminal() {
+            let ink = self.screen.ink();
+            self.screen.draw(self.scene.frame(&seen, at, ink))?;
+        } else {
+            self.screen
+                .print(&format!("{}\n", Scene::line(&seen, at)))?;
+        }
         Ok(())
     }
 
     fn summary(&mut self) -> Result<(), Failure> {
-        let seen = self.tally.look();
-        self.screen
-            .end(&self.scene, &seen, self.started.elapsed())?;
-        Ok(())
-    }
-}
-
-/// What ends the demo: a signal, or its time.
-struct Ends {
-    signals: [Signal; 3],
-    at: Option<Instant>,
-}
-
-impl Ends {
-    fn new(after: Option<Duration>) -> Result<Self, Failure> {
-        let watch = |kind| {
-            signal(kind).map_err(|error| Failure::Refused(format!("cannot watch signals: {error}")))
-        };
-        Ok(Self {
-            signals: [
-                watch(SignalKind::interrupt())?,
-                watch(SignalKind::terminate())?,
-                watch(SignalKind::hangup())?,
-            ],
-            at: after.map(|after| Instant::now() + after),
-        })
-    }
-
-    async fn come(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.signals;
-        let time = async {
-            match self.at {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-            () = time => {}
+        if self.screen.is_terminal() {
+            self.draw()?;
         }
+        let (seen, at) = (self.tally.look(), self.started.elapsed());
+        let summary = self.scene.summary(&seen, at, self.screen.ink());
+        self.screen.print(&format!("\n{}\n", summary.join("\n")))?;
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use serde_spanned::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -15,6 +16,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use crate::config::problem::{Lines, Problem};
 use crate::config::reader::trail::Trail;
 use crate::config::reader::{Table, Value};
+use crate::tls::Inspector;
 
 /// The most files that a configuration may be made of: one for each route of a very large one.
 pub(crate) const MAX_FILES: usize = 10_000;
@@ -42,6 +44,8 @@ pub(crate) struct Document {
     /// How much the environment may still add.
     pub(in crate::config::reader) left: Cell<usize>,
     state: RefCell<State>,
+    /// Looks at certificates, once there are any.
+    inspector: OnceCell<Inspector>,
     /// Every key that was asked for, with `*` for names: what the schema is.
     #[cfg(test)]
     asked: RefCell<BTreeSet<String>>,
@@ -89,6 +93,7 @@ impl Document {
             n_texts: Cell::new(0),
             left: Cell::new(MAX_ADDED),
             state: RefCell::default(),
+            inspector: OnceCell::new(),
             #[cfg(test)]
             asked: RefCell::default(),
         }
@@ -177,6 +182,17 @@ impl Document {
     /// Whether the files that it names are looked at.
     pub(crate) fn disk(&self) -> Disk {
         self.disk
+    }
+
+    /// What looks at certificates; nothing where files are not looked at.
+    pub(in crate::config::reader) fn inspector(&self) -> Option<&Inspector> {
+        match self.disk {
+            Disk::Read => {}
+            #[cfg(test)]
+            Disk::Ignore => return None,
+        }
+        let begin = || Inspector::new(SystemTime::now());
+        Some(self.inspector.get_or_init(begin))
     }
 
     /// The file that a place is in.

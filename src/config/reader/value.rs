@@ -12,6 +12,7 @@ use crate::config::near;
 use crate::config::reader::trail::Trail;
 use crate::config::reader::{Document, Table, shorten};
 use crate::config::unit;
+use crate::tls::Inspector;
 
 /// The longest name of a listener, an upstream, a route or a variant: it is a label in metrics.
 const MAX_NAME: usize = 64;
@@ -270,6 +271,11 @@ impl<'d> Value<'d> {
         self.parsed(&what, |text| {
             unit::read_size(text).filter(|size| range.contains(size))
         })
+    }
+
+    /// What looks at the certificates of files; nothing where files are not looked at.
+    pub(crate) fn inspector(&self) -> Option<&'d Inspector> {
+        self.document.inspector()
     }
 
     /// Reads a path, relative to the file that names it.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::config::load;
+use crate::tls::fixture;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
@@ -13,12 +14,10 @@ fn folder() -> PathBuf {
 fn every_example_is_loaded() {
     // What they name is beside them: in a folder where it can be made.
     let copies = tempfile::tempdir().unwrap();
-    fs::create_dir(copies.path().join("certs")).unwrap();
+    let certs = copies.path().join("certs");
+    fs::create_dir(&certs).unwrap();
     for name in ["shop", "api"] {
-        for kind in ["crt", "key"] {
-            let file = format!("certs/{name}.{kind}");
-            fs::write(copies.path().join(file), "made for a test").unwrap();
-        }
+        fixture::write_pair(&certs, name, &["localhost"]);
     }
     // Parts of others are no configuration by themselves.
     fs::create_dir(copies.path().join("conf.d")).unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::config::{AccessLogOutput, Protocol, load, parse};
 use crate::message::RequestHead;
+use crate::tls::fixture;
 
 const TEXT: &str = "[listener.https]\naddress = \"127.0.0.1:0\"\n[listener.https.tls]\n\
                     certificates = [{ cert = \"certs/a.crt\", key = \"certs/a.key\" }]\n\
@@ -13,12 +14,8 @@ const TEXT: &str = "[listener.https]\naddress = \"127.0.0.1:0\"\n[listener.https
 
 fn arrange(folder: &Path) {
     fs::create_dir(folder.join("certs")).unwrap();
-    for (name, content) in [
-        ("t.toml", TEXT),
-        ("certs/a.crt", "certificate"),
-        ("certs/a.key", "key"),
-        ("token", " a-long-secret\n"),
-    ] {
+    fixture::write_pair(&folder.join("certs"), "a", &["a.test"]);
+    for (name, content) in [("t.toml", TEXT), ("token", " a-long-secret\n")] {
         fs::write(folder.join(name), content).unwrap();
     }
 }
@@ -71,7 +68,7 @@ fn the_hash_over_all_files_changes_with_each_of_them() {
     let again = parse(TEXT.to_owned(), &path).unwrap();
     assert_eq!(first.sha256, again.sha256);
     assert_eq!(first.files_sha256, again.files_sha256);
-    fs::write(folder.path().join("certs/a.crt"), "other").unwrap();
+    fixture::write_pair(&folder.path().join("certs"), "a", &["a.test"]);
     let other = load(&path).unwrap();
     assert_eq!(first.sha256, other.sha256);
     assert_ne!(first.files_sha256, other.files_sha256);

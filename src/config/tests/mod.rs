@@ -1,5 +1,6 @@
 //! What is read and what is refused, to the letter.
 
+mod certificates;
 mod defaults;
 mod environment;
 mod examples;

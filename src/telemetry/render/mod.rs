@@ -29,15 +29,16 @@ pub(crate) fn render(registry: &Registry, recorder: &Recorder, now: Instant) -> 
     let mut text = Exposition::default();
     variants::requests(&mut text, &variants, &routes);
     edges::unrouted(&mut text, &listeners);
-    variants::live(&mut text, &shown.live);
+    variants::live(&mut text, &shown.live.variants);
     variants::selections(&mut text, &variants, &routes, &shown.rules);
     variants::attempts(&mut text, &variants);
     edges::upstream_connections(&mut text, &upstreams);
-    variants::endpoints(&mut text, &shown.live);
+    variants::endpoints(&mut text, &shown.live.variants);
     edges::resolutions(&mut text, &upstreams);
     variants::tunnels(&mut text, &variants);
     edges::downstream_connections(&mut text, &listeners);
     tls::handshakes(&mut text, &listeners);
+    tls::certificates(&mut text, &shown.live);
     control(&mut text, recorder);
     process(&mut text, &Process::read());
     text.finish()

@@ -6,22 +6,22 @@ use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519ML
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{ClientConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::tls::fixture::{Files, client_of, settings, shake_hands};
-use crate::tls::{Group, ServerSettings, Suite, Terms, Tickets, Version, load_server};
+use crate::tls::{Acceptor, Group, ServerSettings, Suite, Terms, Tickets, Version};
 
 const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 const OLD: &[&SupportedProtocolVersion] = &[&TLS12];
 const NEW: &[&SupportedProtocolVersion] = &[&TLS13];
 
-fn server(terms: Terms) -> Arc<ServerConfig> {
+fn server(terms: Terms) -> Arc<Acceptor> {
     let files = Files::new();
     let settings = ServerSettings {
         terms,
         ..settings(vec![files.pair("a", &["a.test"])])
     };
-    load_server(&settings, &Tickets::new().unwrap()).unwrap()
+    Acceptor::load(&settings, &Tickets::new().unwrap()).unwrap()
 }
 
 fn suites(names: &[&str]) -> Terms {
@@ -65,7 +65,7 @@ fn client(
 }
 
 /// Version, suite and group of a handshake; none when it fails.
-fn agreed(client: ClientConfig, server: &Arc<ServerConfig>) -> Option<[String; 3]> {
+fn agreed(client: ClientConfig, server: &Arc<Acceptor>) -> Option<[String; 3]> {
     let (_, server) = shake_hands(&Arc::new(client), server, "a.test").ok()?;
     Some([
         format!("{:?}", server.protocol_version()?),
@@ -76,7 +76,7 @@ fn agreed(client: ClientConfig, server: &Arc<ServerConfig>) -> Option<[String; 3
 
 #[track_caller]
 fn check_group(
-    server: &Arc<ServerConfig>,
+    server: &Arc<Acceptor>,
     version: &'static SupportedProtocolVersion,
     offered: &[&'static dyn SupportedKxGroup],
     expected: Option<&str>,

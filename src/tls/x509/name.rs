@@ -52,6 +52,21 @@ pub(crate) fn rfc4514(name: &[u8]) -> Option<String> {
     Some(text)
 }
 
+/// The common name in a name, if there is one that can be shown.
+pub(crate) fn common_name(name: &[u8]) -> Option<String> {
+    let parts = read_all(Element::only(name)?.within(SEQUENCE)?)?;
+    let names = parts.iter().filter_map(|part| {
+        let attribute = read_all(Elements(part.within(SET)?).next()?.within(SEQUENCE)?)?;
+        let [kind, value] = attribute.as_slice() else {
+            return None;
+        };
+        let is_common = kind.within(OBJECT_IDENTIFIER)? == WORDS[0].0;
+        string(value).filter(|_| is_common)
+    });
+    let mut shown = names.filter(|name| !name.is_empty() && !name.chars().any(char::is_control));
+    shown.next()
+}
+
 /// The elements that bytes are, if they are nothing else.
 fn read_all(bytes: &[u8]) -> Option<Vec<Element<'_>>> {
     let mut elements = Elements(bytes);

@@ -2,11 +2,12 @@
 
 use proptest::prelude::{any, prop, proptest};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, IsCa,
+    Issuer, KeyPair, date_time_ymd,
 };
+use rustls::crypto::aws_lc_rs;
 
-use crate::tls::x509::{Element, Elements, Facts, days, rfc4514, time};
+use crate::tls::x509::{Element, Elements, Facts, Parts, common_name, days, rfc4514, time};
 
 fn certificate(change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
     let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
@@ -177,11 +178,59 @@ fn a_cut_certificate_has_no_facts() {
     assert_eq!(Facts::of(&[der.as_slice(), b"0"].concat()), None);
 }
 
+#[test]
+fn a_certificate_is_taken_apart() {
+    let der = certificate(|params| {
+        let names = ["a.test", "*.b.test", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
+        params.subject_alt_names = CertificateParams::new(names).unwrap().subject_alt_names;
+        // Whatever is in an extension that nobody knows.
+        let odd = CustomExtension::from_oid_content(&[1, 2, 3], vec![0xff]);
+        params.custom_extensions = vec![odd];
+    });
+    let parts = Parts::of(&der).unwrap();
+    assert_eq!(parts.facts, Facts::of(&der).unwrap());
+    assert_eq!(parts.dns_names, ["a.test", "*.b.test"]);
+    assert_eq!(parts.addresses[0], [192, 0, 2, 1]);
+    assert_eq!(parts.addresses[1].len(), 16);
+    assert_eq!((parts.is_authority, parts.names_issuer), (false, false));
+    assert_eq!(parts.purposes, None);
+    assert_eq!(parts.key.rsa_bits(), None);
+    // It is signed with its own key.
+    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+    let mut fitting = algorithms.all.iter().filter(|algorithm| {
+        algorithm.signature_alg_id().as_ref() == parts.algorithm
+            && algorithm.public_key_alg_id().as_ref() == parts.key.algorithm
+    });
+    let algorithm = fitting.next().unwrap();
+    let verified = algorithm.verify_signature(parts.key.bytes, parts.signed, parts.signature);
+    assert!(verified.is_ok());
+}
+
+#[test]
+fn a_common_name_is_one_that_can_be_shown() {
+    let named = |names: &[&str]| {
+        let der = certificate(|params| {
+            let mut name = DistinguishedName::new();
+            name.push(DnType::OrganizationName, "Example");
+            for value in names {
+                name.push(DnType::CommonName, text(value));
+            }
+            params.distinguished_name = name;
+        });
+        common_name(Facts::of(&der).unwrap().subject)
+    };
+    assert_eq!(named(&["Müller, \"M\""]).as_deref(), Some("Müller, \"M\""));
+    assert_eq!(named(&[]), None);
+    assert_eq!(named(&["a\nb"]), None);
+    assert_eq!(named(&[""]), None);
+}
+
 proptest! {
     #[test]
     fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _facts = Facts::of(&bytes);
-        let _name = rfc4514(&bytes);
+        let _parts = Parts::of(&bytes).and_then(|parts| parts.key.rsa_bits());
+        let _name = (rfc4514(&bytes), common_name(&bytes));
         for element in Elements(&bytes) {
             let _time = time(element);
         }
@@ -194,7 +243,9 @@ proptest! {
         });
         let at = at % der.len();
         der[at] = byte;
+        let _parts = Parts::of(&der);
         if let Some(facts) = Facts::of(&der) {
+            let _name = common_name(facts.subject);
             let name = rfc4514(facts.subject).unwrap_or_default();
             assert!(name.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
         }

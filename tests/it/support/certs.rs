@@ -18,8 +18,9 @@ use tokio_rustls::rustls::{
 use crate::support::proxy;
 
 /// A certificate authority.
+#[derive(Clone)]
 pub(crate) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Arc<Issuer<'static, KeyPair>>,
     /// Its own certificate in PEM.
     pub(crate) pem: String,
     der: CertificateDer<'static>,
@@ -43,7 +44,7 @@ pub(crate) fn authority() -> Authority {
     let key = KeyPair::generate().expect("a key");
     let certificate = params.self_signed(&key).expect("a certificate");
     Authority {
-        issuer: Issuer::new(params, key),
+        issuer: Arc::new(Issuer::new(params, key)),
         pem: certificate.pem(),
         der: certificate.der().clone(),
     }

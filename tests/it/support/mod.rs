@@ -18,6 +18,7 @@ pub(crate) mod pair;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod secure;
+pub(crate) mod terminal;
 pub(crate) mod tool;
 pub(crate) mod secure_origin;
 pub(crate) mod wait;

@@ -11,6 +11,8 @@ use crate::support::wait;
 
 /// How many of the last lines of its log a failed test shows.
 const SHOWN: usize = 60;
+/// The file of a process's output.
+const STDOUT: &str = "stdout.log";
 
 /// A running process.
 pub(crate) struct Process {
@@ -29,18 +31,23 @@ pub(crate) struct Exit {
 }
 
 /// Starts a process; its output goes to files in `dir`.
-pub(crate) fn start(mut command: Command, dir: &Path) -> Process {
-    let file = |name: &str| dir.join(name);
-    let (stdout, stderr) = (file("stdout.log"), file("stderr.log"));
+pub(crate) fn start(command: Command, dir: &Path) -> Process {
+    let stdout = fs::File::create(dir.join(STDOUT)).expect("a file");
+    start_on(command, dir, Stdio::null(), stdout.into())
+}
+
+/// Starts a process with an input and an output of its own; complaints go to a file in `dir`.
+pub(crate) fn start_on(mut command: Command, dir: &Path, stdin: Stdio, stdout: Stdio) -> Process {
+    let stderr = dir.join("stderr.log");
     let child = command
-        .stdin(Stdio::null())
-        .stdout(fs::File::create(&stdout).expect("a file"))
+        .stdin(stdin)
+        .stdout(stdout)
         .stderr(fs::File::create(&stderr).expect("a file"))
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
     Process {
         child,
-        stdout,
+        stdout: dir.join(STDOUT),
         stderr,
     }
 }
@@ -74,9 +81,9 @@ impl Process {
         ended.expect("it has ended")
     }
 
-    /// What it wrote to its standard output so far.
+    /// What it wrote to its standard output so far, if that goes to a file.
     pub(crate) fn stdout(&self) -> String {
-        fs::read_to_string(&self.stdout).expect("its output")
+        fs::read_to_string(&self.stdout).unwrap_or_default()
     }
 
     /// What it wrote to its standard error so far.
