@@ -1,8 +1,8 @@
 //! `deploy/kubernetes`: the schemas take the manifests, and their configuration serves as they say.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -63,12 +63,19 @@ fn number(text: &str, pattern: &str) -> u64 {
     found[1].parse().expect("a number")
 }
 
+/// The rights of the files of secrets, as the deployment has them.
+const SECRET: u32 = 0o440;
+/// Those of the files of a ConfigMap.
+const CONFIG: u32 = 0o644;
+
 /// Writes the next state of a volume as a kubelet does, and removes the one before.
-fn volume(path: &Path, turn: usize, files: &[(&str, &str)]) {
+fn volume(path: &Path, mode: u32, turn: usize, files: &[(&str, &str)]) {
     let data = format!("..data-{turn}");
     fs::create_dir_all(path.join(&data)).expect("a directory");
     for (name, text) in files {
-        fs::write(path.join(&data).join(name), text).expect("a file");
+        let file = path.join(&data).join(name);
+        fs::write(&file, text).expect("a file");
+        fs::set_permissions(&file, Permissions::from_mode(mode)).expect("its rights");
         if turn == 0 {
             symlink(format!("..data/{name}"), path.join(name)).expect("a link");
         }
@@ -86,9 +93,14 @@ fn volumes(dir: &Path, configuration: &str) -> String {
     let text = configuration.replace("\"/etc/", &format!("\"{}/", etc.display()));
     let pair = certs::authority().pair(&["shop.example.com"]);
     let tls = [("tls.crt", pair.cert.as_str()), ("tls.key", &pair.key)];
-    volume(&etc.join("tidegate-tls"), 0, &tls);
-    volume(&etc.join("tidegate-admin"), 0, &[("token", TOKEN)]);
-    volume(&etc.join("tidegate"), 0, &[("tidegate.toml", &text)]);
+    volume(&etc.join("tidegate-tls"), SECRET, 0, &tls);
+    volume(&etc.join("tidegate-admin"), SECRET, 0, &[("token", TOKEN)]);
+    volume(
+        &etc.join("tidegate"),
+        CONFIG,
+        0,
+        &[("tidegate.toml", &text)],
+    );
     text
 }
 
@@ -163,6 +175,12 @@ fn the_configuration_is_mounted_as_a_directory() {
 }
 
 #[test]
+fn secrets_are_for_the_group_alone() {
+    let mode = format!("defaultMode: {SECRET:04o}\n");
+    assert_eq!(read("deployment.yaml").matches(&mode).count(), 2, "{mode}");
+}
+
+#[test]
 fn ports_are_those_of_the_configuration() {
     let (deployment, configuration) = (read("deployment.yaml"), configuration());
     for (section, name) in [
@@ -233,7 +251,7 @@ async fn a_pod_serves_answers_probes_and_obeys_a_changed_config_map() {
         .replace("weight = 95", "weight = 0")
         .replace("weight = 5 ", "weight = 1 ");
     let config = proxy.dir().join("etc/tidegate");
-    volume(&config, 1, &[("tidegate.toml", &changed)]);
+    volume(&config, CONFIG, 1, &[("tidegate.toml", &changed)]);
     wait::until("the new weights", async || {
         status().await["routes"]["shop"]["variants"]["stable"]["weight"] == 0
     })
