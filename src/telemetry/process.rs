@@ -1,12 +1,19 @@
 //! What the kernel knows of this process, under the names that Prometheus' own libraries use.
 
 use std::fs;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Units of processor time per second in `/proc`: 100 on every architecture that tidegate runs on
 /// (`USER_HZ` is part of the kernel's interface and does not follow its own clock).
 const TICKS_PER_SECOND: f64 = 100.0;
+
+/// When this process started, reckoned once: two reckonings differ where the clock was set between
+/// them, and a start that moves looks like a restart.
+static START_SECONDS: OnceLock<f64> = OnceLock::new();
 
 /// What the kernel knows of this process; what cannot be read is missing.
 #[derive(Debug, Default)]
@@ -24,7 +31,6 @@ impl Process {
     pub(crate) fn read() -> Self {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
         let times = Times::parse(&stat);
         Self {
             cpu_seconds: times
@@ -37,9 +43,10 @@ impl Process {
                 .ok()
                 .map(|fds| fds.count().saturating_sub(1)),
             max_fds: getrlimit(Resource::Nofile).current,
-            start_seconds: times
-                .zip(boot_seconds(&boot))
-                .map(|(times, boot)| boot + times.start_ticks / TICKS_PER_SECOND),
+            start_seconds: times.map(|times| {
+                let uptime = times.start_ticks / TICKS_PER_SECOND;
+                *START_SECONDS.get_or_init(|| boot_seconds() + uptime)
+            }),
         }
     }
 }
@@ -72,14 +79,19 @@ fn kibibytes(status: &str, name: &str) -> Option<u64> {
     Some(number.parse::<u64>().ok()? * 1024)
 }
 
-/// When the machine started, in seconds since 1970.
-fn boot_seconds(stat: &str) -> Option<f64> {
-    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
-    line.trim().parse().ok()
+/// When the machine started, in seconds since 1970, as far as its clock is right now. `/proc/stat`
+/// tells it too, but not within a sandbox that shows processes alone.
+fn boot_seconds() -> f64 {
+    let up = clock_gettime(ClockId::Boottime);
+    let up = Duration::new(up.tv_sec.unsigned_abs(), up.tv_nsec.unsigned_abs() as u32);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().saturating_sub(up).as_secs_f64()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
     use crate::telemetry::process::{Process, Times, kibibytes};
 
     #[test]
@@ -109,11 +121,10 @@ mod tests {
         assert!(process.resident_bytes.is_some_and(|bytes| 0 < bytes));
         assert!(process.virtual_bytes >= process.resident_bytes);
         assert!(process.open_fds.is_some_and(|fds| 3 <= fds));
-        // After 2020 and not in the future by more than the clock's own grain.
-        assert!(
-            process
-                .start_seconds
-                .is_some_and(|start| 1_577_836_800.0 < start)
-        );
+        // This test began after the process did, and not long after.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let age = now.as_secs_f64() - process.start_seconds.unwrap();
+        assert!((-0.1..3600.0).contains(&age), "{age}");
+        assert_eq!(Process::read().start_seconds, process.start_seconds);
     }
 }

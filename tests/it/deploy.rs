@@ -8,6 +8,7 @@ use std::process::Command;
 use regex::Regex;
 use tidegate::telemetry::metrics::catalogue;
 
+use crate::support::command;
 use crate::support::tool;
 
 fn repository() -> &'static Path {
@@ -53,6 +54,42 @@ fn every_metric_that_is_asked_for_exists() {
             assert!(known.contains(metric.as_str()), "{name}: no {metric}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_unit_runs_what_the_program_understands() {
+    let unit = read("deploy/systemd/tidegate.service");
+    let commands: Vec<&str> = unit
+        .lines()
+        .filter(|line| line.starts_with("Exec"))
+        .filter_map(|line| line.split_once("=/usr/local/bin/tidegate "))
+        .map(|(_, arguments)| arguments)
+        .collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    for arguments in commands {
+        assert!(arguments.ends_with(" /etc/tidegate/tidegate.toml"));
+        // What it complains of is the file, and not the arguments.
+        let arguments = arguments.replace("/etc/tidegate/tidegate.toml", "/nowhere.toml");
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let output = command::run(&arguments).await;
+        assert_eq!(output.code, 1, "{output:?}");
+        let said = output.stdout + &output.stderr;
+        assert!(said.contains("/nowhere.toml"), "{said}");
+    }
+    assert!(unit.contains("\nExecReload=/bin/kill -HUP $MAINPID\n"));
+}
+
+#[test]
+fn the_unit_stops_later_than_a_drain_ends() {
+    let seconds = |text: &str, pattern: &str| -> u64 {
+        let found = Regex::new(pattern).expect("a pattern").captures(text);
+        found.expect("it")[1].parse().expect("a number")
+    };
+    let unit = read("deploy/systemd/tidegate.service");
+    let stop = seconds(&unit, r"\nTimeoutStopSec=(\d+)s");
+    let reference = read("config/tidegate.toml");
+    let timeout = seconds(&reference, r#"\[shutdown\][^\[]*\ntimeout = "(\d+)s""#);
+    assert!(timeout + 5 <= stop, "{timeout} {stop}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod cli_terminal;
 mod cli_top;
 mod consistent_hash;
 mod deploy;
+mod deploy_kubernetes;
 mod edits;
 mod expect;
 mod forced;

@@ -67,6 +67,8 @@ impl Demo {
         let stop_load = shutdown.child_token();
         let load = Load::start(proxy.addresses().http, self.rate, &tally, &stop_load);
 
+        // Before the screen is taken: a signal must find somebody who gives it back.
+        let mut terminal = Terminal::new()?;
         let started = Instant::now();
         let mut stage = Stage {
             screen: Screen::below(ink)?,
@@ -79,7 +81,9 @@ impl Demo {
         let note = stage
             .scene
             .note(started.elapsed(), &Note::Serving(first.weights));
-        let outcome = stage.play(&mut proxy, &mut ends, &note).await;
+        let outcome = stage
+            .play(&mut proxy, &mut ends, &mut terminal, &note)
+            .await;
 
         // Clients first: what they have under way is still answered.
         stop_load.cancel();
@@ -114,6 +118,7 @@ impl Stage {
         &mut self,
         proxy: &mut Proxy,
         ends: &mut Ends,
+        terminal: &mut Terminal,
         first_note: &str,
     ) -> Result<(), Failure> {
         let mut frames = interval(if self.screen.is_terminal() {
@@ -124,7 +129,6 @@ impl Stage {
         frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut next = self.started + SCENE_TIME;
         let mut turn = 0;
-        let mut terminal = Terminal::new()?;
         let introduction = self.scene.introduction().join("\n");
         self.screen.print(&format!("{introduction}\n"))?;
         self.announce(first_note)?;

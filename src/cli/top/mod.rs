@@ -121,7 +121,9 @@ impl Top {
             ..self.instance.clone()
         };
         let client = Client::new(&instance)?;
+        // Before the screen is taken: a signal must find somebody who gives it back.
         let mut ends = Ends::new(None)?;
+        let terminal = Terminal::new()?;
         let first = tokio::select! {
             first = look(&client) => first?,
             () = ends.come() => return Ok(()),
@@ -143,7 +145,7 @@ impl Top {
             },
         };
         watch.draw()?;
-        self.follow(&client, &mut ends, &mut watch).await
+        self.follow(&client, ends, terminal, &mut watch).await
     }
 
     /// Refuses names that no route has: nothing would ever be shown.
@@ -158,10 +160,10 @@ impl Top {
     async fn follow(
         &self,
         client: &Client,
-        ends: &mut Ends,
+        mut ends: Ends,
+        mut terminal: Terminal,
         watch: &mut Watch,
     ) -> Result<(), Failure> {
-        let mut terminal = Terminal::new()?;
         let mut keys = Keys::of(&watch.screen);
         let mut ticks = interval_at(Instant::now() + self.interval, self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
