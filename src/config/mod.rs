@@ -48,5 +48,5 @@ pub use settings::{
 };
 pub use sources::Sources;
 pub use sticky::DivisionSecrets;
-pub use treatment::{HeaderEdits, HeaderText, TreatmentConfig};
+pub use treatment::{AssignmentHeaders, HeaderEdits, HeaderText, TreatmentConfig};
 pub(crate) use unit::read_duration;

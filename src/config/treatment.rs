@@ -23,10 +23,42 @@ pub struct TreatmentConfig {
     pub path: Option<PathRewrite>,
     /// The host that the upstream is asked for, with or without a port.
     pub host: Option<String>,
+    /// Who is told of route and variant.
+    pub assignment_headers: AssignmentHeaders,
     /// How long things may take.
     pub timeouts: RouteTimeouts,
     /// The largest body of a request, in the place of the listener's limit.
     pub body_bytes: Option<u64>,
+}
+
+/// Who is told of the route and the variant of a request, by `X-Tidegate-Route` and
+/// `X-Tidegate-Variant`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AssignmentHeaders {
+    /// Nobody.
+    #[default]
+    Off,
+    /// The upstream: the variant that serves.
+    Request,
+    /// The client: the variant that was chosen.
+    Response,
+    /// Both of them.
+    Both,
+}
+
+impl AssignmentHeaders {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Off, Self::Request, Self::Response, Self::Both];
+
+    /// The word for it in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Request => "request",
+            Self::Response => "response",
+            Self::Both => "both",
+        }
+    }
 }
 
 /// What changes in the fields of a head. No name stands in two of them; names are in lower case.
@@ -79,6 +111,10 @@ pub(crate) fn read(
         Some(value) => rewrite(&value, matched),
         None => Some((None, None)),
     };
+    let mut assignment_headers = AssignmentHeaders::default();
+    table.set("assignment_headers", &mut assignment_headers, |value| {
+        value.choice(&AssignmentHeaders::ALL.map(|to| (to.name(), to)))
+    });
     let timeouts = timeouts(table);
     let mut body_bytes = None;
     table.section("limits", |table| {
@@ -92,6 +128,7 @@ pub(crate) fn read(
         response_headers: response?,
         path,
         host,
+        assignment_headers,
         timeouts,
         body_bytes,
     })

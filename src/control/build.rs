@@ -290,7 +290,10 @@ impl Builder {
             let &upstream = places
                 .get(upstream.as_str())
                 .ok_or_else(|| format!("there is no upstream {upstream}"))?;
+            let [request, response] = treatment::telling(&route.treatment, &name, &spec.name);
             variants.push(Variant {
+                request,
+                response,
                 name: Arc::clone(&labels.variant),
                 upstream,
                 stats: self.telemetry.registry().variant(&labels, &selections),

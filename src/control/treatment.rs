@@ -1,6 +1,6 @@
 //! From what is configured of a route's treatment to what the data plane obeys.
 
-use crate::config::{HeaderEdits, HeaderText, TreatmentConfig};
+use crate::config::{AssignmentHeaders, HeaderEdits, HeaderText, TreatmentConfig};
 use crate::proxy::{FieldEdits, Treatment};
 
 /// What a route does to requests and responses; `None` when that is nothing.
@@ -15,6 +15,27 @@ pub(crate) fn of(config: &TreatmentConfig) -> Option<Box<Treatment>> {
             body_bytes: config.body_bytes,
         })
     })
+}
+
+/// What changes in the fields of requests that a variant serves, and of responses to those for which
+/// it was chosen, where they tell so.
+pub(crate) fn telling(
+    config: &TreatmentConfig,
+    route: &str,
+    variant: &str,
+) -> [Option<Box<FieldEdits>>; 2] {
+    let [request, response] = match config.assignment_headers {
+        AssignmentHeaders::Off => [false, false],
+        AssignmentHeaders::Request => [true, false],
+        AssignmentHeaders::Response => [false, true],
+        AssignmentHeaders::Both => [true, true],
+    };
+    let fields = [("X-Tidegate-Route", route), ("X-Tidegate-Variant", variant)];
+    let told = |config: &HeaderEdits| Box::new(edits(config).and_set(&fields));
+    [
+        request.then(|| told(&config.request_headers)),
+        response.then(|| told(&config.response_headers)),
+    ]
 }
 
 fn edits(config: &HeaderEdits) -> FieldEdits {

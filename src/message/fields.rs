@@ -14,12 +14,17 @@ const CLIENT_CERT: [&[u8]; 4] = [
     b"x-client-cert-fingerprint",
 ];
 
+/// The names under which upstreams and clients are told of an assignment.
+const ASSIGNMENT: [&[u8]; 2] = [b"x-tidegate-route", b"x-tidegate-variant"];
+
 /// A field name that tidegate acts on; every other one is [`Known::Other`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "each is the field of that name")]
 pub enum Known {
     Other,
     Accept,
+    /// Any of those that tell of an assignment.
+    Assignment,
     CacheControl,
     /// Any of those that tell of a client's certificate.
     ClientCert,
@@ -98,12 +103,12 @@ impl Known {
         candidates
             .iter()
             .find(|(candidate, _)| name.eq_ignore_ascii_case(candidate))
-            .map_or_else(|| Self::client_cert(name), |&(_, known)| known)
+            .map_or_else(|| Self::told(name), |&(_, known)| known)
     }
 
-    /// Tells whether a name is one of those that tell of a client's certificate. Servers that hand
+    /// Tells whether a name is one of those under which tidegate tells something. Servers that hand
     /// fields on as variables take `_` for `-`, and so must who keeps clients from sending them.
-    fn client_cert(name: &[u8]) -> Self {
+    fn told(name: &[u8]) -> Self {
         let is = |candidate: &&[u8]| {
             let mut pairs = name.iter().zip(*candidate);
             name.len() == candidate.len()
@@ -111,6 +116,8 @@ impl Known {
         };
         if CLIENT_CERT.iter().any(is) {
             Self::ClientCert
+        } else if ASSIGNMENT.iter().any(is) {
+            Self::Assignment
         } else {
             Self::Other
         }
@@ -205,6 +212,11 @@ mod tests {
             ("x-client-cert-FINGERPRINT", Known::ClientCert),
             ("X_Client_Cert-Subject", Known::ClientCert),
             ("client_cert_chain", Known::ClientCert),
+            ("X-Tidegate-Route", Known::Assignment),
+            ("x-tidegate-variant", Known::Assignment),
+            ("X_TIDEGATE_variant", Known::Assignment),
+            ("x-tidegate-variants", Known::Other),
+            ("x-tidegate-wroute", Known::Other),
             ("client-certs", Known::Other),
             ("client+cert", Known::Other),
             ("transfer_encoding", Known::Other),

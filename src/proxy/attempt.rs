@@ -13,7 +13,6 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::forward::Client;
 use crate::proxy::headers::FieldEdits;
 use crate::proxy::reply::{Passed, Reply};
-use crate::proxy::snapshot::Route;
 use crate::proxy::trouble::Trouble;
 use crate::proxy::unread::Unread;
 use crate::telemetry::stats::{CloseReason, RetryCause};
@@ -88,7 +87,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             Framing::Chunked => Outgoing::Chunked,
             Framing::None | Framing::Length(_) | Framing::UntilClose => Outgoing::Raw,
         };
-        let edits = exchange.route().and_then(Route::request_edits);
+        let edits = exchange.edits().request;
         let incoming =
             Incoming::new(framing, limits).without_trailers(edits.and_then(FieldEdits::dropped));
         let upload = Pump::new(incoming, outgoing, target.body_bytes);
@@ -271,14 +270,14 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 ..
             } = self;
             let identity = exchange.sticky_cookie(target);
-            let (scratch, route) = exchange.scratch_and_route();
+            let (scratch, edits) = exchange.scratch_and_edits();
             let reply = Reply {
                 version: scratch.request.version,
                 // A request that is answered before it is through is not followed by another.
                 close: !scratch.request.keep_alive || *lost || !upload.is_read() || (client.last)(),
                 upgrade: target.upgrade,
                 identity: identity.as_deref(),
-                fields: route.and_then(Route::response_edits),
+                fields: edits.response,
                 sent: *interim_sent,
             };
             let to = &mut client.connection.stream;

@@ -132,6 +132,8 @@ pub(crate) fn reassign(exchange: &mut Exchange, target: &mut Target) -> bool {
     };
     exchange.assigned = Some(Assigned { served, ..assigned });
     exchange.failed_over(assigned.variant, served);
+    // What tells who serves is written anew.
+    exchange.scratch().upstream.clear();
     target.timeouts = timeouts_of(&local, route, served);
     true
 }
@@ -258,7 +260,7 @@ fn with_edit<T>(
     let request_id = exchange.request_id();
     let local = exchange.local();
     let route = exchange.assigned.map(|to| &local.snapshot.routes[to.route]);
-    let scratch = exchange.scratch();
+    let (scratch, edits) = exchange.scratch_and_edits();
     let split = route.map(|route| &route.split);
     let private = split.map_or(&[][..], |split| split.private_cookies());
     // Only a request that carries one has its cookies written anew.
@@ -284,7 +286,7 @@ fn with_edit<T>(
                 .request_id
                 .as_deref()
                 .zip(request_id.map(|id| id.of(&scratch.request.text))),
-            fields: route.and_then(Route::request_edits),
+            fields: edits.request,
             rewrite: route
                 .map(|route| route.rewritten(&scratch.path))
                 .unwrap_or_default(),

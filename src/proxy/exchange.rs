@@ -1,11 +1,11 @@
 //! One exchange: what is known of it, and its end, which is counted and logged exactly once.
 
+mod record;
+
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-
-use xxhash_rust::xxh3::xxh3_64;
+use std::time::{Duration, Instant};
 
 use crate::http1::Scratch;
 use crate::listener::{Client, Connect, Peer};
@@ -14,13 +14,12 @@ use crate::proxy::Error;
 use crate::proxy::Inner;
 use crate::proxy::decide::Target;
 use crate::proxy::error::Side;
+use crate::proxy::headers::FieldEdits;
 use crate::proxy::snapshot::{Local, Route};
-use crate::proxy::trace_context::trace_id;
-use crate::split::HashKey;
-use crate::telemetry::access_log::{AccessLog, Entry};
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::{
-    AttemptResult, ErrorReason, Finished, Outcome, RetryCause, RetryResult, Selection, Shard,
-    Source, VariantStats,
+    AttemptResult, Finished, Outcome, RetryCause, RetryResult, Selection, Shard, Source,
+    VariantStats,
 };
 use crate::upstream::{ConnectError, LocalUpstream};
 
@@ -37,6 +36,23 @@ pub(crate) struct Assigned {
     pub(crate) selection: Selection,
     /// The rule whose weights it was chosen by.
     pub(crate) rule: Option<usize>,
+}
+
+/// What changes in the fields of a request and of its response.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Edits<'a> {
+    pub(crate) request: Option<&'a FieldEdits>,
+    pub(crate) response: Option<&'a FieldEdits>,
+}
+
+impl<'a> Edits<'a> {
+    fn of(local: &'a Local, assigned: Assigned) -> Self {
+        let route = &local.snapshot.routes[assigned.route];
+        Self {
+            request: route.request_edits(assigned.served),
+            response: route.response_edits(assigned.variant),
+        }
+    }
 }
 
 /// What a tunnel keeps of the snapshot.
@@ -124,14 +140,25 @@ impl Exchange {
             .expect("an exchange has its heads until it ends")
     }
 
-    /// Both heads, and the route, once it is assigned.
-    pub(crate) fn scratch_and_route(&mut self) -> (&mut Scratch, Option<&Route>) {
+    /// Both heads, and what changes in their fields.
+    pub(crate) fn scratch_and_edits(&mut self) -> (&mut Scratch, Edits<'_>) {
+        let edits = match (&self.local, self.assigned) {
+            (Some(local), Some(assigned)) => Edits::of(local, assigned),
+            _ => Edits::default(),
+        };
         let scratch = self.scratch.as_mut();
-        let route = self.local.as_ref().zip(self.assigned);
         (
             scratch.expect("an exchange has its heads until it ends"),
-            route.map(|(local, assigned)| &local.snapshot.routes[assigned.route]),
+            edits,
         )
+    }
+
+    /// What changes in the fields of both heads.
+    pub(crate) fn edits(&self) -> Edits<'_> {
+        match (&self.local, self.assigned) {
+            (Some(local), Some(assigned)) => Edits::of(local, assigned),
+            _ => Edits::default(),
+        }
     }
 
     /// The request's head as it came.
@@ -417,87 +444,5 @@ impl Drop for Exchange {
         self.log(status, duration, outcome, reason, &scratch.request);
         scratch.response.clear();
         scratch.give();
-    }
-}
-
-impl Exchange {
-    /// A hash of the key that the client is known by, so that its lines can be found together
-    /// without telling who it is.
-    fn key_hash(&self, request: &RequestHead, access_log: &AccessLog) -> Option<u64> {
-        let key = self.route()?.split.key(request, self.client.address)?;
-        // There are few enough addresses to find one by its hash.
-        let tells_address = matches!(key, HashKey::Client(_)) && access_log.hides_client();
-        (!tells_address).then(|| xxh3_64(key.as_bytes()))
-    }
-
-    fn log(
-        &self,
-        status: u16,
-        duration: Duration,
-        outcome: Outcome,
-        reason: Option<ErrorReason>,
-        request: &RequestHead,
-    ) {
-        let (access_log, generation) = match (&self.tunnel, &self.local) {
-            (Some(tunnel), _) => (&tunnel.access_log, tunnel.generation),
-            (None, Some(local)) => (&local.snapshot.access_log, local.snapshot.generation),
-            (None, None) => return,
-        };
-        let Some(access_log) = access_log else {
-            return;
-        };
-        if !access_log.wants(outcome != Outcome::Success || reason.is_some()) {
-            return;
-        }
-        let tells_agent = access_log.tells_agent();
-        let agent = |name: &[u8]| tells_agent.then(|| request.field(name)).flatten();
-        let names = match (&self.tunnel, self.route().zip(self.assigned)) {
-            (Some(tunnel), _) => Some((&tunnel.route, &tunnel.variant, &tunnel.served)),
-            (None, Some((route, assigned))) => Some((
-                &route.name,
-                &route.variants[assigned.variant].name,
-                &route.variants[assigned.served].name,
-            )),
-            (None, None) => None,
-        };
-        let segment = match (&self.tunnel, self.route().zip(self.assigned)) {
-            (Some(tunnel), _) => tunnel.segment.as_ref(),
-            (None, Some((route, assigned))) => assigned.rule.map(|rule| &route.rules[rule].segment),
-            (None, None) => None,
-        };
-        access_log.record(&Entry {
-            at: SystemTime::now(),
-            listener: &self.from.listener,
-            route: names.map(|(route, _, _)| &**route),
-            variant: names.map(|(_, variant, _)| &**variant),
-            served_variant: names.map(|(_, _, served)| &**served),
-            selection: self.assigned.map(|to| to.selection),
-            segment: segment.map(|segment| &**segment),
-            key_hash: self.key_hash(request, access_log),
-            method: request.method(),
-            host: request.authority(),
-            path: request.path(),
-            query: request.query(),
-            referer: agent(b"referer"),
-            user_agent: agent(b"user-agent"),
-            status,
-            source: self.source,
-            reason,
-            bytes_in: self.request_bytes,
-            bytes_out: self.response_bytes,
-            duration,
-            response_headers: self.response_headers,
-            upstream_connect: self.connected_in,
-            attempts: self.n_attempts,
-            endpoint: self.endpoint,
-            client_ip: self.client.address,
-            protocol: request.version,
-            generation,
-            request_id: self.request_id.map(|id| id.of(&request.text)),
-            trace_id: access_log
-                .tells_trace()
-                .then(|| trace_id(request))
-                .flatten(),
-        });
     }
 }

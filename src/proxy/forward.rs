@@ -18,7 +18,6 @@ use crate::proxy::attempt::{Attempt, Failure};
 use crate::proxy::decide::{self, Decision};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
-use crate::proxy::snapshot::Route;
 use crate::proxy::stream::{self, from_http1};
 use crate::proxy::tunnel;
 use crate::proxy::unread::Unread;
@@ -139,7 +138,7 @@ pub(crate) async fn answer(
     let request = exchange.request();
     let answer = Answer::new(&error, Some(request))
         .with_request_id(exchange.request_id_field())
-        .edited(exchange.route().and_then(Route::response_edits));
+        .edited(exchange.edits().response);
     let limits = &client.settings.limits;
     let in_step = client
         .unread

@@ -27,6 +27,11 @@ pub struct Variant {
     pub upstream: usize,
     /// Its numbers.
     pub stats: Arc<VariantStats>,
+    /// What changes in the fields of requests that it serves, where those tell that it does; else it
+    /// is what changes in all of the route.
+    pub request: Option<Box<FieldEdits>>,
+    /// What changes in the fields of responses to requests for which it was chosen, likewise.
+    pub response: Option<Box<FieldEdits>>,
 }
 
 /// A rule of a route: what of it outlives the snapshot.
@@ -62,9 +67,10 @@ pub struct Route {
 }
 
 impl Route {
-    /// What changes in the fields of its requests.
-    pub(crate) fn request_edits(&self) -> Option<&FieldEdits> {
-        self.treatment.as_ref().map(|treatment| &treatment.request)
+    /// What changes in the fields of requests that a variant serves.
+    pub(crate) fn request_edits(&self, served: usize) -> Option<&FieldEdits> {
+        let own = self.variants[served].request.as_deref();
+        own.or_else(|| Some(&self.treatment.as_ref()?.request))
     }
 
     /// The target that its requests have behind the proxy; `path` is what became of the path, if
@@ -81,9 +87,10 @@ impl Route {
         }
     }
 
-    /// What changes in the fields of its responses.
-    pub(crate) fn response_edits(&self) -> Option<&FieldEdits> {
-        self.treatment.as_ref().map(|treatment| &treatment.response)
+    /// What changes in the fields of responses to requests for which a variant was chosen.
+    pub(crate) fn response_edits(&self, chosen: usize) -> Option<&FieldEdits> {
+        let own = self.variants[chosen].response.as_deref();
+        own.or_else(|| Some(&self.treatment.as_ref()?.response))
     }
 }
 

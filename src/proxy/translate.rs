@@ -20,7 +20,6 @@ use crate::proxy::decide::{self, Decision, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
-use crate::proxy::snapshot::Route;
 use crate::proxy::stream::from_http2;
 use crate::proxy::trouble::Trouble;
 use crate::proxy::tunnel;
@@ -128,8 +127,8 @@ fn first_upload(
     body: Option<body::Incoming>,
     limit: Option<u64>,
 ) -> Upload {
-    let (scratch, route) = exchange.scratch_and_route();
-    let edits = route.and_then(Route::request_edits);
+    let (scratch, edits) = exchange.scratch_and_edits();
+    let edits = edits.request;
     let framing = scratch.request.framing;
     Upload::new(&scratch.upstream, body, framing, limit)
         .without_trailers(edits.and_then(FieldEdits::dropped))
@@ -150,7 +149,7 @@ enum Sending {
 pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
     let answer = Answer::new(&error, Some(exchange.request()))
         .with_request_id(exchange.request_id_field())
-        .edited(exchange.route().and_then(Route::response_edits));
+        .edited(exchange.edits().response);
     let head_only = exchange.request().method() == b"HEAD";
     exchange.answered(answer.status(), if head_only { 0 } else { answer.len() });
     exchange.failed(error);
@@ -280,7 +279,7 @@ impl Call {
         let mut response = Response::new(Body::Empty);
         *response.status_mut() =
             StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        let fields = self.exchange.route().and_then(Route::response_edits);
+        let fields = self.exchange.edits().response;
         let edit = ResponseEdit {
             version: Version::Http2,
             close: false,

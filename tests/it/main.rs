@@ -11,6 +11,7 @@ mod support;
 mod access_log;
 mod admin;
 mod admin_metrics;
+mod assignment;
 mod bounds;
 mod cli;
 mod cli_help;

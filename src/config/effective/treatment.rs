@@ -27,6 +27,10 @@ pub(in crate::config::effective) fn of(treatment: &TreatmentConfig) -> Map<Strin
         ("request_headers", edits(&treatment.request_headers)),
         ("response_headers", edits(&treatment.response_headers)),
         ("rewrite", rewrite(treatment)),
+        (
+            "assignment_headers",
+            json!(treatment.assignment_headers.name()),
+        ),
         ("timeouts", timeouts(&treatment.timeouts)),
         (
             "limits",

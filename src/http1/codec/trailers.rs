@@ -159,8 +159,8 @@ pub fn is_forbidden_trailer(name: &[u8]) -> bool {
         name.get(..start.len())
             .is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
     };
-    // Who a client is by its certificate is for us to say, as in a head.
-    Known::of(name) == Known::ClientCert
+    // Who a client is by its certificate, and what it is assigned to, is for us to say, as in a head.
+    matches!(Known::of(name), Known::ClientCert | Known::Assignment)
         || FORBIDDEN_BEGINNINGS.iter().any(begins)
         || FORBIDDEN
             .iter()

@@ -44,6 +44,15 @@ impl FieldEdits {
         }
     }
 
+    /// These edits, and then also fields that take the place of those of their names.
+    pub fn and_set(&self, fields: &[(&str, &str)]) -> Self {
+        let more = Self::new(&[], fields, &[]);
+        Self {
+            dropped: self.dropped.iter().chain(&*more.dropped).cloned().collect(),
+            added: [&self.added[..], &more.added].concat(),
+        }
+    }
+
     /// True when nothing is changed.
     pub fn is_empty(&self) -> bool {
         self.dropped.is_empty() && self.added.is_empty()
@@ -112,6 +121,7 @@ fn owner(name: &str) -> Option<&'static str> {
         | Known::ProxyConnection
         | Known::Te
         | Known::Upgrade => Some("it belongs to one connection and goes no further"),
+        Known::Assignment => Some("tidegate tells it: see assignment_headers"),
         _ => None,
     }
 }
@@ -136,11 +146,21 @@ mod tests {
         assert_eq!(added, [(&b"x-b"[..], &b"1"[..]), (b"x-c", b"2")]);
         assert!(!edits.is_empty());
         assert!(FieldEdits::new(&[], &[], &[]).is_empty());
+        let more = edits.and_set(&[("x-d", "3")]);
+        assert!(more.drop(b"x-a") && more.drop(b"x-d"));
+        assert_eq!(more.added().len(), 3);
     }
 
     #[test]
     fn what_tidegate_owns_is_not_edited() {
-        for name in ["content-length", "connection", "te", "upgrade", "trailer"] {
+        for name in [
+            "content-length",
+            "connection",
+            "te",
+            "upgrade",
+            "trailer",
+            "x-tidegate-route",
+        ] {
             assert!(owner_in_requests(name).is_some(), "{name}");
             assert!(owner_in_responses(name).is_some(), "{name}");
         }

@@ -182,6 +182,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
             | Known::ProxyAuthenticate
             | Known::TransferEncoding
             | Known::ContentLength
+            | Known::Assignment
             | Known::ClientCert
             | Known::Upgrade => continue,
             Known::Expect if head.version == Version::Http10 => continue,

@@ -23,7 +23,6 @@ use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::forward::Client;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
-use crate::proxy::snapshot::Route;
 use crate::proxy::stream::call::{Answer, may_retry};
 use crate::proxy::stream::coming::Coming;
 use crate::proxy::stream::head::has_no_body;
@@ -34,7 +33,7 @@ use crate::upstream::StreamLease;
 
 /// The request's body, of which nothing was read.
 pub(crate) fn request(exchange: &Exchange, client: &Client<'_>, dial: &Dial) -> Request {
-    let edits = exchange.route().and_then(Route::request_edits);
+    let edits = exchange.edits().request;
     let dropped = Dropped::new(edits.and_then(FieldEdits::dropped));
     let limits = &client.settings.limits;
     Request::new(
@@ -247,14 +246,14 @@ impl<'e, 'c> Attempt<'e, 'c> {
 
     /// Leaves a 1xx for the client; HTTP/1.0 knows none (RFC 9110, section 15.2).
     fn pass_interim(&mut self) {
-        let (scratch, route) = self.exchange.scratch_and_route();
+        let (scratch, edits) = self.exchange.scratch_and_edits();
         if scratch.request.version == Version::Http11 {
             let edit = ResponseEdit {
                 version: Version::Http11,
                 close: false,
                 framing: Framing::None,
                 set_cookie: None,
-                fields: route.and_then(Route::response_edits),
+                fields: edits.response,
             };
             name_status(&mut scratch.response);
             headers::write_response(&mut scratch.downstream, &scratch.response, &edit);
@@ -270,8 +269,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
         let identity = self.exchange.sticky_cookie(self.target);
         let is_read = self.request.is_read();
         let last = (self.client.last)();
-        let (scratch, route) = self.exchange.scratch_and_route();
-        let fields = route.and_then(Route::response_edits);
+        let (scratch, edits) = self.exchange.scratch_and_edits();
+        let fields = edits.response;
         let dropped = Dropped::new(fields.and_then(FieldEdits::dropped));
         name_status(&mut scratch.response);
         let head = &scratch.response;

@@ -20,7 +20,6 @@ use crate::proxy::decide::{self, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
-use crate::proxy::snapshot::Route;
 use crate::proxy::stream::call::{Answer, may_retry};
 use crate::proxy::stream::coming::Coming;
 use crate::proxy::stream::download::{Background, Download, poll_part};
@@ -40,7 +39,7 @@ pub(crate) struct Request {
 impl Request {
     /// Makes the one of a request of which nothing but the head was read.
     pub(crate) fn new(exchange: &Exchange, incoming: Option<Incoming>, limit: Option<u64>) -> Self {
-        let edits = exchange.route().and_then(Route::request_edits);
+        let edits = exchange.edits().request;
         let dropped = Dropped::new(edits.and_then(FieldEdits::dropped));
         let framing = exchange.request().framing;
         Self {
@@ -222,7 +221,7 @@ impl Attempt {
         *response.status_mut() =
             StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let framing = head.framing;
-        let fields = exchange.route().and_then(Route::response_edits);
+        let fields = exchange.edits().response;
         let edit = ResponseEdit {
             version: Version::Http2,
             close: false,

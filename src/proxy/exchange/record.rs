@@ -1,0 +1,94 @@
+//! The line that an exchange leaves in the access log.
+
+use std::time::{Duration, SystemTime};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::message::RequestHead;
+use crate::proxy::exchange::Exchange;
+use crate::proxy::trace_context::trace_id;
+use crate::split::HashKey;
+use crate::telemetry::access_log::{AccessLog, Entry};
+use crate::telemetry::stats::{ErrorReason, Outcome};
+
+impl Exchange {
+    /// A hash of the key that the client is known by, so that its lines can be found together
+    /// without telling who it is.
+    fn key_hash(&self, request: &RequestHead, access_log: &AccessLog) -> Option<u64> {
+        let key = self.route()?.split.key(request, self.client.address)?;
+        // There are few enough addresses to find one by its hash.
+        let tells_address = matches!(key, HashKey::Client(_)) && access_log.hides_client();
+        (!tells_address).then(|| xxh3_64(key.as_bytes()))
+    }
+
+    pub(in crate::proxy::exchange) fn log(
+        &self,
+        status: u16,
+        duration: Duration,
+        outcome: Outcome,
+        reason: Option<ErrorReason>,
+        request: &RequestHead,
+    ) {
+        let (access_log, generation) = match (&self.tunnel, &self.local) {
+            (Some(tunnel), _) => (&tunnel.access_log, tunnel.generation),
+            (None, Some(local)) => (&local.snapshot.access_log, local.snapshot.generation),
+            (None, None) => return,
+        };
+        let Some(access_log) = access_log else {
+            return;
+        };
+        if !access_log.wants(outcome != Outcome::Success || reason.is_some()) {
+            return;
+        }
+        let tells_agent = access_log.tells_agent();
+        let agent = |name: &[u8]| tells_agent.then(|| request.field(name)).flatten();
+        let names = match (&self.tunnel, self.route().zip(self.assigned)) {
+            (Some(tunnel), _) => Some((&tunnel.route, &tunnel.variant, &tunnel.served)),
+            (None, Some((route, assigned))) => Some((
+                &route.name,
+                &route.variants[assigned.variant].name,
+                &route.variants[assigned.served].name,
+            )),
+            (None, None) => None,
+        };
+        let segment = match (&self.tunnel, self.route().zip(self.assigned)) {
+            (Some(tunnel), _) => tunnel.segment.as_ref(),
+            (None, Some((route, assigned))) => assigned.rule.map(|rule| &route.rules[rule].segment),
+            (None, None) => None,
+        };
+        access_log.record(&Entry {
+            at: SystemTime::now(),
+            listener: &self.from.listener,
+            route: names.map(|(route, _, _)| &**route),
+            variant: names.map(|(_, variant, _)| &**variant),
+            served_variant: names.map(|(_, _, served)| &**served),
+            selection: self.assigned.map(|to| to.selection),
+            segment: segment.map(|segment| &**segment),
+            key_hash: self.key_hash(request, access_log),
+            method: request.method(),
+            host: request.authority(),
+            path: request.path(),
+            query: request.query(),
+            referer: agent(b"referer"),
+            user_agent: agent(b"user-agent"),
+            status,
+            source: self.source,
+            reason,
+            bytes_in: self.request_bytes,
+            bytes_out: self.response_bytes,
+            duration,
+            response_headers: self.response_headers,
+            upstream_connect: self.connected_in,
+            attempts: self.n_attempts,
+            endpoint: self.endpoint,
+            client_ip: self.client.address,
+            protocol: request.version,
+            generation,
+            request_id: self.request_id.map(|id| id.of(&request.text)),
+            trace_id: access_log
+                .tells_trace()
+                .then(|| trace_id(request))
+                .flatten(),
+        });
+    }
+}
