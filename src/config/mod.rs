@@ -29,6 +29,7 @@ mod terms;
 mod tests;
 mod tls;
 mod treatment;
+mod tunnels;
 mod unit;
 mod upstream;
 pub mod watch;
@@ -47,4 +48,5 @@ pub use settings::{
 pub use sources::Sources;
 pub use sticky::DivisionSecrets;
 pub use treatment::{HeaderEdits, HeaderText, TreatmentConfig};
+pub use tunnels::{OnOff, TunnelsConfig};
 pub(crate) use unit::read_duration;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::listener;
 use crate::proxy::Treatment;
+use crate::proxy::TunnelSwitch;
 use crate::proxy::headers::{FieldEdits, Rewritten};
 use crate::route::{PathRewrite, Table};
 use crate::split::{Draw, Split};
@@ -27,6 +28,8 @@ pub struct Variant {
     pub upstream: usize,
     /// Its numbers.
     pub stats: Arc<VariantStats>,
+    /// The switch of its tunnels; it outlives the snapshot.
+    pub tunnels: Arc<TunnelSwitch>,
 }
 
 /// A rule of a route: what of it outlives the snapshot.

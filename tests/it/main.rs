@@ -55,6 +55,7 @@ mod tls;
 mod tls_clients;
 mod tls_terms;
 mod tls_upstream;
+mod tunnels_switched;
 mod unread;
 mod upgrade;
 mod upstream;

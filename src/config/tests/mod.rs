@@ -13,6 +13,7 @@ mod segments;
 mod syntax;
 mod tls;
 mod treatment;
+mod tunnels;
 mod warnings;
 
 use std::ffi::OsString;
