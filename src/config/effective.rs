@@ -225,6 +225,9 @@ fn route(route: &RouteConfig) -> Value {
     let mut value = destination(route);
     if let Value::Object(entries) = &mut value {
         entries.extend(treatment::of(&route.treatment));
+        let tunnels = &route.tunnels;
+        entries.insert("tunnels_on_off".into(), json!(tunnels.on_off.text()));
+        entries.insert("tunnels_spread".into(), duration(tunnels.spread));
     }
     value
 }

@@ -30,6 +30,7 @@ mod terms;
 mod tests;
 mod tls;
 mod treatment;
+mod tunnels;
 mod unit;
 mod upstream;
 pub mod watch;
@@ -49,4 +50,5 @@ pub use settings::{
 pub use sources::Sources;
 pub use sticky::DivisionSecrets;
 pub use treatment::{AssignmentHeaders, HeaderEdits, HeaderText, TreatmentConfig};
+pub use tunnels::{OnOff, TunnelsConfig};
 pub(crate) use unit::read_duration;

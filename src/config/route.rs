@@ -9,6 +9,7 @@ use crate::config::reader::{Table, Value};
 use crate::config::segment::{self, Segments};
 use crate::config::sticky::{self, DivisionSecrets};
 use crate::config::treatment::{self, TreatmentConfig};
+use crate::config::tunnels::{self, TunnelsConfig};
 use crate::route::{Match, MatchSpec};
 use crate::split::{MAX_WEIGHT, Split, SplitSpec, State, VariantSpec};
 
@@ -40,6 +41,8 @@ pub struct RouteConfig {
     pub secrets: DivisionSecrets,
     /// What is done to its requests and responses on their way.
     pub treatment: TreatmentConfig,
+    /// What becomes of the tunnels of a variant that is switched off or removed.
+    pub tunnels: TunnelsConfig,
 }
 
 /// What becomes of requests whose variant has no endpoint left.
@@ -75,8 +78,10 @@ pub(crate) fn read(
         let route = route(name, table, known_upstreams, segments);
         let matched = route.as_ref().map(|route| &route.matched);
         let treatment = treatment::read(table, matched, request_id);
+        let tunnels = tunnels::read(table);
         Some(RouteConfig {
             treatment: treatment?,
+            tunnels,
             ..route?
         })
     })?
@@ -122,6 +127,7 @@ fn route(
                 has_split: false,
                 secrets: DivisionSecrets::default(),
                 treatment: TreatmentConfig::default(),
+                tunnels: TunnelsConfig::default(),
             })
         }
         (None, Some(split)) => {
@@ -177,6 +183,7 @@ fn route(
                 has_split: true,
                 secrets,
                 treatment: TreatmentConfig::default(),
+                tunnels: TunnelsConfig::default(),
             })
         }
         (upstream, split) => {

@@ -13,6 +13,7 @@ use crate::control::certificates;
 use crate::control::resolver::Resolver;
 use crate::control::secure::{self, TicketKeys};
 use crate::control::treatment;
+use crate::control::tunnels::Switches;
 use crate::control::{Live, Rejected, refused};
 use crate::listener::{ForwardedSource, Settings, Spoken, Timeouts, TrustedProxies};
 use crate::proxy::{Route, Rule, Snapshot, Variant};
@@ -30,6 +31,7 @@ pub(crate) struct Builder {
     generation: u64,
     /// The access log that is open, and what it was opened with.
     access_log: Option<(access_log::Settings, Arc<AccessLog>)>,
+    switches: Switches,
 }
 
 impl Builder {
@@ -45,7 +47,13 @@ impl Builder {
             tickets,
             generation: 0,
             access_log: None,
+            switches: Switches::default(),
         })
+    }
+
+    /// The switches of tunnels, to be turned once what was built is live.
+    pub(crate) fn switches(&mut self) -> &mut Switches {
+        &mut self.switches
     }
 
     /// Builds the next snapshot.
@@ -271,7 +279,7 @@ impl Builder {
     }
 
     fn route(
-        &self,
+        &mut self,
         name: &str,
         route: &RouteConfig,
         before: Option<&Route>,
@@ -297,6 +305,7 @@ impl Builder {
                 name: Arc::clone(&labels.variant),
                 upstream,
                 stats: self.telemetry.registry().variant(&labels, &selections),
+                tunnels: self.switches.of(&labels),
             });
         }
         let fresh = || Arc::new(Draw::new(self.n_workers, random()));

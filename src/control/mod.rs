@@ -12,6 +12,7 @@ mod handle;
 mod resolver;
 mod secure;
 mod sockets;
+mod tunnels;
 mod treatment;
 
 use std::path::PathBuf;
@@ -169,6 +170,9 @@ impl Prepared {
             sockets,
             resolved,
         } = self;
+        let live = controller.shared.live.load_full();
+        let now = tokio::time::Instant::now();
+        controller.builder.switches().turn(&live.config, now);
         controller.sockets.set_workers(workers);
         controller.commit_sockets(sockets, None);
         controller.resolved(resolved);
@@ -276,6 +280,9 @@ impl Controller {
             sources: loaded.sources,
         });
         self.pointer.store(Arc::clone(&next.snapshot));
+        self.builder
+            .switches()
+            .turn(&next.config, tokio::time::Instant::now());
         follow::retire(&live.snapshot, &next.snapshot);
         self.shared.live.store(Arc::clone(&next));
         self.commit_sockets(plan, Some(&live.config));

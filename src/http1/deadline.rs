@@ -39,6 +39,11 @@ impl Deadline {
         self.due = Instant::now().checked_add(timeout);
     }
 
+    /// Sets it to an instant, which may have passed.
+    pub fn set_at(&mut self, due: Instant) {
+        self.due = Some(due);
+    }
+
     /// Unsets it: it does not pass until it is set again.
     pub fn clear(&mut self) {
         self.due = None;

@@ -38,6 +38,8 @@ pub enum TunnelEnd {
     Upstream,
     /// Nothing moved for the idle timeout.
     Idle,
+    /// It was ended from outside.
+    Cut,
 }
 
 /// One direction of a tunnel.
@@ -76,17 +78,25 @@ where
         }
     }
 
-    /// Moves bytes until both sides have ended, one failed, or nothing moved for too long. Gives
-    /// why, and how many bytes went up and down.
-    pub async fn run(mut self, patience: Patience) -> (TunnelEnd, u64, u64) {
-        let end = self.join(patience).await;
-        if end == TunnelEnd::Idle {
+    /// Moves bytes until both sides have ended, one failed, nothing moved for too long, or `cut` is
+    /// ready. Gives why, and how many bytes went up and down.
+    pub async fn run(
+        mut self,
+        patience: Patience,
+        cut: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    ) -> (TunnelEnd, u64, u64) {
+        let end = self.join(patience, cut).await;
+        if matches!(end, TunnelEnd::Idle | TunnelEnd::Cut) {
             self.part().await;
         }
         (end, self.up.moved, self.down.moved)
     }
 
-    async fn join(&mut self, patience: Patience) -> TunnelEnd {
+    async fn join(
+        &mut self,
+        patience: Patience,
+        mut cut: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    ) -> TunnelEnd {
         let mut deadline = Deadline::new();
         deadline.set(patience.idle);
         let mut stall = patience.stalled.map(Stall::new);
@@ -122,6 +132,9 @@ where
                 seen = moved;
                 deadline.set(patience.idle);
             }
+            if cut(context).is_ready() {
+                return Poll::Ready(TunnelEnd::Cut);
+            }
             if let Some(stall) = &mut stall
                 && stall.poll(context, &self.up).is_ready()
             {
@@ -135,18 +148,11 @@ where
     /// Tells both sides, in order, that nothing more comes.
     async fn part(&mut self) {
         let both = poll_fn(|context| {
-            if !self.up.shut {
-                let upstream = Pin::new(&mut self.upstream.stream);
-                self.up.shut = upstream.poll_shutdown(context).is_ready();
-            }
-            if !self.down.shut {
-                let client = Pin::new(&mut self.client.stream);
-                self.down.shut = client.poll_shutdown(context).is_ready();
-            }
-            if self.up.shut && self.down.shut {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+            let up = self.up.poll_end(context, &mut self.upstream.stream);
+            let down = self.down.poll_end(context, &mut self.client.stream);
+            match (up, down) {
+                (Poll::Ready(_), Poll::Ready(_)) => Poll::Ready(()),
+                (Poll::Pending, _) | (_, Poll::Pending) => Poll::Pending,
             }
         });
         // Whoever does not listen is left all the same.
@@ -201,15 +207,11 @@ impl Way {
         W: AsyncWrite + Unpin,
     {
         loop {
-            ready!(self.poll_spill(context, to)).map_err(|_| WayError::Write)?;
             if self.ended {
-                if !self.shut {
-                    ready!(Pin::new(&mut *to).poll_shutdown(context))
-                        .map_err(|_| WayError::Write)?;
-                    self.shut = true;
-                }
+                ready!(self.poll_end(context, to)).map_err(|_| WayError::Write)?;
                 return Poll::Ready(Ok(()));
             }
+            ready!(self.poll_spill(context, to)).map_err(|_| WayError::Write)?;
             if !from.inbox().is_empty() {
                 let n = from.inbox().len();
                 self.pass(context, from.inbox(), to)
@@ -229,6 +231,20 @@ impl Way {
             .map_err(|_| WayError::Read)?;
             passed.map_err(|_| WayError::Write)?;
         }
+    }
+
+    /// Writes what is left, and ends the writing side.
+    fn poll_end<W: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<io::Result<()>> {
+        if !self.shut {
+            ready!(self.poll_spill(context, to))?;
+            ready!(Pin::new(to).poll_shutdown(context))?;
+            self.shut = true;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn pass<W: AsyncWrite + Unpin>(

@@ -12,6 +12,7 @@ use crate::listener::{Client, Connect, Peer};
 use crate::message::{RequestHead, ResponseHead, Span};
 use crate::proxy::Error;
 use crate::proxy::Inner;
+use crate::proxy::TunnelSwitch;
 use crate::proxy::decide::Target;
 use crate::proxy::error::Side;
 use crate::proxy::headers::FieldEdits;
@@ -252,7 +253,8 @@ impl Exchange {
     /// Makes it a tunnel, which is the answer that was asked for, however it ends: from here on it
     /// keeps numbers only, and not the snapshot, which may be replaced thousands of times while the
     /// tunnel lives.
-    pub(crate) fn become_tunnel(&mut self) -> Option<Arc<VariantStats>> {
+    /// Gives what counts it, and the switch of the variant that serves.
+    pub(crate) fn become_tunnel(&mut self) -> Option<(Arc<VariantStats>, Arc<TunnelSwitch>)> {
         let (local, assigned) = (self.local.as_ref()?, self.assigned?);
         let route = &local.snapshot.routes[assigned.route];
         let variant = |index: usize| &route.variants[index];
@@ -268,9 +270,10 @@ impl Exchange {
             generation: local.snapshot.generation,
             access_log: local.snapshot.access_log.clone(),
         });
+        let switch = Arc::clone(&variant(assigned.served).tunnels);
         self.local = None;
         self.complete = true;
-        Some(stats)
+        Some((stats, switch))
     }
 
     /// The numbers of the variant that is charged.

@@ -20,6 +20,7 @@ mod reply;
 mod request_id;
 mod snapshot;
 mod stream;
+mod switch;
 mod trace_context;
 mod translate;
 mod treatment;
@@ -57,6 +58,7 @@ pub use headers::{
     write_request, write_response,
 };
 pub use snapshot::{Route, Rule, Snapshot, Variant};
+pub use switch::{Cut, TunnelSwitch};
 pub use treatment::{RouteTimeouts, Treatment};
 
 /// How often a worker looks after what waits: pooled connections, and a snapshot that is old.

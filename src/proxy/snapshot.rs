@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::listener;
 use crate::proxy::Treatment;
+use crate::proxy::TunnelSwitch;
 use crate::proxy::headers::{FieldEdits, Rewritten};
 use crate::route::{PathRewrite, Table};
 use crate::split::{Draw, Split};
@@ -32,6 +33,8 @@ pub struct Variant {
     pub request: Option<Box<FieldEdits>>,
     /// What changes in the fields of responses to requests for which it was chosen, likewise.
     pub response: Option<Box<FieldEdits>>,
+    /// The switch of its tunnels; it outlives the snapshot.
+    pub tunnels: Arc<TunnelSwitch>,
 }
 
 /// A rule of a route: what of it outlives the snapshot.

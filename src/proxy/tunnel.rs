@@ -10,6 +10,7 @@ use crate::proxy::Error;
 use crate::proxy::attempt::Attempt;
 use crate::proxy::decide::Target;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::switch::Watch;
 use crate::telemetry::stats::{self, CloseReason, VariantStats};
 use crate::upstream::Lease;
 
@@ -51,18 +52,20 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let upstream = lease.lend();
     // A tunnel lives for hours: it keeps its numbers and its connections, not the snapshot.
-    let Some(stats) = exchange.become_tunnel() else {
+    let Some((stats, switch)) = exchange.become_tunnel() else {
         return;
     };
+    let mut watch = Watch::new(switch);
     let counted = Counted::new(stats, exchange.worker.index, lease);
     let tunnel = Tunnel::new(client, upstream);
-    let (end, up, down) = tunnel.run(patience).await;
+    let (end, up, down) = tunnel.run(patience, |context| watch.poll(context)).await;
     exchange.request_bytes = up;
     exchange.response_bytes = down;
     counted.end(match end {
         TunnelEnd::Client => stats::TunnelEnd::Client,
         TunnelEnd::Upstream => stats::TunnelEnd::Upstream,
         TunnelEnd::Idle => stats::TunnelEnd::Idle,
+        TunnelEnd::Cut => stats::TunnelEnd::SwitchedOff,
     });
 }
 

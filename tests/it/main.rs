@@ -60,6 +60,7 @@ mod tls_certificates;
 mod tls_clients;
 mod tls_terms;
 mod tls_upstream;
+mod tunnels_switched;
 mod unread;
 mod upgrade;
 mod upstream;

@@ -14,6 +14,7 @@ mod segments;
 mod syntax;
 mod tls;
 mod treatment;
+mod tunnels;
 mod warnings;
 
 use std::ffi::OsString;

@@ -122,6 +122,8 @@ label_values! {
         Idle = "idle",
         /// tidegate ended it, as it was about to end itself.
         Drained = "drained",
+        /// tidegate ended it, as its variant was switched off or removed.
+        SwitchedOff = "switched_off",
         /// A connection broke.
         Error = "error",
     }
