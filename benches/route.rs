@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{BenchmarkId, Criterion};
-use tidegate::message::RequestHead;
+use tidegate::message::{RequestHead, Scheme};
 use tidegate::route::{FieldSpec, Match, MatchSpec, PathSpec, Table, ValueSpec};
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -55,7 +55,7 @@ fn main() {
             "/v1/carts/17/items",
         );
         group.bench_function(BenchmarkId::new("by-host", n_routes), |bencher| {
-            bencher.iter(|| hosts.find(black_box(&asked), CLIENT));
+            bencher.iter(|| hosts.find(black_box(&asked), CLIENT, Scheme::Http));
         });
 
         let below = table((0..n_routes).map(|n| on(format!("*.h{n}.example.com"), "/".to_owned())));
@@ -64,7 +64,7 @@ fn main() {
             "/v1/carts/17/items",
         );
         group.bench_function(BenchmarkId::new("by-wildcard", n_routes), |bencher| {
-            bencher.iter(|| below.find(black_box(&asked), CLIENT));
+            bencher.iter(|| below.find(black_box(&asked), CLIENT, Scheme::Http));
         });
 
         let paths =
@@ -74,7 +74,7 @@ fn main() {
             &format!("/v1/s{}/17/items", n_routes / 2),
         );
         group.bench_function(BenchmarkId::new("by-prefix", n_routes), |bencher| {
-            bencher.iter(|| paths.find(black_box(&asked), CLIENT));
+            bencher.iter(|| paths.find(black_box(&asked), CLIENT, Scheme::Http));
         });
         let evading = request(
             "shop.example.com",
@@ -83,12 +83,12 @@ fn main() {
         group.bench_function(
             BenchmarkId::new("by-prefix-not-plain", n_routes),
             |bencher| {
-                bencher.iter(|| paths.find(black_box(&evading), CLIENT));
+                bencher.iter(|| paths.find(black_box(&evading), CLIENT, Scheme::Http));
             },
         );
         let none = request("other.example.com", "/v1/carts/17/items");
         group.bench_function(BenchmarkId::new("none", n_routes), |bencher| {
-            bencher.iter(|| paths.find(black_box(&none), CLIENT));
+            bencher.iter(|| paths.find(black_box(&none), CLIENT, Scheme::Http));
         });
     }
     let with_header = MatchSpec {
@@ -101,7 +101,7 @@ fn main() {
     let conditions = table([with_header].into_iter());
     let asked = request("shop.example.com", "/v1/carts/17/items");
     group.bench_function("with-a-header", |bencher| {
-        bencher.iter(|| conditions.find(black_box(&asked), CLIENT));
+        bencher.iter(|| conditions.find(black_box(&asked), CLIENT, Scheme::Http));
     });
     group.finish();
 

@@ -287,6 +287,7 @@ fn matched(spec: &MatchSpec) -> Value {
         ("headers", fields(&spec.headers)),
         ("query", fields(&spec.query)),
         ("client_ip", list(&networks)),
+        ("scheme", spec.scheme.map(|scheme| scheme.name()).into()),
     ]);
     match &result {
         Value::Object(entries) if entries.is_empty() => Value::Null,

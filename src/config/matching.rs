@@ -2,6 +2,7 @@
 
 use crate::config::listener::{NETWORKS, network};
 use crate::config::reader::{Table, Value};
+use crate::message::Scheme;
 use crate::route::{FieldSpec, Match, MatchSpec, PathSpec, ValueSpec};
 
 /// One part of a match by itself, with its place, so that the one at fault can be found.
@@ -110,6 +111,10 @@ fn matched<'d>(
             .filter(|networks| has_some(&value, networks)),
         None => Some(Vec::new()),
     };
+    let scheme = match table.optional("scheme") {
+        Some(value) => scheme_of(&value).map(Some),
+        None => Some(None),
+    };
     Some(MatchSpec {
         hosts: hosts?,
         path: path?,
@@ -117,6 +122,7 @@ fn matched<'d>(
         headers: headers?,
         query: query?,
         clients: clients?,
+        scheme: scheme?,
     })
 }
 
@@ -136,6 +142,11 @@ fn texts<'d>(
         Some(text)
     })?;
     has_some(&value, &texts).then_some(texts)
+}
+
+/// Reads a scheme.
+pub(crate) fn scheme_of(value: &Value<'_>) -> Option<Scheme> {
+    value.choice(&[Scheme::Http, Scheme::Https].map(|scheme| (scheme.name(), scheme)))
 }
 
 /// True when a list has something; an empty one is a problem.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::listener::peer::forwarded::{forwarded_nodes, x_forwarded_for_nodes};
+use crate::listener::peer::forwarded::{forwarded_nodes, forwarded_proto, x_forwarded_for_nodes};
 use crate::message::{Known, Networks, RequestHead, Scheme};
 use crate::tls::Identity;
 
@@ -53,6 +53,28 @@ pub struct Client {
     /// True when the peer is a trusted proxy, so what it says of host and scheme is to be believed
     /// and what it has forwarded is to be kept.
     pub trusted: bool,
+}
+
+impl Client {
+    /// The scheme that the client used: the one that a trusted proxy says first, else that of the
+    /// connection. A proxy closer to the client is said to write before the others.
+    pub fn scheme(&self, from: &Peer, head: &RequestHead, source: ForwardedSource) -> Scheme {
+        if !self.trusted {
+            return from.scheme;
+        }
+        let told = match source {
+            ForwardedSource::XForwardedFor => {
+                let first = head.known(Known::XForwardedProto).next();
+                first.and_then(|value| value.split(|&byte| byte == b',').next())
+            }
+            ForwardedSource::Forwarded => head.known(Known::Forwarded).find_map(forwarded_proto),
+        };
+        match told.map(<[u8]>::trim_ascii) {
+            Some(told) if told.eq_ignore_ascii_case(b"https") => Scheme::Https,
+            Some(told) if told.eq_ignore_ascii_case(b"http") => Scheme::Http,
+            _ => from.scheme,
+        }
+    }
 }
 
 /// The proxies whose word on the client is taken.

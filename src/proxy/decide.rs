@@ -61,8 +61,10 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     let upgrade = headers::asks_for_upgrade(request).is_some();
     let local = exchange.local();
     let snapshot = &local.snapshot;
-    let client = exchange.client.address;
-    let &index = snapshot.table.find(request, client).ok_or(Error::NoRoute)?;
+    let client = exchange.client;
+    let scheme = client.scheme(&exchange.from, request, settings.forwarded);
+    let found = snapshot.table.find(request, client.address, scheme);
+    let &index = found.ok_or(Error::NoRoute)?;
     let route = &snapshot.routes[index];
     let fresh = Cell::new(0);
     let assignment = assign(exchange, &local, route, || {

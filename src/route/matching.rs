@@ -4,7 +4,7 @@ use http::{HeaderName, Method};
 use ipnet::IpNet;
 use thiserror::Error;
 
-use crate::message::Networks;
+use crate::message::{Networks, Scheme};
 use crate::route::condition::{Conditions, FieldCondition, Test};
 use crate::route::host::HostPattern;
 use crate::route::path::{FullRegex, PathPattern};
@@ -26,6 +26,8 @@ pub struct MatchSpec {
     pub query: Vec<FieldSpec>,
     /// The networks of clients; none means any client.
     pub clients: Vec<IpNet>,
+    /// The scheme that the client used; none means either.
+    pub scheme: Option<Scheme>,
 }
 
 /// Which paths a route takes, as written. Paths are compared in their plain form: `/%61`, `//a` and
@@ -69,6 +71,7 @@ pub struct Match {
     pub(in crate::route) hosts: Vec<HostPattern>,
     pub(in crate::route) path: PathPattern,
     pub(in crate::route) conditions: Conditions,
+    pub(in crate::route) scheme: Option<Scheme>,
 }
 
 impl Match {
@@ -122,6 +125,7 @@ impl Match {
                 query: check_query(spec.query)?,
                 clients: Networks::new(spec.clients),
             },
+            scheme: spec.scheme,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Routes: which rule catches a request. A table does not know what its routes lead to.
 //!
-//! The most specific rule wins, wherever it stands in the file:
+//! The most specific rule wins, wherever it stands in the file. A route for one scheme goes before
+//! all routes for both: what is said of plain requests is said of all of them. Then:
 //!
 //! 1. exact host, then wildcard host (longer suffix first), then any host;
 //! 2. within a host: exact path, then the longest prefix of whole segments, then regular
@@ -33,7 +34,7 @@ mod tests;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::message::RequestHead;
+use crate::message::{RequestHead, Scheme};
 use crate::route::condition::Conditions;
 use crate::route::lookup::Hosts;
 use crate::route::path::PathPattern;
@@ -45,9 +46,28 @@ pub use crate::route::rewrite::{LeadsOut, PathRewrite, RewriteError, RewriteSpec
 /// Routes, ready to be asked which one catches a request.
 #[derive(Debug)]
 pub struct Table<T> {
+    /// The routes for either scheme.
     hosts: Hosts,
+    /// Those for one scheme, which are asked before the others.
+    schemes: Option<Box<Schemes>>,
     conditions: Vec<Conditions>,
     targets: Vec<T>,
+}
+
+/// The routes for each scheme alone.
+#[derive(Debug, Default)]
+struct Schemes {
+    http: Hosts,
+    https: Hosts,
+}
+
+impl Schemes {
+    fn of(&mut self, scheme: Scheme) -> &mut Hosts {
+        match scheme {
+            Scheme::Http => &mut self.http,
+            Scheme::Https => &mut self.https,
+        }
+    }
 }
 
 impl<T> Table<T> {
@@ -62,33 +82,42 @@ impl<T> Table<T> {
         let mut conditions = Vec::with_capacity(routes.len());
         let mut targets = Vec::with_capacity(routes.len());
         let mut hosts = Hosts::default();
+        let mut schemes: Option<Box<Schemes>> = None;
         for (index, (name, rule, target)) in routes.into_iter().enumerate() {
+            let place = match rule.scheme {
+                Some(scheme) => schemes.get_or_insert_default().of(scheme),
+                None => &mut hosts,
+            };
             for host in &rule.hosts {
-                hosts.insert(host, &rule.path, index);
+                place.insert(host, &rule.path, index);
             }
             names.push(name);
             paths.push(rule.path);
             conditions.push(rule.conditions);
             targets.push(target);
         }
-        hosts.sort(|index| conditions[index].len());
-
         let mut ties = Vec::new();
-        hosts.each_place(|host, routes| {
-            for (first, second) in find_ties(routes, &conditions) {
-                let (first, second) = if names[first] <= names[second] {
-                    (first, second)
-                } else {
-                    (second, first)
-                };
-                ties.push(Tie {
-                    first: names[first].clone(),
-                    second: names[second].clone(),
-                    host: host.to_string(),
-                    path: paths[first].to_string(),
-                });
-            }
-        });
+        let divided = schemes
+            .as_deref_mut()
+            .map(|by| [&mut by.http, &mut by.https]);
+        for hosts in divided.into_iter().flatten().chain([&mut hosts]) {
+            hosts.sort(|index| conditions[index].len());
+            hosts.each_place(|host, routes| {
+                for (first, second) in find_ties(routes, &conditions) {
+                    let (first, second) = if names[first] <= names[second] {
+                        (first, second)
+                    } else {
+                        (second, first)
+                    };
+                    ties.push(Tie {
+                        first: names[first].clone(),
+                        second: names[second].clone(),
+                        host: host.to_string(),
+                        path: paths[first].to_string(),
+                    });
+                }
+            });
+        }
         if !ties.is_empty() {
             ties.sort_by(|a, b| {
                 (&a.first, &a.second, &a.host).cmp(&(&b.first, &b.second, &b.host))
@@ -97,20 +126,30 @@ impl<T> Table<T> {
         }
         Ok(Self {
             hosts,
+            schemes,
             conditions,
             targets,
         })
     }
 
-    /// What the most specific route that catches this request of a client at this address leads to.
+    /// What the most specific route leads to that catches this request, which a client at this
+    /// address sent by this scheme.
     ///
     /// Allocates nothing, unless the path is longer than 1 KiB and not in its plain form.
-    pub fn find(&self, request: &RequestHead, client: IpAddr) -> Option<&T> {
+    pub fn find(&self, request: &RequestHead, client: IpAddr, scheme: Scheme) -> Option<&T> {
         let index = path::with_plain(request.path(), |path| {
             host::with_plain(request.host(), |host| {
-                self.hosts.find(host, path, |index| {
-                    self.conditions[index].hold(request, client)
-                })
+                let holds = |index: usize| self.conditions[index].hold(request, client);
+                if let Some(schemes) = &self.schemes {
+                    let hosts = match scheme {
+                        Scheme::Http => &schemes.http,
+                        Scheme::Https => &schemes.https,
+                    };
+                    if let Some(index) = hosts.find(host, path, holds) {
+                        return Some(index);
+                    }
+                }
+                self.hosts.find(host, path, holds)
             })
         })?;
         Some(&self.targets[index])

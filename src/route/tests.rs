@@ -4,7 +4,7 @@ mod naive;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::message::RequestHead;
+use crate::message::{RequestHead, Scheme};
 use crate::route::{FieldSpec, Match, MatchError, MatchSpec, PathSpec, Table, Tie, ValueSpec};
 
 /// Who asks where it does not matter.
@@ -62,7 +62,7 @@ fn build(specs: Vec<(&str, MatchSpec)>) -> Result<Table<String>, Vec<Tie>> {
 
 #[track_caller]
 fn check(table: &Table<String>, host: &str, target: &str, expected: &str) {
-    let found = table.find(&request("GET", host, target, &[]), CLIENT);
+    let found = table.find(&request("GET", host, target, &[]), CLIENT, Scheme::Http);
     assert_eq!(found.map_or("", |name| name), expected, "{host} {target}");
 }
 
@@ -154,7 +154,11 @@ fn a_route_whose_conditions_fail_leaves_the_request_to_a_less_specific_one() {
     .unwrap();
     let find = |method, target, headers: &[_]| {
         table
-            .find(&request(method, "a.com", target, headers), CLIENT)
+            .find(
+                &request(method, "a.com", target, headers),
+                CLIENT,
+                Scheme::Http,
+            )
             .unwrap()
             .as_str()
     };
@@ -200,12 +204,12 @@ fn a_condition_on_a_header_or_a_query_parameter_tells_present_from_absent_from_e
             };
             let request = request("GET", "", &target, &headers);
             assert_eq!(
-                by_header.find(&request, CLIENT).is_some(),
+                by_header.find(&request, CLIENT, Scheme::Http).is_some(),
                 expected,
                 "{value:?} {n}"
             );
             assert_eq!(
-                by_query.find(&request, CLIENT).is_some(),
+                by_query.find(&request, CLIENT, Scheme::Http).is_some(),
                 expected,
                 "{value:?} {n}"
             );
@@ -235,9 +239,35 @@ fn a_route_may_be_for_clients_of_some_networks() {
         ("11.0.0.1", "outer"),
         ("2001:db9::7", "outer"),
     ] {
-        let found = table.find(&asked, client.parse().unwrap());
+        let found = table.find(&asked, client.parse().unwrap(), Scheme::Http);
         assert_eq!(found.unwrap(), expected, "{client}");
     }
+}
+
+#[test]
+fn a_route_for_one_scheme_goes_before_all_for_both() {
+    let plain = |host: &str, path: &str| MatchSpec {
+        scheme: Some(Scheme::Http),
+        ..spec(host, path)
+    };
+    let table = build(vec![
+        ("shop", spec("shop.com", "=/cart")),
+        ("to-https", plain("", "/")),
+        ("challenge", plain("", "/.well-known/acme-challenge")),
+        ("old", plain("old.com", "=/only")),
+    ])
+    .unwrap();
+    let find = |scheme, host, path| {
+        let found = table.find(&request("GET", host, path, &[]), CLIENT, scheme);
+        found.map_or("", |name| name)
+    };
+    assert_eq!(find(Scheme::Http, "shop.com", "/cart"), "to-https");
+    assert_eq!(find(Scheme::Https, "shop.com", "/cart"), "shop");
+    let challenge = "/.well-known/acme-challenge/x";
+    assert_eq!(find(Scheme::Http, "shop.com", challenge), "challenge");
+    assert_eq!(find(Scheme::Https, "shop.com", challenge), "");
+    assert_eq!(find(Scheme::Http, "old.com", "/only"), "old");
+    assert_eq!(find(Scheme::Http, "old.com", "/other"), "to-https");
 }
 
 #[track_caller]
@@ -306,6 +336,14 @@ fn two_routes_that_nothing_orders_are_refused() {
         ..one
     };
     check_tie(inner, one, true);
+
+    let by = |scheme| MatchSpec {
+        scheme: Some(scheme),
+        ..spec("", "/")
+    };
+    check_tie(by(Scheme::Http), by(Scheme::Http), true);
+    check_tie(by(Scheme::Http), by(Scheme::Https), false);
+    check_tie(by(Scheme::Http), spec("", "/"), false);
 }
 
 #[test]

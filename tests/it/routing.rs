@@ -56,3 +56,33 @@ async fn a_client_is_who_a_trusted_proxy_says_it_is() {
     let ask = ask::get("/").field("x-forwarded-for", "198.51.100.1");
     assert_eq!(client.ask(&ask).await.text(), "all");
 }
+
+#[tokio::test]
+async fn a_route_may_be_for_one_scheme_and_goes_before_all_others() {
+    let (all, plain) = (
+        origin::answering("all").await,
+        origin::answering("plain").await,
+    );
+    let config = config::new()
+        .upstream("only", &[all.address])
+        .route(
+            "all",
+            "upstream = \"only\"\nmatch = { hosts = [\"edge.test\"], path = \"/x\" }",
+        )
+        .upstream("plain", &[plain.address])
+        .route(
+            "plain",
+            "upstream = \"plain\"\nmatch = { scheme = \"http\" }",
+        );
+    let trust = "trusted_proxies = [\"127.0.0.7\"]";
+    let secure = secure::start(&config.http(trust)).await;
+    assert_eq!(secure.proxy.get("/x").await.text(), "plain");
+    assert_eq!(secure.http1().await.get("/x").await.text(), "all");
+    assert_eq!(secure.http2().await.get("/x").await.text(), "all");
+    assert_eq!(secure.http2().await.get("/y").await.status, 404);
+    // Somebody else speaks TLS with the client.
+    let ask = ask::get("/x").field("x-forwarded-proto", "https");
+    let mut trusted = client::connect_from("127.0.0.7", secure.proxy.http()).await;
+    assert_eq!(trusted.ask(&ask).await.text(), "all");
+    assert_eq!(secure.proxy.ask(&ask).await.text(), "plain");
+}

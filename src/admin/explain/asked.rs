@@ -10,12 +10,13 @@ use http::{Method, Uri};
 use thiserror::Error as ThisError;
 
 use crate::http1::codec::read_request;
-use crate::message::{Limits, RequestHead};
+use crate::message::{Limits, RequestHead, Scheme};
 
 /// A request as somebody describes it.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
-    /// `http://shop.example.com/cart?x=1`, the same without the scheme, or a path alone.
+    /// `http://shop.example.com/cart?x=1`, the same without the scheme, which is `http` then, or a
+    /// path alone.
     pub url: String,
     /// The method; GET unless it is told.
     pub method: Option<String>,
@@ -53,6 +54,7 @@ pub enum AskedError {
 pub(in crate::admin::explain) struct Request {
     pub(in crate::admin::explain) head: RequestHead,
     pub(in crate::admin::explain) client: IpAddr,
+    pub(in crate::admin::explain) scheme: Scheme,
 }
 
 impl Asked {
@@ -89,6 +91,10 @@ impl Asked {
         Ok(Request {
             head,
             client: self.client.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+            scheme: match uri.scheme_str() {
+                Some("https") => Scheme::Https,
+                _ => Scheme::Http,
+            },
         })
     }
 

@@ -23,6 +23,9 @@ pub(in crate::admin::explain) fn all(spec: &MatchSpec) -> Vec<String> {
         let networks: Vec<_> = spec.clients.iter().map(ToString::to_string).collect();
         conditions.push(format!("client is in {}", networks.join(" or ")));
     }
+    if let Some(scheme) = spec.scheme {
+        conditions.push(format!("scheme is {}", scheme.name()));
+    }
     if conditions.is_empty() {
         conditions.push("any request".to_owned());
     }

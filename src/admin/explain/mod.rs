@@ -72,7 +72,8 @@ fn find<'c>(
             .collect::<Vec<_>>()
             .join("; "),
     })?;
-    Ok(table.find(&request.head, request.client).copied())
+    let found = table.find(&request.head, request.client, request.scheme);
+    Ok(found.copied())
 }
 
 fn no_route() -> Explained {

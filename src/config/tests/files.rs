@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use crate::config::{AccessLogOutput, Protocol, load, parse};
-use crate::message::RequestHead;
+use crate::message::{RequestHead, Scheme};
 use crate::tls::fixture;
 
 const TEXT: &str = "[listener.https]\naddress = \"127.0.0.1:0\"\n[listener.https.tls]\n\
@@ -97,5 +97,10 @@ fn a_listener_with_and_one_without_tls_are_read_with_what_most_people_set() {
     );
     assert_eq!(config.routes["all"].upstreams, ["blue", "green"]);
     let client = Ipv4Addr::LOCALHOST.into();
-    assert_eq!(config.table.find(&RequestHead::default(), client), Some(&0));
+    assert_eq!(
+        config
+            .table
+            .find(&RequestHead::default(), client, Scheme::Http),
+        Some(&0)
+    );
 }

@@ -2,6 +2,7 @@
 
 use crate::config::tests::{config, refused};
 use crate::config::{ONLY_VARIANT, OnUnavailable};
+use crate::message::Scheme;
 use crate::route::PathSpec;
 use crate::split::State;
 
@@ -241,6 +242,19 @@ fn networks_of_clients_are_checked() {
     let networks = &config.routes["a"].match_spec.clients;
     let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
+}
+
+#[test]
+fn a_scheme_is_http_or_https() {
+    refused(
+        "[route.r]\nupstream = \"base\"\nmatch = { scheme = \"htp\" }\n",
+        &[
+            "3:20 route.r.match.scheme: \"htp\" is not \"http\" or \"https\", did you mean \"http\"?",
+        ],
+    );
+    let config = config("[route.r]\nupstream = \"base\"\nmatch = { scheme = \"https\" }\n");
+    let scheme = config.routes["r"].match_spec.scheme;
+    assert_eq!(scheme, Some(Scheme::Https));
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(crate) fn x_forwarded_for_nodes(value: &[u8], add: &mut impl FnMut(Option<Ip
 /// Tells the nodes of one `Forwarded` value: the `for` of each element.
 pub(crate) fn forwarded_nodes(value: &[u8], add: &mut impl FnMut(Option<IpAddr>)) {
     let mut rest = value;
-    while let Some((node, after)) = element(rest) {
+    while let Some((Element { node, .. }, after)) = element(rest) {
         add(node);
         match after.split_first() {
             Some((_, after)) => rest = after,
@@ -27,10 +27,29 @@ pub(crate) fn forwarded_nodes(value: &[u8], add: &mut impl FnMut(Option<IpAddr>)
     add(None);
 }
 
+/// The first `proto` of one `Forwarded` value.
+pub(crate) fn forwarded_proto(value: &[u8]) -> Option<&[u8]> {
+    let mut rest = value;
+    loop {
+        let (element, after) = element(rest)?;
+        if element.proto.is_some() {
+            return element.proto;
+        }
+        rest = after.get(1..)?;
+    }
+}
+
+/// What one element says.
+struct Element<'v> {
+    node: Option<IpAddr>,
+    proto: Option<&'v [u8]>,
+}
+
 /// Reads one element, `forwarded-pair *( ";" forwarded-pair )`, and leaves the comma after it;
 /// `None` when it is malformed.
-fn element(input: &[u8]) -> Option<(Option<IpAddr>, &[u8])> {
+fn element(input: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let mut node = None;
+    let mut proto = None;
     let mut rest = input;
     loop {
         rest = rest.trim_ascii_start();
@@ -45,10 +64,15 @@ fn element(input: &[u8]) -> Option<(Option<IpAddr>, &[u8])> {
                     return None;
                 }
                 node = Some(address(value));
+            } else if name.eq_ignore_ascii_case(b"proto") {
+                proto = Some(value);
             }
         }
         match rest.first() {
-            None | Some(b',') => return Some((node.flatten(), rest)),
+            None | Some(b',') => {
+                let node = node.flatten();
+                return Some((Element { node, proto }, rest));
+            }
             Some(b';') => rest = &rest[1..],
             Some(_) => return None,
         }

@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 use proptest::{prop_assert, prop_assert_eq};
 
-use crate::listener::peer::{Client, ForwardedSource, TrustedProxies};
-use crate::message::RequestHead;
+use crate::listener::peer::{Client, ForwardedSource, Peer, TrustedProxies};
+use crate::message::{RequestHead, Scheme};
 
 /// A peer in a trusted network.
 const PROXY: &str = "10.0.0.1";
@@ -59,6 +59,46 @@ fn an_untrusted_peer_is_the_client_whatever_it_says() {
     let address = ip("192.0.2.1");
     let trusted = false;
     assert_eq!(client, Client { address, trusted });
+}
+
+#[test]
+fn the_scheme_is_what_a_trusted_proxy_says_first() {
+    let peer = Peer {
+        address: (ip(PROXY), 40_000).into(),
+        local: (ip(PROXY), 80).into(),
+        scheme: Scheme::Http,
+        listener: "http".into(),
+        identity: None,
+    };
+    let check = |source, name, values: &[&str], trusted: bool, expected| {
+        let address = ip("192.0.2.1");
+        let client = Client { address, trusted };
+        let scheme = client.scheme(&peer, &head(name, values), source);
+        assert_eq!(scheme, expected, "{values:?}");
+    };
+    let x = ForwardedSource::XForwardedFor;
+    for (values, expected) in [
+        (&["https"][..], Scheme::Https),
+        (&["HTTPS , http"], Scheme::Https),
+        (&["http", "https"], Scheme::Http),
+        (&["wss"], Scheme::Http),
+        (&[""], Scheme::Http),
+        (&[], Scheme::Http),
+    ] {
+        check(x, "x-forwarded-proto", values, true, expected);
+        check(x, "x-forwarded-proto", values, false, Scheme::Http);
+    }
+    let forwarded = ForwardedSource::Forwarded;
+    for (value, expected) in [
+        ("for=192.0.2.1;proto=https", Scheme::Https),
+        ("for=192.0.2.1, for=10.0.0.1;Proto=\"https\"", Scheme::Https),
+        ("proto=http, proto=https", Scheme::Http),
+        ("for=192.0.2.1;by=\"", Scheme::Http),
+        ("proto=https;", Scheme::Https),
+    ] {
+        check(forwarded, "forwarded", &[value], true, expected);
+        check(x, "forwarded", &[value], true, Scheme::Http);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use proptest::test_runner::Config;
 use proptest::{collection, option};
 use regex::Regex;
 
-use crate::message::RequestHead;
+use crate::message::{RequestHead, Scheme};
 use crate::route::tests::{exact, field, request};
 use crate::route::{Match, MatchSpec, PathSpec, Table, ValueSpec};
 
@@ -49,26 +49,42 @@ fn any_match() -> impl Strategy<Value = MatchSpec> {
     let header = option::of(value.clone().prop_map(|value| field("x-h", value)));
     let query = option::of(value.prop_map(|value| field("q", value)));
     let clients = collection::vec(select(NETWORKS.as_slice()), 0..3);
-    (hosts, option::of(path), methods, header, query, clients).prop_map(
-        |(hosts, path, methods, header, query, clients)| MatchSpec {
-            hosts,
-            path,
-            methods,
-            headers: header.into_iter().collect(),
-            query: query.into_iter().collect(),
-            clients: clients.iter().map(|text| text.parse().unwrap()).collect(),
-        },
+    let scheme = option::weighted(0.3, any_scheme());
+    (
+        hosts,
+        option::of(path),
+        methods,
+        header,
+        query,
+        clients,
+        scheme,
     )
+        .prop_map(
+            |(hosts, path, methods, header, query, clients, scheme)| MatchSpec {
+                hosts,
+                path,
+                methods,
+                headers: header.into_iter().collect(),
+                query: query.into_iter().collect(),
+                clients: clients.iter().map(|text| text.parse().unwrap()).collect(),
+                scheme,
+            },
+        )
 }
 
-fn any_request() -> impl Strategy<Value = (RequestHead, IpAddr)> {
+fn any_scheme() -> impl Strategy<Value = Scheme> {
+    prop_oneof![Just(Scheme::Http), Just(Scheme::Https)]
+}
+
+fn any_request() -> impl Strategy<Value = (RequestHead, IpAddr, Scheme)> {
     let method = select(["GET", "POST"].as_slice());
     let host = select(ASKED.as_slice());
     let path = "(/|/a|/b|/ab){1,4}";
     let value = select(["", "1", "2", "3"].as_slice());
     let client = select(CLIENTS.as_slice());
-    (method, host, path, value.clone(), value, client).prop_map(
-        |(method, host, path, header, query, client)| {
+    let scheme = any_scheme();
+    (method, host, path, value.clone(), value, client, scheme).prop_map(
+        |(method, host, path, header, query, client, scheme)| {
             let target = match query {
                 "" => path,
                 query => format!("{path}?q={query}"),
@@ -77,13 +93,22 @@ fn any_request() -> impl Strategy<Value = (RequestHead, IpAddr)> {
                 "" => request(method, host, &target, &[]),
                 header => request(method, host, &target, &[("X-H", header)]),
             };
-            (head, client.parse().unwrap())
+            (head, client.parse().unwrap(), scheme)
         },
     )
 }
 
 /// How specific a route's match is for a request; `None` when it does not match. Slow and plain.
-fn rank(spec: &MatchSpec, request: &RequestHead, client: IpAddr) -> Option<impl Ord + use<>> {
+fn rank(
+    spec: &MatchSpec,
+    request: &RequestHead,
+    client: IpAddr,
+    scheme: Scheme,
+) -> Option<impl Ord + use<>> {
+    if spec.scheme.is_some_and(|only| only != scheme) {
+        return None;
+    }
+    let by_scheme = spec.scheme.is_some();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let (host, mut path) = (text(request.host()), text(request.path()));
     while path.contains("//") {
@@ -132,7 +157,7 @@ fn rank(spec: &MatchSpec, request: &RequestHead, client: IpAddr) -> Option<impl 
         + spec.headers.len()
         + spec.query.len()
         + usize::from(!spec.clients.is_empty());
-    conditions_hold.then_some((by_host, by_path, n_conditions, regex))
+    conditions_hold.then_some((by_scheme, by_host, by_path, n_conditions, regex))
 }
 
 proptest! {
@@ -161,16 +186,16 @@ proptest! {
             (index.to_string(), rule.clone(), index)
         });
         let table = Table::build(routes.collect()).unwrap();
-        for (request, client) in requests {
+        for (request, client, scheme) in requests {
             let ranks: Vec<_> = kept
                 .iter()
                 .enumerate()
-                .filter_map(|(index, (spec, _))| rank(spec, &request, client).map(|rank| (rank, index)))
+                .filter_map(|(index, (spec, _))| rank(spec, &request, client, scheme).map(|rank| (rank, index)))
                 .collect();
             let best = ranks.iter().map(|(rank, _)| rank).max();
             let n_best = ranks.iter().filter(|(rank, _)| Some(rank) == best).count();
             let expected = ranks.iter().find(|(rank, _)| Some(rank) == best).map(|(_, index)| *index);
-            prop_assert_eq!(table.find(&request, client).copied(), expected, "{:?}", request.target());
+            prop_assert_eq!(table.find(&request, client, scheme).copied(), expected, "{:?}", request.target());
             // No request may see two routes of one rank: that is what ties are refused for.
             prop_assert!(n_best <= 1, "{} routes of one rank", n_best);
         }
