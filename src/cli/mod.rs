@@ -8,6 +8,7 @@ mod about;
 mod check;
 mod client;
 mod completions;
+mod config;
 mod demo;
 mod explain;
 mod man;
@@ -92,6 +93,8 @@ enum Command {
     Reload(status::Reload),
     /// Ask a running instance whether it is ready; exit 1 when it is not.
     Healthcheck(status::Healthcheck),
+    /// Print the configuration's schema, or a configuration with every default.
+    Config(config::Config),
     /// Print a script that completes commands and options in a shell.
     Completions(completions::Completions),
     /// Print the manual, or write one page for each command.
@@ -198,6 +201,7 @@ impl Command {
             Self::Top(top) => top.json,
             Self::Reload(reload) => reload.json,
             Self::Healthcheck(healthcheck) => healthcheck.json,
+            Self::Config(config) => config.json(),
             Self::Run(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
@@ -213,6 +217,7 @@ impl Command {
             Self::Status(status) => printing(|out| status.run(out)),
             Self::Reload(reload) => printing(|out| reload.run(out)),
             Self::Healthcheck(healthcheck) => printing(|out| healthcheck.run(out)),
+            Self::Config(config) => printing(|out| config.run(out)),
             Self::Completions(completions) => printing(|out| completions.run(out)),
             Self::Man(man) => printing(|out| man.run(out)),
         }?;
@@ -279,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_prints_can_print_json() {
-        const EXCEPTED: [&str; 4] = ["run", "demo", "completions", "man"];
+        const EXCEPTED: [&str; 5] = ["run", "demo", "completions", "man", "schema"];
         let root = command();
         for command in all(&root) {
             let name = command.get_name();

@@ -24,8 +24,8 @@ use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
 use crate::split::State;
 use crate::tls::Terms;
 
-/// What stands in the place of a secret.
-const REDACTED: &str = "[redacted]";
+/// What stands in the place of a secret; long enough to be read as one.
+const REDACTED: &str = "[redacted-secret]";
 
 impl Config {
     /// The effective configuration, with the keys of the file; a key that is not set and has no
@@ -99,6 +99,9 @@ fn size(bytes: usize) -> Value {
 }
 
 fn path(path: &Path) -> Value {
+    // From the root, so that it means the same to whoever reads this elsewhere.
+    let absolute = std::path::absolute(path);
+    let path = absolute.as_deref().unwrap_or(path);
     Value::String(path.display().to_string())
 }
 

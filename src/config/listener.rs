@@ -165,6 +165,7 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
 
 /// Reads an address to listen on.
 pub(crate) fn address(value: &Value<'_>) -> Option<SocketAddr> {
+    value.looks_like(|| r"[0-9.]+:[0-9]+|\[.+\]:[0-9]+");
     value.parsed(ADDRESS, |text| text.parse().ok())
 }
 

@@ -3,6 +3,10 @@
 //! `tidegate.toml` is read as a whole or refused with every problem in it, each at its place.
 //! [`Config`] is what was meant: checked, with all defaults. Nothing here knows what is built from
 //! it, and nothing behind it reads TOML. [`watch`] says when it is time to look again.
+//!
+//! A new key has its place in the reader of its section, in `settings` or beside the reader, in
+//! `effective`, and in the reference `config/tidegate.toml`; the schema hears of it from the reader.
+//! A test fails for each that is left out.
 
 mod advice;
 mod certificates;
@@ -19,6 +23,7 @@ mod problem;
 mod process;
 mod reader;
 mod route;
+mod schema;
 mod secret;
 mod sections;
 mod segment;
@@ -39,6 +44,7 @@ pub use load::{Loaded, load, parse};
 pub(crate) use problem::with_causes;
 pub use problem::{Problem, Problems};
 pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};
+pub use schema::schema;
 pub use secret::Secret;
 pub use segment::SegmentConfig;
 pub use settings::{

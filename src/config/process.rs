@@ -133,6 +133,7 @@ fn words<T: Copy + PartialEq>(
 ) -> Option<Vec<T>> {
     let mut seen = Vec::new();
     value.list(&format!("a list of words, each {kind}"), |value| {
+        value.may_be(|| known.iter().map(|(name, _)| (*name).to_owned()));
         let text = value.parsed(kind, Some)?;
         let names = || known.iter().map(|&(name, _)| name);
         let Some(&(_, word)) = known.iter().find(|&&(name, _)| name == text) else {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::advice;
-use crate::config::include::INCLUDE;
+use crate::config::include::{INCLUDE, INCLUDES};
 use crate::config::listener::{self, NamedFile};
 use crate::config::pins;
 use crate::config::process;
@@ -23,8 +23,10 @@ pub(crate) fn read<'d>(
     look: impl FnOnce(Vec<NamedFile<'d>>),
 ) -> Option<Config> {
     let mut files = Vec::new();
-    // What it includes stands here already.
-    root.optional(INCLUDE);
+    // What it includes stands here already, and the key itself only for whoever wants to know of it.
+    if let Some(value) = root.optional(INCLUDE) {
+        value.list(INCLUDES, reader::Value::string);
+    }
     let runtime = process::runtime(root);
     let listeners = listeners(root, &mut files);
     let mut known_upstreams = BTreeSet::new();

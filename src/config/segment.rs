@@ -102,7 +102,7 @@ fn condition(table: &mut Table<'_>) -> Option<ConditionSpec> {
         Some(Takes::Texts) => {
             let operator = operator.map_or("", Operator::name);
             table.refuse_key("value", &format!("`{operator}` takes `values`, a list"));
-            (None, table.required("values", "a list of texts"))
+            (None, table.needed("values", "a list of texts"))
         }
         Some(Takes::Presence) => {
             table.refuse_key("values", "`exists` takes `value`: true or false");
@@ -111,7 +111,7 @@ fn condition(table: &mut Table<'_>) -> Option<ConditionSpec> {
         Some(takes) => {
             let operator = operator.map_or("", Operator::name);
             table.refuse_key("values", &format!("`{operator}` takes one `value`"));
-            (table.required("value", takes.name()), None)
+            (table.needed("value", takes.name()), None)
         }
         None => {
             table.optional("value");

@@ -174,6 +174,7 @@ fn shared(secret: &Secret) -> SharedSecret {
 /// Reads what tells users apart; `None` when a problem was recorded.
 pub(crate) fn read_keys(value: &Value<'_>) -> Option<Vec<Key>> {
     value.list("a list of keys", |value| {
+        value.looks_like(|| "(header|cookie|query):.+|client_ip");
         value.parsed(KEY, |text| text.parse().ok())
     })
 }

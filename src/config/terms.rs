@@ -80,6 +80,9 @@ fn list<'d, T: PartialEq + Copy>(
 }
 
 fn suite(value: &Value<'_>, min_version: Version) -> Option<Suite> {
+    value.may_be(|| Suite::all().map(Suite::name));
+    // Other spellings of the same.
+    value.looks_like(|| "[A-Za-z0-9_]+");
     let name = value.string()?;
     let Some(suite) = Suite::named(name) else {
         unknown(value, "a cipher suite", name, Suite::all().map(Suite::name));
@@ -97,6 +100,8 @@ fn suite(value: &Value<'_>, min_version: Version) -> Option<Suite> {
 }
 
 fn group(value: &Value<'_>) -> Option<Group> {
+    value.may_be(|| Group::all().map(Group::name));
+    value.looks_like(|| "[A-Za-z0-9_]+");
     let name = value.string()?;
     let group = Group::named(name);
     if group.is_none() {

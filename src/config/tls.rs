@@ -38,7 +38,12 @@ fn of_listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Opt
     let what = "a list of { cert = \"…\", key = \"…\" }";
     let value = table.required("certificates", what)?;
     let pairs = value.list(what, |value| {
-        value.table(|table| pair(table, files)).flatten()
+        let pair = value.table(|table| {
+            table.requires("cert");
+            table.requires("key");
+            pair(table, files)
+        });
+        pair.flatten()
     })?;
     certificates::of_listener(&pairs);
     if pairs.is_empty() {
@@ -100,9 +105,9 @@ fn of_upstream<'d>(
 
 /// Reads the keys `cert` and `key`.
 fn pair<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<PlacedPair<'d>> {
-    let cert = table.required("cert", CERT);
+    let cert = table.needed("cert", CERT);
     let cert = cert.and_then(|value| named(value, files));
-    let key = table.required("key", KEY);
+    let key = table.needed("key", KEY);
     let key = key.and_then(|value| named(value, files));
     Some(PlacedPair {
         cert: cert?,

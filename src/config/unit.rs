@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// The units of durations, from large to small, in milliseconds.
-const DURATIONS: [(&str, u64); 5] = [
+pub(crate) const DURATIONS: [(&str, u64); 5] = [
     ("d", 86_400_000),
     ("h", 3_600_000),
     ("m", 60_000),
@@ -15,7 +15,7 @@ const DURATIONS: [(&str, u64); 5] = [
 ];
 
 /// The units of sizes, from large to small, in bytes.
-const SIZES: [(&str, u64); 5] = [
+pub(crate) const SIZES: [(&str, u64); 5] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
@@ -48,6 +48,17 @@ pub(crate) fn write_size(bytes: u64) -> String {
         return String::from("0B");
     }
     write(bytes, &SIZES)
+}
+
+/// The regular expression of a number with one of these units, which may be zero or not.
+pub(crate) fn pattern(is_positive: bool, units: &[(&str, u64)]) -> String {
+    let units: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
+    let number = if is_positive {
+        "0*[1-9][0-9]*"
+    } else {
+        "[0-9]+"
+    };
+    format!("{number}({})", units.join("|"))
 }
 
 /// Reads digits and a unit; `None` for anything else and for what does not fit.

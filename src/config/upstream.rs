@@ -112,6 +112,7 @@ fn balance(table: &mut Table<'_>) -> Option<Balance> {
 fn endpoints(value: &Value<'_>) -> Option<Vec<EndpointSpec>> {
     let mut seen = Vec::new();
     let endpoints = value.list(ENDPOINTS, |value| {
+        value.looks_like(|| "[^/]+:[0-9]+|srv:.+");
         let spec = match value.string()?.parse::<EndpointSpec>() {
             Ok(spec) => spec,
             Err(error) => {

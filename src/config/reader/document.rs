@@ -14,6 +14,7 @@ use serde_spanned::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use crate::config::problem::{Lines, Problem};
+use crate::config::reader::shape::Shape;
 use crate::config::reader::trail::Trail;
 use crate::config::reader::{Table, Value};
 use crate::tls::Inspector;
@@ -30,7 +31,6 @@ pub(crate) enum Disk {
     /// They are read.
     Read,
     /// They are taken to be there and right.
-    #[cfg(test)]
     Ignore,
 }
 
@@ -46,9 +46,8 @@ pub(crate) struct Document {
     state: RefCell<State>,
     /// Looks at certificates, once there are any.
     inspector: OnceCell<Inspector>,
-    /// Every key that was asked for, with `*` for names: what the schema is.
-    #[cfg(test)]
-    asked: RefCell<BTreeSet<String>>,
+    /// What the values may be, where somebody listens.
+    shape: Option<RefCell<Shape>>,
 }
 
 /// One of the files.
@@ -94,8 +93,16 @@ impl Document {
             left: Cell::new(MAX_ADDED),
             state: RefCell::default(),
             inspector: OnceCell::new(),
-            #[cfg(test)]
-            asked: RefCell::default(),
+            shape: None,
+        }
+    }
+
+    /// Begins without a file, looks at no file that is named, and listens to what values may be
+    /// besides what was heard of before.
+    pub(crate) fn listening(before: Shape) -> Self {
+        Self {
+            shape: Some(RefCell::new(before)),
+            ..Self::new(Disk::Ignore)
         }
     }
 
@@ -188,7 +195,6 @@ impl Document {
     pub(in crate::config::reader) fn inspector(&self) -> Option<&Inspector> {
         match self.disk {
             Disk::Read => {}
-            #[cfg(test)]
             Disk::Ignore => return None,
         }
         let begin = || Inspector::new(SystemTime::now());
@@ -238,16 +244,24 @@ impl Document {
         }
     }
 
-    /// Records that a key was asked for.
-    #[cfg(test)]
-    pub(in crate::config::reader) fn ask(&self, key: &str) {
-        self.asked.borrow_mut().insert(key.to_owned());
+    /// Tells what the value at the end of a trail may be, or what the root may be.
+    pub(in crate::config::reader) fn tell(
+        &self,
+        trail: Option<&Trail<'_>>,
+        tell: impl FnOnce(&mut Shape),
+    ) {
+        if let Some(shape) = &self.shape {
+            let mut root = shape.borrow_mut();
+            tell(match trail {
+                Some(trail) => trail.shape(&mut root),
+                None => &mut root,
+            });
+        }
     }
 
-    /// Every key that was asked for.
-    #[cfg(test)]
-    pub(crate) fn asked(&self) -> BTreeSet<String> {
-        self.asked.borrow().clone()
+    /// What the root may be, as far as somebody has listened.
+    pub(crate) fn into_shape(self) -> Shape {
+        self.shape.map(RefCell::into_inner).unwrap_or_default()
     }
 
     fn at(&self, at: usize, key: &str, message: String) -> Problem {

@@ -2,20 +2,21 @@
 //!
 //! A [`Table`] is asked for its keys one by one; whatever is in it and was not asked for is an
 //! unknown key. A [`Value`] is asked to be something; when it is not, that is a problem at its
-//! place, and the answer is `None`. So code that reads a section tells the schema by reading it,
-//! and one pass finds all that is wrong.
+//! place, and the answer is `None`. So one pass finds all that is wrong, and the code that reads a
+//! section tells by reading it what a section may be: whoever listens learns the [`Shape`].
 
 mod document;
 mod environment;
 mod merge;
 mod secret;
+mod shape;
 mod trail;
 mod value;
 
 use std::rc::Rc;
 
 use serde_spanned::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::config::near;
 use crate::config::reader::trail::Trail;
@@ -23,6 +24,7 @@ use crate::config::reader::trail::Trail;
 pub(crate) use document::{Disk, Document, MAX_FILES};
 pub(crate) use environment::expand;
 pub(crate) use merge::{merge, shift};
+pub(crate) use shape::{Key, Number, Shape, Text};
 pub(crate) use value::Value;
 
 /// The longest piece of a file that a message repeats, in characters.
@@ -58,16 +60,28 @@ impl<'d> Table<'d> {
     pub(crate) fn optional(&mut self, key: &'static str) -> Option<Value<'d>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
-            #[cfg(test)]
-            self.document
-                .ask(&without_names(&Trail::key(self.trail.as_ref(), key).text()));
         }
-        let (name, value) = self.entries.get_key_value(key)?;
-        Some(self.value(name, value))
+        let found = self.entries.get_key_value(key);
+        self.tell(|shape| shape.key(key).is_present |= found.is_some());
+        let (name, value) = found?;
+        let trail = Trail::key(self.trail.as_ref(), name.get_ref());
+        Some(self.value(trail, name, value))
     }
 
     /// The value of a key that must be there; `what` says what belongs there.
     pub(crate) fn required(&mut self, key: &'static str, what: &str) -> Option<Value<'d>> {
+        self.requires(key);
+        self.needed(key, what)
+    }
+
+    /// Tells that a key must always be there.
+    pub(crate) fn requires(&self, key: &'static str) {
+        self.tell(|shape| shape.key(key).is_required = true);
+    }
+
+    /// The value of a key that must be there because of what else is there; `what` says what belongs
+    /// there.
+    pub(crate) fn needed(&mut self, key: &'static str, what: &str) -> Option<Value<'d>> {
         let value = self.optional(key);
         if value.is_none() {
             let path = Trail::key(self.trail.as_ref(), key).text();
@@ -124,7 +138,8 @@ impl<'d> Table<'d> {
             if self.asked.contains(&name_text) {
                 continue;
             }
-            let value = self.value(name, value);
+            let trail = Trail::key(self.trail.as_ref(), name_text);
+            let value = self.value(trail, name, value);
             let hint = near::nearest(name_text, self.asked.iter().copied())
                 .map(|near| format!(", did you mean {near}?"))
                 .unwrap_or_default();
@@ -133,17 +148,24 @@ impl<'d> Table<'d> {
         }
     }
 
+    /// A value of the table, at the end of `trail`.
     fn value(
         &self,
-        name: &'d Spanned<toml::de::DeString<'d>>,
+        trail: Trail<'d>,
+        name: &'d Spanned<DeString<'d>>,
         value: &'d Spanned<DeValue<'d>>,
     ) -> Value<'d> {
         Value {
             document: self.document,
-            trail: Trail::key(self.trail.as_ref(), name.get_ref()),
+            trail,
             key_at: name.span().start,
             spanned: value,
         }
+    }
+
+    /// Tells what the table may be.
+    fn tell(&self, tell: impl FnOnce(&mut Shape)) {
+        self.document.tell(self.trail.as_deref(), tell);
     }
 }
 
@@ -156,31 +178,4 @@ fn shorten(text: &str) -> String {
         None if line.len() < text.len() => format!("{line}…"),
         None => line.to_owned(),
     }
-}
-
-/// A path with `*` in the place of each name and without indexes, as the schema has it.
-#[cfg(test)]
-pub(crate) fn without_names(path: &str) -> String {
-    let mut parts: Vec<&str> = path
-        .split('.')
-        .map(|part| part.split('[').next().unwrap_or_default())
-        .collect();
-    if let [section, name, rest @ ..] = parts.as_mut_slice()
-        && ["listener", "upstream", "segment", "route"].contains(section)
-    {
-        *name = "*";
-        if let ["split", name, ..]
-        | ["match", "headers" | "query", name, ..]
-        | ["rule", "weights", name, ..]
-        | [
-            "request_headers" | "response_headers",
-            "set" | "add",
-            name,
-            ..,
-        ] = rest
-        {
-            *name = "*";
-        }
-    }
-    parts.join(".")
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::rc::Rc;
 
+use crate::config::reader::shape::Shape;
 use crate::config::reader::shorten;
 
 /// The way to a value: that of what it is in, and one more step. The root has none.
@@ -14,7 +15,11 @@ pub(in crate::config::reader) struct Trail<'d> {
 
 #[derive(Clone, Copy, Debug)]
 enum Step<'d> {
+    /// To a key that is asked for.
     Key(&'d str),
+    /// To a key that may be any.
+    Name(&'d str),
+    /// To a value of an array.
     Index(usize),
 }
 
@@ -27,11 +32,32 @@ impl<'d> Trail<'d> {
         }
     }
 
+    /// The way to a key of a table whose keys may be any.
+    pub(in crate::config::reader) fn name(table: Option<&Rc<Self>>, name: &'d str) -> Self {
+        Self {
+            parent: table.map(Rc::clone),
+            step: Step::Name(name),
+        }
+    }
+
     /// The way to a value of an array.
     pub(in crate::config::reader) fn index(array: &Rc<Self>, index: usize) -> Self {
         Self {
             parent: Some(Rc::clone(array)),
             step: Step::Index(index),
+        }
+    }
+
+    /// The shape of what is at its end, given that of the root.
+    pub(in crate::config::reader) fn shape<'s>(&self, root: &'s mut Shape) -> &'s mut Shape {
+        let shape = match &self.parent {
+            Some(parent) => parent.shape(root),
+            None => root,
+        };
+        match self.step {
+            Step::Key(key) => &mut shape.key(key).shape,
+            Step::Name(_) => shape.any(),
+            Step::Index(_) => shape.item(),
         }
     }
 
@@ -43,7 +69,7 @@ impl<'d> Trail<'d> {
             .map(|parent| parent.text())
             .unwrap_or_default();
         match self.step {
-            Step::Key(key) => {
+            Step::Key(key) | Step::Name(key) => {
                 if !text.is_empty() {
                     text.push('.');
                 }

@@ -10,12 +10,15 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::near;
 use crate::config::reader::trail::Trail;
-use crate::config::reader::{Document, Table, shorten};
+use crate::config::reader::{Document, Number, Shape, Table, shorten};
 use crate::config::unit;
 use crate::tls::Inspector;
 
 /// The longest name of a listener, an upstream, a route or a variant: it is a label in metrics.
 const MAX_NAME: usize = 64;
+
+/// What matches such a name, and nothing else.
+const NAME: &str = "[A-Za-z0-9_-]{1,64}";
 
 /// A value that is being read.
 #[derive(Clone)]
@@ -58,6 +61,9 @@ impl<'d> Value<'d> {
 
     /// Reads a table.
     pub(crate) fn table<T>(&self, read: impl FnOnce(&mut Table<'d>) -> T) -> Option<T> {
+        self.tell(|shape| {
+            shape.keys.get_or_insert_default();
+        });
         let DeValue::Table(entries) = self.spanned.get_ref() else {
             self.is_not("a table");
             return None;
@@ -74,6 +80,7 @@ impl<'d> Value<'d> {
         &self,
         mut read: impl FnMut(&'d str, &Value<'d>) -> Option<T>,
     ) -> Vec<(&'d str, T)> {
+        self.tell(|shape| shape.map.get_or_insert_default().pattern = Some(NAME));
         self.entries(|name, value| {
             if !is_name(name) {
                 value.refuse_key(format!(
@@ -91,6 +98,9 @@ impl<'d> Value<'d> {
         &self,
         mut read: impl FnMut(&'d str, &Value<'d>) -> Option<T>,
     ) -> Vec<T> {
+        self.tell(|shape| {
+            shape.any();
+        });
         let DeValue::Table(entries) = self.spanned.get_ref() else {
             self.is_not("a table");
             return Vec::new();
@@ -98,7 +108,10 @@ impl<'d> Value<'d> {
         let table = self.as_table(entries);
         entries
             .iter()
-            .filter_map(|(name, value)| read(name.get_ref(), &table.value(name, value)))
+            .filter_map(|(name, value)| {
+                let trail = Trail::name(table.trail.as_ref(), name.get_ref());
+                read(name.get_ref(), &table.value(trail, name, value))
+            })
             .collect()
     }
 
@@ -113,6 +126,9 @@ impl<'d> Value<'d> {
         what: &str,
         mut read: impl FnMut(&Value<'d>) -> Option<T>,
     ) -> Option<Vec<T>> {
+        self.tell(|shape| {
+            shape.item();
+        });
         let DeValue::Array(values) = self.spanned.get_ref() else {
             self.is_not(what);
             return None;
@@ -153,12 +169,13 @@ impl<'d> Value<'d> {
 
     /// Reads one of a few words.
     pub(crate) fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Option<T> {
+        self.may_be(|| choices.iter().map(|(word, _)| (*word).to_owned()));
         let words: Vec<String> = choices
             .iter()
             .map(|(word, _)| format!("\"{word}\""))
             .collect();
         let what = words.join(" or ");
-        let text = self.string_that_is(&what)?;
+        let text = self.as_string(&what)?;
         let found = choices.iter().find(|(word, _)| *word == text);
         if found.is_none() {
             self.is_not(&format!(
@@ -169,8 +186,20 @@ impl<'d> Value<'d> {
         found.map(|(_, choice)| choice.clone())
     }
 
+    /// Tells which words a text may be.
+    pub(crate) fn may_be<W: IntoIterator<Item = String>>(&self, words: impl FnOnce() -> W) {
+        self.tell(|shape| shape.add_text("").add_words(words()));
+    }
+
+    /// Tells how a text looks from its beginning to its end: a regular expression that JSON Schema
+    /// and everybody else understands.
+    pub(crate) fn looks_like<P: Into<String>>(&self, pattern: impl FnOnce() -> P) {
+        self.tell(|shape| shape.add_text("").add_pattern(pattern()));
+    }
+
     /// The boolean that the value is, without a problem when it is none.
     pub(crate) fn as_boolean(&self) -> Option<bool> {
+        self.tell(|shape| shape.is_boolean = true);
         self.spanned.get_ref().as_bool()
     }
 
@@ -185,6 +214,7 @@ impl<'d> Value<'d> {
 
     /// Reads a whole number within a range.
     pub(crate) fn whole(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        self.tell(|shape| shape.number = Some(Number::Whole(*range.start(), *range.end())));
         let number = match self.spanned.get_ref().as_integer() {
             Some(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
             None => self.expanded().and_then(|text| text.parse().ok()),
@@ -202,11 +232,13 @@ impl<'d> Value<'d> {
 
     /// Reads a number greater than zero, whole or not.
     pub(crate) fn positive(&self) -> Option<f64> {
+        self.tell(|shape| shape.number = Some(Number::Above(0.0)));
         self.number("a number greater than 0", |number| 0.0 < number)
     }
 
     /// Reads a number from 0 to 1.
     pub(crate) fn share(&self) -> Option<f64> {
+        self.tell(|shape| shape.number = Some(Number::Between(0.0, 1.0)));
         self.number("a number from 0 to 1", |number| {
             (0.0..=1.0).contains(&number)
         })
@@ -214,11 +246,15 @@ impl<'d> Value<'d> {
 
     /// Reads a number that is not infinite.
     pub(crate) fn finite(&self) -> Option<f64> {
+        self.tell(|shape| shape.number = Some(Number::Any));
         self.number("a number", |_| true)
     }
 
     /// Reads a date: one of TOML's own, or a text. Whether the text is a date is not looked at.
     pub(crate) fn date_text(&self) -> Option<String> {
+        self.tell(|shape| {
+            shape.add_text("a date");
+        });
         match self.spanned.get_ref() {
             DeValue::Datetime(date) => Some(date.to_string()),
             DeValue::String(_)
@@ -256,6 +292,7 @@ impl<'d> Value<'d> {
             unit::write_duration(*range.start()),
             unit::write_duration(*range.end())
         );
+        self.looks_like(|| unit::pattern(!range.start().is_zero(), &unit::DURATIONS));
         self.parsed(&what, |text| {
             unit::read_duration(text).filter(|duration| range.contains(duration))
         })
@@ -268,6 +305,7 @@ impl<'d> Value<'d> {
             unit::write_size(*range.start()),
             unit::write_size(*range.end())
         );
+        self.looks_like(|| unit::pattern(*range.start() != 0, &unit::SIZES));
         self.parsed(&what, |text| {
             unit::read_size(text).filter(|size| range.contains(size))
         })
@@ -319,12 +357,24 @@ impl<'d> Value<'d> {
         self.written().contains("${").then_some(text)
     }
 
+    /// Tells what the value may be.
+    pub(in crate::config::reader) fn tell(&self, tell: impl FnOnce(&mut Shape)) {
+        self.document.tell(Some(&self.trail), tell);
+    }
+
     fn as_table(&self, entries: &'d DeTable<'d>) -> Table<'d> {
         let trail = Some(Rc::new(self.trail.clone()));
         Table::new(self.document, trail, self.key_at, entries)
     }
 
     fn string_that_is(&self, what: &str) -> Option<&'d str> {
+        self.tell(|shape| {
+            shape.add_text(what);
+        });
+        self.as_string(what)
+    }
+
+    fn as_string(&self, what: &str) -> Option<&'d str> {
         let result = self.spanned.get_ref().as_str();
         if result.is_none() {
             self.is_not(what);

@@ -9,6 +9,7 @@ mod include;
 mod messages;
 mod pins;
 mod routes;
+mod schema;
 mod secrets;
 mod segments;
 mod syntax;
@@ -29,11 +30,14 @@ use crate::config::reader::Disk;
 const BASE: &str = "\n[listener.base]\naddress = \"127.0.0.1:80\"\n\
                     [upstream.base]\nendpoints = [\"127.0.0.1:9000\"]\n";
 
-/// Reads a text without looking for the files that it names.
+/// Reads a text without looking for the files that it names. What is good is good by the schema, too.
+#[track_caller]
 fn read(text: &str) -> Result<Config, String> {
-    checked(text)
+    let config = checked(text)
         .config
-        .map_err(|problems| problems.to_string())
+        .map_err(|problems| problems.to_string())?;
+    schema::allows(text);
+    Ok(config)
 }
 
 /// Checks a text without looking for the files that it names; `A` in the environment is `one`, and

@@ -103,7 +103,7 @@ fn a_header_may_have_its_value_from_a_file_that_is_not_shown() {
     let shown = &effective["route"]["r"]["request_headers"]["set"];
     let path = folder.path().join("key").display().to_string();
     assert_eq!(shown["authorization"]["file"], path);
-    assert_eq!(shown["x-token"], "[redacted]");
+    assert_eq!(shown["x-token"], "[redacted-secret]");
     assert!(!format!("{:?}", loaded.config).contains("a-b-c"));
 
     fs::write(folder.path().join("key"), "Bearer\ta\n").unwrap();

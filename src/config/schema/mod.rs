@@ -1,0 +1,100 @@
+//! The JSON Schema of the configuration, for editors.
+//!
+//! Nobody writes it: what values may be is heard from the code that reads them, while it reads one
+//! of each kind (see [`Shape`](crate::config::reader::Shape)); what they mean is said in the
+//! comments of the reference, and the defaults are those of a configuration that leaves out all it
+//! may. What depends on other keys is for `check` to judge.
+
+mod reference;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use toml::de::DeTable;
+
+use crate::config::load::check;
+use crate::config::reader::{Disk, Document, Shape};
+use crate::config::schema::write::Writing;
+use crate::config::sections;
+
+pub(crate) use reference::uncommented;
+
+/// Values that may be written otherwise than the reference does.
+pub(crate) const FORMS: &str = include_str!("forms.toml");
+
+/// All that is required, in sections of every kind, so that the rest are defaults.
+pub(crate) const MINIMAL: &str = include_str!("minimal.toml");
+
+/// Makes the schema, in the words of JSON Schema draft-07.
+pub fn schema() -> Value {
+    let shape = shape();
+    let writing = Writing {
+        notes: reference::notes(&shape),
+        defaults: defaults(&shape),
+        shape: &shape,
+    };
+    writing.root()
+}
+
+/// What a configuration may be.
+pub(crate) fn shape() -> Shape {
+    [uncommented(), FORMS.to_owned()]
+        .into_iter()
+        .fold(Shape::default(), heard)
+}
+
+/// What is heard while a text is read, besides what was heard before.
+fn heard(before: Shape, text: String) -> Shape {
+    let document = Document::listening(before);
+    if let Some(text) = document.add(PathBuf::new(), text) {
+        let (entries, _) = DeTable::parse_recoverable(&text.text);
+        let entries = entries.into_inner();
+        document.root(&entries, |root| sections::read(root, |_| {}));
+    }
+    document.into_shape()
+}
+
+/// The defaults of all keys that have one, by their places.
+fn defaults(shape: &Shape) -> BTreeMap<String, Value> {
+    let text = MINIMAL.as_bytes().to_vec();
+    let checked = check(text, Path::new(""), Disk::Ignore, &|_| None, |_| {});
+    let effective = checked.config.map(|config| config.effective());
+    let effective = effective.unwrap_or_default();
+    let required: Value = toml::from_str(MINIMAL).unwrap_or_default();
+    let mut defaults = BTreeMap::new();
+    collect(shape, &mut Vec::new(), &effective, &required, &mut defaults);
+    defaults
+        .into_iter()
+        .filter_map(|(place, default)| Some((place, default?)))
+        .collect()
+}
+
+/// Collects what an object has that another has not; `None` where two of a kind differ.
+fn collect<'v>(
+    shape: &Shape,
+    steps: &mut Vec<&'v str>,
+    effective: &'v Value,
+    required: &Value,
+    defaults: &mut BTreeMap<String, Option<Value>>,
+) {
+    let Value::Object(entries) = effective else {
+        return;
+    };
+    for (key, value) in entries {
+        steps.push(key);
+        let given = required.get(key);
+        if given.is_none()
+            && !value.is_object()
+            && let Some(place) = reference::place(shape, steps)
+        {
+            let default = defaults.entry(place).or_insert_with(|| Some(value.clone()));
+            if default.as_ref() != Some(value) {
+                *default = None;
+            }
+        }
+        collect(shape, steps, value, given.unwrap_or(&Value::Null), defaults);
+        steps.pop();
+    }
+}
