@@ -20,6 +20,7 @@ use crate::config::settings::{
     ListenerConfig, Protocol, UpstreamConfig, UpstreamTlsConfig,
 };
 use crate::config::unit::{write_duration, write_size};
+use crate::message::Scheme;
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
 use crate::split::State;
 use crate::tls::Terms;
@@ -290,7 +291,7 @@ fn matched(spec: &MatchSpec) -> Value {
         ("headers", fields(&spec.headers)),
         ("query", fields(&spec.query)),
         ("client_ip", list(&networks)),
-        ("scheme", spec.scheme.map(|scheme| scheme.name()).into()),
+        ("scheme", spec.scheme.map(Scheme::name).into()),
     ]);
     match &result {
         Value::Object(entries) if entries.is_empty() => Value::Null,

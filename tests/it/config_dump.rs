@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::certs;
 use crate::support::command;
 use crate::support::pair::Pair;
 use crate::support::proxy;
@@ -28,8 +29,10 @@ async fn what_is_dumped_is_a_configuration_with_the_same_effect() {
     for part in ["certs", "conf.d"] {
         fs::create_dir(dir.path().join(part)).expect("a folder");
     }
-    for name in ["shop.crt", "shop.key", "api.crt", "api.key"] {
-        fs::write(dir.path().join("certs").join(name), "made for a test").expect("a file");
+    let authority = certs::authority();
+    for name in ["shop", "api"] {
+        let pair = authority.pair(&[&format!("{name}.example.com")]);
+        pair.write(&dir.path().join("certs"), name);
     }
     fs::copy(
         folder.join("conf.d/shop.toml"),
