@@ -148,8 +148,9 @@ pub(crate) async fn answer(
     let head_only = request.method() == b"HEAD";
     let mut out = Vec::new();
     answer.write_http1(&mut out, head_only, close);
-    exchange.answered(answer.status(), if head_only { 0 } else { answer.len() });
+    let (status, length) = (answer.status(), answer.len());
     exchange.failed(error);
+    exchange.answered(status, if head_only { 0 } else { length });
     let written = timeout(ANSWER, client.connection.write_all(&out)).await;
     match written {
         Ok(Ok(())) => {

@@ -151,8 +151,8 @@ pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
         .with_request_id(exchange.request_id_field())
         .edited(exchange.edits().response);
     let head_only = exchange.request().method() == b"HEAD";
-    exchange.answered(answer.status(), if head_only { 0 } else { answer.len() });
     exchange.failed(error);
+    exchange.answered(answer.status(), if head_only { 0 } else { answer.len() });
     exchange.completed();
     let mut response = answer.into_http2();
     if head_only {

@@ -8,12 +8,17 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::telemetry::stats::{Handshake, KeyExchange, TlsSession, TlsVersion};
-use crate::tls::{Acceptor, HandshakeError};
+use crate::tls::{Acceptor, Fault, HandshakeError};
+
+/// How long a client that is refused may take to hear of it, and how much it may still send.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024;
 
 /// A connection, of a client or with an upstream.
 #[derive(Debug)]
@@ -35,9 +40,15 @@ impl Stream {
         within: Duration,
     ) -> Result<Self, HandshakeError> {
         let accepting = TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(tcp);
-        match tokio::time::timeout(within, accepting).await {
+        match timeout(within, accepting.into_fallible()).await {
             Ok(Ok(stream)) => Ok(Self::Tls(Box::new(stream.into()))),
-            Ok(Err(error)) => Err(HandshakeError::Failed(error)),
+            Ok(Err((error, tcp))) => {
+                if Fault::of(&error).is_some() {
+                    // When it takes longer, the client has had its time.
+                    let _heard = timeout(LINGER, linger(tcp)).await;
+                }
+                Err(HandshakeError::Failed(error))
+            }
             Err(_) => Err(HandshakeError::TooSlow),
         }
     }
@@ -117,6 +128,21 @@ impl Stream {
     pub fn abort(&self) {
         // It fails only where there is no connection any more.
         let _ = self.socket().set_zero_linger();
+    }
+}
+
+/// Ends the sending side, and lets a client that was told why it is refused finish what it is
+/// sending: closing on it would be a reset, which could overtake the alert. In TLS 1.3 a client
+/// sends its request before it knows whether its certificate is taken.
+async fn linger(mut tcp: TcpStream) {
+    let mut n_bytes = 0;
+    let mut bytes = [0; 4096];
+    if tcp.shutdown().await.is_ok() {
+        while let Ok(n @ 1..) = tcp.read(&mut bytes).await
+            && n_bytes < LINGER_BYTES
+        {
+            n_bytes += n;
+        }
     }
 }
 

@@ -59,6 +59,7 @@ mod streaming;
 mod timeouts;
 mod tls;
 mod tls_certificates;
+mod tls_peers;
 mod tls_clients;
 mod tls_terms;
 mod tls_upstream;

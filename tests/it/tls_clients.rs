@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rcgen::{DistinguishedName, DnType};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::rustls::{AlertDescription, ClientConfig, Error, HandshakeKind};
 
 use crate::support::ask::{self, Ask};
 use crate::support::certs::{self, Authority, Pair};
@@ -17,7 +18,7 @@ use crate::support::openssl;
 use crate::support::origin::{self, Origin};
 use crate::support::proxy;
 use crate::support::secure::{self, Secure};
-use crate::support::wait;
+use crate::support::wait::{self, within};
 
 /// What an upstream is told of a client's certificate, and what a client could try instead.
 const NAMES: [&str; 6] = [
@@ -155,6 +156,37 @@ async fn without_a_certificate_nobody_comes_in() {
             metrics.sum("tidegate_downstream_connections_rejected_total", &labels) == 2.0
         })
         .await;
+}
+
+#[tokio::test]
+async fn who_is_refused_is_told_why_whatever_it_sends_meanwhile() {
+    let asking = asking("").await;
+    let stranger = of(&certs::authority(), "alice");
+    let stranger = asking.showing(&stranger, &["http/1.1"]);
+    let nobody = asking.secure.authority.client(&["http/1.1"]);
+    for (config, expected) in [
+        (nobody, AlertDescription::CertificateRequired),
+        // Its authority has the name of ours, and another key.
+        (stranger, AlertDescription::DecryptError),
+    ] {
+        let stream = asking.secure.tls_as(config).await;
+        let mut stream = stream.expect("in TLS 1.3 it learns that only later");
+        let socket = stream.get_mut().0;
+        within("an alert", socket.readable())
+            .await
+            .expect("a socket");
+        // What it sends now is answered by no reset, which would be the end of the alert, too.
+        for _ in 0..3 {
+            socket
+                .write_all(b"what it had to say")
+                .await
+                .expect("an ear");
+        }
+        let error = stream.read(&mut [0]).await.expect_err("it is refused");
+        let error = error.get_ref().and_then(|error| error.downcast_ref());
+        assert_eq!(error, Some(&Error::AlertReceived(expected)));
+    }
+    assert_eq!(asking.origin.n_requests(), 0);
 }
 
 #[tokio::test]

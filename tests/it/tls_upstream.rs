@@ -155,6 +155,24 @@ async fn an_endpoint_that_speaks_no_tls_is_told_from_one_that_does() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_hangs_up_instead_of_shaking_hands_is_charged_with_it() {
+    for resets in [false, true] {
+        let trust = trust();
+        let origin = origin::serving(move |mut conversation| async move {
+            conversation.wire.some().await;
+            if resets {
+                conversation.reset();
+            }
+        })
+        .await;
+        let config = config::to(origin.address).upstream_keys("only", &format!("tls = {{ {CA} }}"));
+        let proxy = trust.start(&config).await;
+        refused(&proxy.get("/").await, "tls_protocol_error");
+        charged(&proxy, 1.0).await;
+    }
+}
+
+#[tokio::test]
 async fn a_handshake_has_the_time_of_a_connect() {
     let trust = trust();
     let origin = origin::silent().await;

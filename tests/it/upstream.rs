@@ -297,3 +297,54 @@ async fn an_answer_of_the_proxy_itself_is_as_the_client_likes_it() {
     let head = proxy.ask(&ask::method("HEAD", "/")).await;
     assert!(matches!(head.status, 502 | 503), "{}", head.head);
 }
+
+#[tokio::test]
+async fn every_attempt_is_counted_the_last_one_too() {
+    let fine = origin::answering("hello").await;
+    let closing = origin::serving(|mut conversation| async move {
+        conversation.request().await;
+    })
+    .await;
+    // Whoever refuses is left alone for a while, so there are two for each request.
+    let refusing = || [origin::refusing().address, origin::refusing().address];
+    let route = |path: &str| {
+        format!(
+            "match = {{ path = \"{path}\" }}\nupstream = \"{}\"",
+            &path[1..]
+        )
+    };
+    let config = config::new()
+        .upstream("fine", &[fine.address])
+        .upstream("closing", &[closing.address])
+        .upstream("none", &refusing())
+        .upstream("nobody", &refusing())
+        .route("fine", &route("/fine"))
+        .route("closing", &route("/closing"))
+        .route("none", &route("/none"))
+        .route("nobody", &route("/nobody"));
+    let secure = secure::start(&config).await;
+    let proxy = &secure.proxy;
+    let http2 = secure.http2().await;
+    // By both ways through the house.
+    assert_eq!(proxy.get("/fine").await.status, 200);
+    assert_eq!(http2.get("/fine").await.status, 200);
+    assert_eq!(proxy.get("/closing").await.status, 502);
+    assert_eq!(http2.get("/closing").await.status, 502);
+    assert_eq!(proxy.get("/none").await.status, 502);
+    assert_eq!(http2.get("/nobody").await.status, 502);
+    proxy
+        .counted("every attempt and every retry", |metrics| {
+            let attempts = |route, result| {
+                let labels = [("route", route), ("result", result)];
+                metrics.sum("tidegate_upstream_attempts_total", &labels)
+            };
+            let retries = [("cause", "connect"), ("result", "failure")];
+            attempts("fine", "success") == 2.0
+                && attempts("closing", "reset") == 2.0
+                && attempts("none", "connect_failure") == 2.0
+                && attempts("nobody", "connect_failure") == 2.0
+                && metrics.sum("tidegate_retries_total", &retries) == 2.0
+                && metrics.sum("tidegate_upstream_attempts_total", &[]) == 8.0
+        })
+        .await;
+}

@@ -15,6 +15,7 @@ pub(crate) mod metrics;
 pub(crate) mod openssl;
 pub(crate) mod origin;
 pub(crate) mod pair;
+pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod secure;
