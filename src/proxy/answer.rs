@@ -8,7 +8,9 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::message::{Body, Known, RequestHead};
 use crate::proxy::Error;
+use crate::proxy::grpc;
 use crate::proxy::headers::{FieldEdits, OwnField, Sink};
+use crate::telemetry::stats::GrpcStatus;
 
 /// The longest that a cached date is behind: a Date field counts in seconds.
 const DATE_AGE: Duration = Duration::from_millis(500);
@@ -105,6 +107,20 @@ impl Answer {
         if !head_only {
             out.extend_from_slice(&self.body);
         }
+    }
+
+    /// Makes it a response to a call of gRPC: the head says all, and its status of HTTP is 200.
+    pub(crate) fn into_grpc(self, status: GrpcStatus, message: &str) -> Response<Body> {
+        let mut response = Response::new(Body::Empty);
+        let headers = response.headers_mut();
+        for field in &self.fields {
+            headers.field(&field.name, &field.value);
+        }
+        let content_type = HeaderValue::from_static("application/grpc");
+        headers.insert(header::CONTENT_TYPE, content_type);
+        headers.field(b"grpc-status", status.label().as_bytes());
+        headers.field(b"grpc-message", grpc::encode_message(message).as_bytes());
+        response
     }
 
     /// Makes it a response for HTTP/2.

@@ -16,6 +16,7 @@ use crate::http1::{Deadline, Pump, PumpError, give_buffer, take_buffer};
 use crate::message::{BodyError, Framing};
 use crate::proxy::Error;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::grpc;
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::CloseReason;
 use crate::upstream::{Lease, Timeouts};
@@ -359,6 +360,7 @@ impl http_body::Body for Download {
                 let trailers = read_trailers(this.pump.trailers());
                 if !trailers.is_empty() && !this.trailers_sent {
                     this.trailers_sent = true;
+                    this.exchange.heard_grpc(|_| grpc::in_trailers(&trailers));
                     return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                 }
                 this.finish();

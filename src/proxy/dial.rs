@@ -96,14 +96,16 @@ impl Dial {
             if !self.fresh
                 && let Some(lease) = pool.checkout(asked, beyond)
             {
-                exchange.connected(pool.endpoint().address(), None, Duration::ZERO);
+                let address = pool.endpoint().address();
+                exchange.connected(address, lease.version(), None, Duration::ZERO);
                 return Ok(lease);
             }
             let within = self.target.timeouts.connect;
             let error = match pool.connect(within, beyond).await {
                 Ok(lease) => {
                     let address = pool.endpoint().address();
-                    exchange.connected(address, lease.connected_in(), asked.elapsed());
+                    let (version, took) = (lease.version(), lease.connected_in());
+                    exchange.connected(address, version, took, asked.elapsed());
                     return Ok(lease);
                 }
                 Err(error) => error,

@@ -1,6 +1,6 @@
 //! One exchange: what is known of it, and its end, which is counted and logged exactly once.
 
-mod record;
+mod log;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,18 +9,19 @@ use std::time::{Duration, Instant};
 
 use crate::http1::Scratch;
 use crate::listener::{Client, Connect, Peer};
-use crate::message::{RequestHead, ResponseHead, Span};
+use crate::message::{RequestHead, ResponseHead, Span, Version};
 use crate::proxy::Error;
 use crate::proxy::Inner;
 use crate::proxy::TunnelSwitch;
 use crate::proxy::decide::Target;
 use crate::proxy::error::Side;
+use crate::proxy::grpc;
 use crate::proxy::headers::FieldEdits;
 use crate::proxy::snapshot::{Local, Route};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::{
-    AttemptResult, Finished, Outcome, RetryCause, RetryResult, Selection, Shard, Source,
-    VariantStats,
+    AttemptResult, Finished, GrpcStatus, Outcome, RetryCause, RetryResult, Selection, Shard,
+    Source, VariantStats,
 };
 use crate::upstream::{ConnectError, LocalUpstream};
 
@@ -88,6 +89,9 @@ pub(crate) struct Exchange {
     response_headers: Option<Duration>,
     connected_in: Option<Duration>,
     endpoint: Option<SocketAddr>,
+    upstream_protocol: Option<Version>,
+    /// What came of the call, if it is one of gRPC.
+    grpc: Option<GrpcStatus>,
     n_attempts: u32,
     retry: Option<RetryCause>,
     pub(crate) request_bytes: u64,
@@ -108,6 +112,7 @@ impl Exchange {
         client: Client,
         request_id: Option<Span>,
     ) -> Self {
+        let grpc = grpc::is_call(&scratch.request).then_some(GrpcStatus::None);
         Self {
             worker: Rc::clone(worker),
             local: Some(local),
@@ -123,6 +128,8 @@ impl Exchange {
             response_headers: None,
             connected_in: None,
             endpoint: None,
+            upstream_protocol: None,
+            grpc,
             n_attempts: 0,
             retry: None,
             request_bytes: 0,
@@ -286,10 +293,12 @@ impl Exchange {
     pub(crate) fn connected(
         &mut self,
         endpoint: SocketAddr,
+        protocol: Version,
         in_time: Option<Duration>,
         waited: Duration,
     ) {
         self.endpoint = Some(endpoint);
+        self.upstream_protocol = Some(protocol);
         self.n_attempts += 1;
         if let Some(took) = in_time {
             self.connected_in = Some(took);
@@ -327,6 +336,7 @@ impl Exchange {
     /// Notes that the upstream's final head has come.
     pub(crate) fn responded(&mut self) {
         self.response_headers = self.sent.map(|sent| sent.elapsed());
+        self.heard_grpc(|exchange| grpc::in_head(exchange.response()));
         self.status = Some(self.response().status);
         self.source = Source::Upstream;
         self.attempt_ended(AttemptResult::Success);
@@ -358,6 +368,20 @@ impl Exchange {
         self.source = Source::Proxy;
     }
 
+    /// True for a call of gRPC.
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.grpc.is_some()
+    }
+
+    /// Notes what a head or trailers say of a call of gRPC, if they do.
+    pub(crate) fn heard_grpc(&mut self, status: impl FnOnce(&Self) -> Option<GrpcStatus>) {
+        if self.is_grpc()
+            && let Some(status) = status(self)
+        {
+            self.grpc = Some(status);
+        }
+    }
+
     /// Notes that the response was passed on to its end.
     pub(crate) fn completed(&mut self) {
         self.complete = true;
@@ -386,6 +410,9 @@ impl Exchange {
             },
             Some(_) => Outcome::Failure,
             None if status >= 500 => Outcome::Failure,
+            None if self.grpc.is_some_and(|call| grpc::is_failure(call, status)) => {
+                Outcome::Failure
+            }
             None => Outcome::Success,
         }
     }
@@ -438,6 +465,9 @@ impl Drop for Exchange {
                         response_bytes: self.response_bytes,
                         error: reason,
                     });
+                    if let Some(status) = self.grpc {
+                        shard.grpc(status);
+                    }
                 }
             }
             None => self

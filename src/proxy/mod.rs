@@ -14,6 +14,7 @@ mod dial;
 mod error;
 mod exchange;
 mod forward;
+mod grpc;
 mod headers;
 mod http2_head;
 mod reply;

@@ -19,6 +19,7 @@ use crate::proxy::body::{Download, Upload, release};
 use crate::proxy::decide::{self, Decision, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::grpc;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 use crate::proxy::stream::from_http2;
 use crate::proxy::trouble::Trouble;
@@ -150,6 +151,15 @@ pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
     let answer = Answer::new(&error, Some(exchange.request()))
         .with_request_id(exchange.request_id_field())
         .edited(exchange.edits().response);
+    if exchange.is_grpc() {
+        let (status, message) = (grpc::of_error(&error), error.detail());
+        exchange.heard_grpc(|_| Some(status));
+        exchange.failed(error);
+        // Its status of HTTP is counted all the same.
+        exchange.answered(answer.status(), 0);
+        exchange.completed();
+        return answer.into_grpc(status, message);
+    }
     let head_only = exchange.request().method() == b"HEAD";
     exchange.failed(error);
     exchange.answered(answer.status(), if head_only { 0 } else { answer.len() });

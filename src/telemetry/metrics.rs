@@ -80,6 +80,9 @@ families! {
     RESPONSE_BYTES = Counter "tidegate_response_bytes_total"
         ["route", "variant", "upstream"]
         "Bytes of the bodies of responses.";
+    GRPC_RESPONSES = Counter "tidegate_grpc_responses_total"
+        ["route", "variant", "upstream", "grpc_status"]
+        "Calls of gRPC that have ended, by the status that the client got; none without one.";
     ERRORS = Counter "tidegate_errors_total"
         ["route", "variant", "upstream", "reason"]
         "Exchanges that did not go as they should, by what went wrong.";

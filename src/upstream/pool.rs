@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::message::Version;
 use crate::telemetry::stats::UpstreamStats;
 use crate::tls::Secured;
 use crate::upstream::http1::{Lease, Parked};
@@ -41,6 +42,14 @@ pub enum Leased {
 }
 
 impl Leased {
+    /// What is spoken on it.
+    pub fn version(&self) -> Version {
+        match self {
+            Self::Http1(_) => Version::Http11,
+            Self::Http2(_) => Version::Http2,
+        }
+    }
+
     /// How long it took to connect, if it was connected for this exchange.
     pub fn connected_in(&self) -> Option<Duration> {
         match self {

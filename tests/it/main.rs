@@ -27,6 +27,7 @@ mod expect;
 mod forced;
 mod forward;
 mod framing;
+mod grpc;
 mod h2;
 mod h2_bodies;
 mod h2_heads;

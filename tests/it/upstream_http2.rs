@@ -10,6 +10,7 @@ use crate::support::http2_origin::{self, Turn};
 use crate::support::message::{End, Message};
 use crate::support::origin::Origin;
 use crate::support::secure::{self, Secure};
+use crate::support::wait;
 
 /// Everything goes to one endpoint, by HTTP/2.
 pub(crate) fn to(origin: &Origin) -> Config {
@@ -302,6 +303,33 @@ async fn an_answer_passes_before_the_request_is_through() {
     client.wire.send("second").await;
     client.wire.response_body(&mut answer).await;
     assert_eq!(answer.text(), "first second");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_can_go_on_sending() {
+    let origin = http2_origin::serving(|mut turn| async move {
+        turn.head(200, &[]);
+        // More than all windows on the way hold.
+        turn.leave(vec![b'x'; 16 * 1024 * 1024]);
+        turn.whole().await;
+        turn.released().await;
+    })
+    .await;
+    let (origin, secure) = in_front_of(origin).await;
+    let client = secure.http2().await;
+    let (feed, body) = Feed::new();
+    let response = client.open(&ask::method("POST", "/"), body).await;
+    let _untouched = response.expect("a response");
+    for _ in 0..64 {
+        let frame = Frame::data(Bytes::from(vec![b'y'; 64 * 1024]));
+        let sent = wait::within("room for more", feed.send(Ok(frame))).await;
+        sent.expect("a request under way");
+    }
+    drop(feed);
+    wait::until("the whole request", async || {
+        origin.request().body.len() == 64 * 64 * 1024
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use crate::http1::{Deadline, PumpError};
 use crate::message::BodyError;
 use crate::proxy::Error;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::grpc;
 use crate::proxy::stream::coming::Coming;
 use crate::proxy::stream::{Part, Upload};
 use crate::proxy::trouble::Trouble;
@@ -199,6 +200,8 @@ impl http_body::Body for Download {
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Poll::Ready(Ok(Part::End(trailers))) => {
+                this.exchange
+                    .heard_grpc(|_| trailers.as_ref().and_then(grpc::in_trailers));
                 this.finish();
                 Poll::Ready(trailers.map(|map| Ok(Frame::trailers(map))))
             }

@@ -28,6 +28,8 @@ pub enum Field {
     Endpoint,
     ClientIp,
     Protocol,
+    UpstreamProtocol,
+    GrpcStatus,
     Generation,
     RequestId,
     TraceId,
@@ -35,7 +37,7 @@ pub enum Field {
 
 impl Field {
     /// All of them, in the order of a line that is not told otherwise.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Ts,
         Self::Listener,
         Self::Route,
@@ -60,6 +62,8 @@ impl Field {
         Self::Endpoint,
         Self::ClientIp,
         Self::Protocol,
+        Self::UpstreamProtocol,
+        Self::GrpcStatus,
         Self::Generation,
         Self::RequestId,
         Self::TraceId,
@@ -92,6 +96,8 @@ impl Field {
             Self::Endpoint => "endpoint",
             Self::ClientIp => "client_ip",
             Self::Protocol => "protocol",
+            Self::UpstreamProtocol => "upstream_protocol",
+            Self::GrpcStatus => "grpc_status",
             Self::Generation => "generation",
             Self::RequestId => "request_id",
             Self::TraceId => "trace_id",

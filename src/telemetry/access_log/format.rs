@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
+use crate::message::Version;
 use crate::telemetry::access_log::mask::Masks;
 use crate::telemetry::access_log::{Entry, Field, Format, escape};
 use crate::telemetry::stats::{ErrorReason, Selection};
@@ -154,6 +155,11 @@ fn member(
             push_address(line, masks.address(entry.client_ip));
         }),
         Field::Protocol => object.text(r#","protocol":"#, entry.protocol.name().as_bytes()),
+        Field::UpstreamProtocol => {
+            let protocol = entry.upstream_protocol.map(Version::name);
+            object.text_if_known(r#","upstream_protocol":"#, protocol);
+        }
+        Field::GrpcStatus => object.text_if_known(r#","grpc_status":"#, entry.grpc_status),
         Field::Generation => object.number(r#","generation":"#, entry.generation),
         Field::RequestId => {
             if let Some(id) = entry.request_id {

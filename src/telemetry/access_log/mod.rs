@@ -158,6 +158,10 @@ pub struct Entry<'a> {
     pub client_ip: IpAddr,
     /// The protocol the request came by.
     pub protocol: Version,
+    /// The protocol that the endpoint was asked by.
+    pub upstream_protocol: Option<Version>,
+    /// What came of a call of gRPC: its number, or `none` or `other`.
+    pub grpc_status: Option<&'static str>,
     /// The generation of the configuration that the request obeyed.
     pub generation: u64,
     /// The request's id.

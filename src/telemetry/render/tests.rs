@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use crate::telemetry::metrics::{Family, Kind, catalogue};
 use crate::telemetry::stats::{
-    AttemptResult, Buckets, CloseReason, ErrorReason, Finished, ForcedRejection, Outcome, Protocol,
-    RejectReason, RetryCause, RetryResult, RuleLabels, Selection, Source, StickyKind, TunnelEnd,
-    VariantLabels,
+    AttemptResult, Buckets, CloseReason, ErrorReason, Finished, ForcedRejection, GrpcStatus,
+    Outcome, Protocol, RejectReason, RetryCause, RetryResult, RuleLabels, Selection, Source,
+    StickyKind, TunnelEnd, VariantLabels,
 };
 use crate::telemetry::{Live, Telemetry, VariantLive, VariantState};
 
@@ -100,6 +100,7 @@ fn busy() -> Telemetry {
                 error: None,
             });
         }
+        shard.grpc(GrpcStatus::Unavailable);
         shard.attempt(AttemptResult::Success);
         shard.connected(Duration::from_millis(1));
         shard.retried(RetryCause::Connect, RetryResult::Failure);

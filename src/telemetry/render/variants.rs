@@ -8,9 +8,9 @@ use crate::telemetry::metrics::{self as names, Family};
 use crate::telemetry::registry::{VariantLive, VariantState};
 use crate::telemetry::render::code_label;
 use crate::telemetry::stats::{
-    AttemptResult, Code, CodeKey, ErrorReason, ForcedRejection, HistogramTotals, Outcome,
-    RetryCause, RetryResult, RouteStats, RouteTotals, RuleLabels, RuleStats, Selection, Source,
-    StickyKind, TunnelEnd, VariantLabels, VariantStats, VariantTotals,
+    AttemptResult, Code, CodeKey, ErrorReason, ForcedRejection, GrpcStatus, HistogramTotals,
+    Outcome, RetryCause, RetryResult, RouteStats, RouteTotals, RuleLabels, RuleStats, Selection,
+    Source, StickyKind, TunnelEnd, VariantLabels, VariantStats, VariantTotals,
 };
 
 /// The statuses whose series are there before the first of them occurs, each with who usually makes
@@ -110,6 +110,17 @@ pub(crate) fn requests(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &
     });
     by_variant(text, &names::RESPONSE_BYTES, rows, |totals| {
         totals.response_bytes
+    });
+    text.family(&names::GRPC_RESPONSES, |samples| {
+        // Most variants never see such a call, so its series come with the first.
+        for row in rows {
+            let counts = row.totals.grpc.unwrap_or_default();
+            let statuses = row.totals.grpc.map_or(&[][..], |_| GrpcStatus::ALL);
+            for (status, n) in statuses.iter().zip(counts) {
+                let labels = row.labels.and([("grpc_status", status.label())]);
+                samples.value(&labels, n);
+            }
+        }
     });
     text.family(&names::ERRORS, |samples| {
         for row in rows {

@@ -31,6 +31,8 @@ macro_rules! label_values {
     };
 }
 
+pub(crate) use label_values;
+
 label_values! {
     /// Who made the response.
     Source {

@@ -8,6 +8,7 @@
 mod codes;
 mod connections;
 mod counter;
+mod grpc;
 mod handshakes;
 mod histogram;
 mod labels;
@@ -22,6 +23,7 @@ pub use connections::{
     ListenerShard, ListenerStats, ListenerTotals, UpstreamShard, UpstreamStats, UpstreamTotals,
 };
 pub use counter::Counter;
+pub use grpc::GrpcStatus;
 pub use handshakes::Handshake;
 pub use histogram::{Buckets, BucketsError, HistogramTotals};
 pub use labels::{

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::telemetry::stats::{
-    AttemptResult, Buckets, CodeKey, Counter, ErrorReason, HistogramTotals, Outcome, RetryCause,
-    RetryResult, Selection, Shard, TunnelEnd,
+    AttemptResult, Buckets, CodeKey, Counter, ErrorReason, GrpcStatus, HistogramTotals, Outcome,
+    RetryCause, RetryResult, Selection, Shard, TunnelEnd,
 };
 
 /// The numbers of a variant since it was first configured.
@@ -36,6 +36,8 @@ pub struct VariantTotals {
     pub tunnels_opened: u64,
     /// Tunnels that have ended.
     pub tunnels_closed: [u64; TunnelEnd::N],
+    /// Calls of gRPC, once there was any.
+    pub grpc: Option<[u64; GrpcStatus::N]>,
 }
 
 impl VariantTotals {
@@ -54,6 +56,7 @@ impl VariantTotals {
             retries: [[0; RetryResult::N]; RetryCause::N],
             tunnels_opened: 0,
             tunnels_closed: [0; TunnelEnd::N],
+            grpc: None,
         }
     }
 
@@ -89,6 +92,9 @@ impl VariantTotals {
         }
         add_all(&mut self.selections, &shard.begun);
         self.tunnels_opened += shard.tunnels_opened.total();
+        if let Some(counters) = shard.grpc.get() {
+            add_all(self.grpc.get_or_insert_default(), &**counters);
+        }
 
         self.request_bytes += shard.request_bytes.total();
         self.response_bytes += shard.response_bytes.total();

@@ -1,15 +1,15 @@
 //! The numbers of one variant of a route.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::telemetry::stats::codes::Codes;
 use crate::telemetry::stats::histogram::Histogram;
 use crate::telemetry::stats::shards::Shards;
 use crate::telemetry::stats::{
-    AttemptResult, Buckets, Counter, ErrorReason, Outcome, RetryCause, RetryResult, Selection,
-    Source, TunnelEnd, VariantTotals,
+    AttemptResult, Buckets, Counter, ErrorReason, GrpcStatus, Outcome, RetryCause, RetryResult,
+    Selection, Source, TunnelEnd, VariantTotals,
 };
 
 /// What the numbers of a variant are labelled with.
@@ -138,6 +138,8 @@ pub struct Shard {
     pub(crate) retries: [[Counter; RetryResult::N]; RetryCause::N],
     pub(crate) tunnels_opened: Counter,
     pub(crate) tunnels_closed: [Counter; TunnelEnd::N],
+    /// Calls of gRPC, for variants that have any.
+    pub(crate) grpc: OnceLock<Box<[Counter; GrpcStatus::N]>>,
 }
 
 impl Shard {
@@ -156,6 +158,7 @@ impl Shard {
             retries: Default::default(),
             tunnels_opened: Counter::default(),
             tunnels_closed: Default::default(),
+            grpc: OnceLock::new(),
         }
     }
 
@@ -196,6 +199,11 @@ impl Shard {
     /// Counts a retry by what came of it.
     pub fn retried(&self, cause: RetryCause, result: RetryResult) {
         self.retries[cause as usize][result as usize].add(1);
+    }
+
+    /// Counts the end of a call of gRPC by what came of it.
+    pub fn grpc(&self, status: GrpcStatus) {
+        self.grpc.get_or_init(Box::default)[status as usize].add(1);
     }
 
     /// Counts an exchange that became a tunnel.

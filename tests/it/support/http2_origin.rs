@@ -266,6 +266,13 @@ impl Turn {
         !data.is_empty() || sending.send_data(Bytes::new(), ends).is_ok()
     }
 
+    /// Leaves data to be sent as the windows allow, without waiting for that.
+    pub(crate) fn leave(&mut self, data: Vec<u8>) {
+        let sending = self.sending.as_mut().expect("a head went before");
+        let left = sending.send_data(Bytes::from(data), false);
+        left.expect("a stream that is open");
+    }
+
     /// Ends the response with trailers.
     pub(crate) fn trailers(&mut self, fields: &[(&str, &str)]) {
         let sending = self.sending.as_mut().expect("a head went before");

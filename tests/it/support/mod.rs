@@ -18,6 +18,7 @@ pub(crate) mod pair;
 pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod script;
 pub(crate) mod secure;
 pub(crate) mod terminal;
 pub(crate) mod tool;

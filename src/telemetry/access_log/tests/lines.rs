@@ -20,7 +20,8 @@ fn json_tells_all_that_is_known() {
         "path": "/cart", "status": 502, "source": "proxy", "reason": "connect_failure",
         "bytes_in": 12, "bytes_out": 3456, "duration_ms": 12.345, "ttfb_ms": 0.009,
         "upstream_connect_ms": 2.0, "attempts": 2, "endpoint": "10.0.0.21:9000",
-        "client_ip": "192.0.2.7", "protocol": "HTTP/1.1", "generation": 12,
+        "client_ip": "192.0.2.7", "protocol": "HTTP/1.1", "upstream_protocol": "HTTP/2.0",
+        "grpc_status": "14", "generation": 12,
         "request_id": "0123456789abcdef0123456789abcdef",
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
     });
@@ -39,6 +40,8 @@ fn json_leaves_out_what_is_not_known() {
         "segment",
         "key_hash",
         "ttfb_ms",
+        "upstream_protocol",
+        "grpc_status",
     ] {
         assert_eq!(read.get(name), None, "{name}");
     }

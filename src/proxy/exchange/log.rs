@@ -1,4 +1,4 @@
-//! The line that an exchange leaves in the access log.
+//! What is logged of an exchange at its end.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::trace_context::trace_id;
 use crate::split::HashKey;
 use crate::telemetry::access_log::{AccessLog, Entry};
-use crate::telemetry::stats::{ErrorReason, Outcome};
+use crate::telemetry::stats::{ErrorReason, GrpcStatus, Outcome};
 
 impl Exchange {
     /// A hash of the key that the client is known by, so that its lines can be found together
@@ -21,6 +21,7 @@ impl Exchange {
         (!tells_address).then(|| xxh3_64(key.as_bytes()))
     }
 
+    /// Leaves a line in the access log, if it is to have one.
     pub(in crate::proxy::exchange) fn log(
         &self,
         status: u16,
@@ -83,6 +84,8 @@ impl Exchange {
             endpoint: self.endpoint,
             client_ip: self.client.address,
             protocol: request.version,
+            upstream_protocol: self.upstream_protocol,
+            grpc_status: self.grpc.map(GrpcStatus::label),
             generation,
             request_id: self.request_id.map(|id| id.of(&request.text)),
             trace_id: access_log
