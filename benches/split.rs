@@ -8,7 +8,8 @@ use criterion::{BenchmarkId, Criterion};
 use tidegate::message::RequestHead;
 use tidegate::segment::{ConditionSpec, Operand, Operator, Segment, SegmentSpec};
 use tidegate::split::{
-    Draw, Force, Key, RuleSpec, Split, SplitSpec, State, Sticky, StickyCookie, VariantSpec, ln,
+    Draw, Force, Key, PinSpec, RuleSpec, SharedSecret, Split, SplitSpec, State, Sticky,
+    StickyCookie, VariantSpec, ln,
 };
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77));
@@ -96,6 +97,22 @@ fn main() {
         ("X-Country", "FR"),
         ("Cookie", "a=1; plan=beta"),
     ];
+    let by_pin = Sticky {
+        keys: vec![Key::Header("x-user-id".to_owned())],
+        cookie: None,
+        pin: Some(PinSpec {
+            cookie: StickyCookie::pin(),
+            epoch: 1,
+            secret: Some(SharedSecret::new(b"a-secret-of-instances")),
+        }),
+    };
+    let sent = {
+        let split = split(2, Some(by_pin.clone()), None, 0);
+        let (cookie, value) = split.pin(1).expect("it is on");
+        let value = String::from_utf8_lossy(value);
+        format!("a=1; {}={value}", cookie.name)
+    };
+    let pinned = [("Host", "shop.example.com"), ("Cookie", sent.as_str())];
     let tester = [("Host", "shop.example.com"), ("X-Variant", "variant-1")];
 
     let mut group = criterion.benchmark_group("split/assign");
@@ -106,6 +123,7 @@ fn main() {
             ("by-client", Some(&by_client), &[]),
             ("by-draw", None, &[]),
             ("forced", None, &tester),
+            ("by-pin", Some(&by_pin), &pinned),
             ("by-rule", Some(&by_user), &beta),
             ("by-second-rule", Some(&by_user), &beta),
         ] {

@@ -11,8 +11,8 @@ use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::wire::{
     CertificateStatus, ConfigProblem, EndpointStatus, Endpoints, Explained, Latency,
-    ListenerStatus, NameStatus, Reloaded, RouteStatus, Status, UpstreamStatus, VariantDetail,
-    VariantStatus,
+    ListenerStatus, NameStatus, Reloaded, RouteStatus, RuleStatus, Status, UpstreamStatus,
+    VariantDetail, VariantStatus,
 };
 use crate::config::UpstreamConfig;
 use crate::control::{self, Control, Live, Outcome};
@@ -115,8 +115,11 @@ fn routes(live: &Live, detail: Detail) -> BTreeMap<String, RouteStatus> {
     let routes = live.snapshot.routes.iter();
     routes
         .map(|route| {
-            let variants = variants(&live.snapshot, route, detail);
-            (route.name.to_string(), RouteStatus { variants })
+            let status = RouteStatus {
+                variants: variants(&live.snapshot, route, detail),
+                rules: rules(route),
+            };
+            (route.name.to_string(), status)
         })
         .collect()
 }
@@ -152,6 +155,23 @@ fn variants(snapshot: &Snapshot, route: &Route, detail: Detail) -> BTreeMap<Stri
         );
     }
     variants
+}
+
+fn rules(route: &Route) -> Vec<RuleStatus> {
+    let split = &route.split;
+    let rules = route.rules.iter().enumerate();
+    let rules = rules.map(|(n, rule)| RuleStatus {
+        segment: rule.segment.to_string(),
+        weights: (0..split.variants().len())
+            .map(|variant| {
+                let name = split.variants()[variant].name.clone();
+                (name, split.weight(Some(n), variant))
+            })
+            .collect(),
+        applies: split.is_open(n),
+        requests: rule.stats.matches(),
+    });
+    rules.collect()
 }
 
 /// How many requests were answered with a 5xx by one of these.

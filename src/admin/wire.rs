@@ -45,6 +45,22 @@ pub struct Status {
 pub struct RouteStatus {
     /// Variants by name.
     pub variants: BTreeMap<String, VariantStatus>,
+    /// Rules, in their order; the first whose segment holds decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleStatus>,
+}
+
+/// One rule of a route.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct RuleStatus {
+    /// Its segment.
+    pub segment: String,
+    /// The weight of each variant.
+    pub weights: BTreeMap<String, u32>,
+    /// False when every variant that has a weight is off: then the rule is passed over.
+    pub applies: bool,
+    /// Requests that it has divided since the route was first configured.
+    pub requests: u64,
 }
 
 /// One variant of a route.

@@ -113,13 +113,13 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
         Some(key) => writeln!(out, "reason   {} of the key `{key}`", explained.reason)?,
         None => writeln!(out, "reason   {}", explained.reason)?,
     }
-    rules(out, explained)?;
-    if let Some(rewritten) = &explained.rewritten {
-        writeln!(out, "rewrite  {}{}", rewritten.host, rewritten.target)?;
-    }
     for note in &explained.notes {
         writeln!(out, "         {note}")?;
     }
+    if let Some(rewritten) = &explained.rewritten {
+        writeln!(out, "rewrite  {}{}", rewritten.host, rewritten.target)?;
+    }
+    rules(out, explained)?;
     writeln!(out)?;
     let rows: Vec<_> = explained
         .variants
@@ -179,21 +179,33 @@ fn rules(out: &mut dyn Write, explained: &Explained) -> Result<(), Failure> {
     Ok(())
 }
 
-/// When this key would change its variant, in words.
+/// When this key would change its variant, in words. Of two variants one share tells it; of more,
+/// one for each that could take the key over, as long as the others stay as they are to each other.
 fn flips(explained: &Explained) -> Option<String> {
     let chosen = explained.variant.as_ref()?;
-    let others = explained
-        .variants
+    let others = explained.variants.iter();
+    let others = others.filter(|variant| &variant.name != chosen);
+    let mut flips: Vec<_> = others
+        .filter_map(|variant| Some((variant.flips_at?, &variant.name)))
+        .filter(|(share, _)| *share < 1.0)
+        .collect();
+    flips.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let among = match &explained.segment {
+        Some(segment) => format!(" among {segment}"),
+        None => String::new(),
+    };
+    let told: Vec<_> = flips
         .iter()
-        .filter(|variant| &variant.name != chosen);
-    let (name, share) = others
-        .filter_map(|variant| Some((&variant.name, variant.flips_at?)))
-        .filter(|(_, share)| *share < 1.0)
-        .min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let share = percent(share);
-    Some(format!(
-        "This key moves to {name} once {name} has more than {share}."
-    ))
+        .map(|(share, name)| format!("to {name} once {name} has more than {}", percent(*share)))
+        .collect();
+    match &told[..] {
+        [] => None,
+        [only] => Some(format!("This key moves {only}{among}.")),
+        several => Some(format!(
+            "This key moves {}{among}, while the weights of the others stay in proportion.",
+            several.join(", or ")
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -226,6 +238,46 @@ mod tests {
             text.ends_with("moves to canary once canary has more than 7.31 %.\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn of_several_variants_each_that_could_take_the_key_over_is_told() {
+        let text = text(serde_json::json!({
+            "route": "shop", "matched": ["path /"], "variant": "a", "reason": "hash", "key": "42",
+            "segment": "beta",
+            "rules": [
+                { "segment": "staff", "holds": false, "weights": { "c": 1 },
+                  "any": [[{ "condition": "client_ip cidr 10.0.0.0/8", "holds": false }]] },
+                { "segment": "beta", "holds": true, "weights": { "a": 80, "b": 15, "c": 5 },
+                  "any": [[{ "condition": "cookie:plan eq beta", "holds": true }],
+                          [{ "condition": "header:a exists", "holds": false }]] },
+                { "segment": "never-asked", "holds": true, "weights": { "a": 1 }, "any": [] },
+            ],
+            "variants": [
+                { "name": "a", "upstream": "v1", "state": "on", "weight": 80, "share": 0.8,
+                  "score": 100.0, "flips_at": 0.5 },
+                { "name": "b", "upstream": "v2", "state": "on", "weight": 15, "share": 0.15,
+                  "score": 3.0, "flips_at": 0.4 },
+                { "name": "c", "upstream": "v3", "state": "on", "weight": 5, "share": 0.05,
+                  "score": 3.0, "flips_at": 0.25 },
+            ],
+        }));
+        assert!(
+            text.ends_with(
+                "This key moves to c once c has more than 25 %, or to b once b has more than \
+                 40 % among beta, while the weights of the others stay in proportion.\n"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "segment  staff does not hold\n         no  client_ip cidr 10.0.0.0/8\n\
+                 segment  beta holds: the weights are those of its rule\n         \
+                 yes cookie:plan eq beta\n         or\n         no  header:a exists\n"
+            ),
+            "{text}"
+        );
+        assert!(!text.contains("never-asked"), "{text}");
     }
 
     #[test]

@@ -70,6 +70,7 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
     }
     table(out, &header, &[3, 4, 6, 7, 8, 9, 10], &rows)?;
     writeln!(out)?;
+    rules(out, status)?;
     let rows: Vec<_> = status
         .listeners
         .iter()
@@ -96,6 +97,37 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
     for warning in &status.warnings {
         writeln!(out, "warning: {warning}")?;
     }
+    Ok(())
+}
+
+/// The rules of all routes, if there are any.
+fn rules(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for (route, of_route) in &status.routes {
+        for rule in &of_route.rules {
+            let weights = rule.weights.iter().filter(|(_, weight)| **weight > 0);
+            let weights: Vec<_> = weights
+                .map(|(variant, weight)| format!("{variant} {weight}"))
+                .collect();
+            rows.push(vec![
+                route.clone(),
+                rule.segment.clone(),
+                weights.join(", "),
+                if rule.applies { "" } else { "passed over" }.to_owned(),
+                rule.requests.to_string(),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    table(
+        out,
+        &["ROUTE", "SEGMENT", "WEIGHTS", "", "REQUESTS"],
+        &[4],
+        &rows,
+    )?;
+    writeln!(out)?;
     Ok(())
 }
 

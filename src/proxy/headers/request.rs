@@ -165,12 +165,12 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
     let mut cookies = 0;
     let mut trailers = false;
     for field in head.fields() {
-        if edit.fields.is_some_and(|edits| edits.drop(field.name)) {
+        let is_private = edit.drop_field.is_some_and(|name| field.is(name));
+        if is_private || edit.fields.is_some_and(|edits| edits.drop(field.name)) {
             continue;
         }
         match field.known {
             Known::Other if named.has(&field) => continue,
-            Known::Other if edit.drop_field.is_some_and(|name| field.is(name)) => continue,
             Known::Other if edit.request_id.is_some_and(|(name, _)| field.is(name)) => continue,
             Known::Host
             | Known::Connection
