@@ -155,7 +155,7 @@ async fn a_caller_that_gives_up_is_seen_by_the_server() {
     calls(&secure, &["cancel"]).await;
     server
         .tells("a cancelled call", |event| {
-            event["ended"] == "bidi" && event["cancelled"] == true
+            event["ended"] == "hold" && event["cancelled"] == true
         })
         .await;
     calls(&secure, &["deadline"]).await;

@@ -134,7 +134,7 @@ def deadline(channel):
 
 
 def cancel(channel):
-    call = channel.stream_stream("/test.Echo/Bidi")
+    call = channel.stream_stream("/test.Echo/Hold")
     more = threading.Event()
 
     def requests():

@@ -68,6 +68,14 @@ def bidi(requests, context):
     finished.set()
 
 
+def hold(requests, context):
+    """Goes on when the requests end: the call ends only by being cancelled."""
+    _, ended = begin(context, "hold")
+    for request in requests:
+        yield b"echo:" + request
+    ended.wait(60)
+
+
 def fail(request, context):
     finished, _ = begin(context, "fail")
     code, message = request.decode().split(":", 1)
@@ -94,6 +102,7 @@ HANDLERS = {
     "ClientStream": grpc.stream_unary_rpc_method_handler(client_stream),
     "ServerStream": grpc.unary_stream_rpc_method_handler(server_stream),
     "Bidi": grpc.stream_stream_rpc_method_handler(bidi),
+    "Hold": grpc.stream_stream_rpc_method_handler(hold),
     "Fail": grpc.unary_unary_rpc_method_handler(fail),
     "FailLate": grpc.unary_stream_rpc_method_handler(fail_late),
     "Hang": grpc.unary_unary_rpc_method_handler(hang),
