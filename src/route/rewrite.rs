@@ -210,25 +210,42 @@ fn n_dots(segment: &[u8]) -> Option<usize> {
     Some(n)
 }
 
-/// True when some server could be led above where `rest` begins: one that takes whatever looks like
-/// a slash for one, several of them for one, and cuts segments at `;`.
+/// True when some server could be led above where `rest` begins: one that takes some or all of what
+/// looks like a slash for one, several of them for one, or cuts segments at `;`.
 fn leads_out(rest: &[u8]) -> bool {
     let mut depth = 0_usize;
-    let mut rest = rest;
-    while !rest.is_empty() {
-        let (segment, after) = split_at_any_slash(rest);
-        rest = after;
-        let name_len = memchr::memchr(b';', segment).unwrap_or(segment.len());
-        match n_dots(&segment[..name_len]) {
+    for segment in rest.split(|&byte| byte == b'/') {
+        match n_dots(segment) {
             Some(0 | 1) => {}
             Some(2) => match depth.checked_sub(1) {
                 Some(less) => depth = less,
                 None => return true,
             },
-            _ => depth += 1,
+            _ => {
+                let (first, mut after) = split_at_any_slash(segment);
+                let name = until_semicolon(first);
+                // What begins with a name is one to everybody; what does not may be nothing.
+                depth += usize::from(n_dots(name).is_none_or(|n| n > 2));
+                let mut piece = first;
+                loop {
+                    if n_dots(until_semicolon(piece)) == Some(2) {
+                        return true;
+                    }
+                    if after.is_empty() {
+                        break;
+                    }
+                    (piece, after) = split_at_any_slash(after);
+                }
+            }
         }
     }
     false
+}
+
+/// A segment without its parameters.
+fn until_semicolon(segment: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b';', segment).unwrap_or(segment.len());
+    &segment[..end]
 }
 
 /// What comes before the first thing that looks like a slash, and what after it.
