@@ -92,7 +92,7 @@ impl Dump {
         if self.json {
             return json(out, &effective);
         }
-        let text = toml::to_string(&effective)
+        let text = config::as_file(&effective)
             .map_err(|error| Failure::Refused(format!("cannot write as TOML: {error}")))?;
         writeln!(
             out,

@@ -13,6 +13,7 @@ mod demo;
 mod explain;
 mod man;
 mod output;
+mod plan;
 mod screen;
 mod signals;
 mod status;
@@ -83,6 +84,8 @@ enum Command {
     /// Check a configuration as `run` would, and list everything that is wrong with it.
     #[command(alias = "validate")]
     Check(check::Check),
+    /// Show what would change if a configuration were loaded, and the share of users that would move.
+    Plan(plan::Plan),
     /// Tell which route and variant a request would get, why, and when that would change.
     Explain(explain::Explain),
     /// Show what is live on a running instance.
@@ -196,6 +199,7 @@ impl Command {
     fn json(&self) -> bool {
         match self {
             Self::Check(check) => check.json(),
+            Self::Plan(plan) => plan.json(),
             Self::Explain(explain) => explain.json,
             Self::Status(status) => status.json,
             Self::Top(top) => top.json,
@@ -213,6 +217,7 @@ impl Command {
             Self::Demo(demo) => demo.run(ink),
             Self::Top(top) => top.run(ink),
             Self::Check(check) => printing(|out| check.run(out, ink)),
+            Self::Plan(plan) => printing(|out| plan.run(out, ink)),
             Self::Explain(explain) => printing(|out| explain.run(out, ink)),
             Self::Status(status) => printing(|out| status.run(out)),
             Self::Reload(reload) => printing(|out| reload.run(out)),

@@ -11,6 +11,7 @@
 mod advice;
 mod certificates;
 mod disk;
+mod dump;
 mod effective;
 mod include;
 mod listener;
@@ -19,6 +20,7 @@ mod matching;
 mod near;
 mod pattern;
 mod pins;
+pub mod plan;
 mod problem;
 mod process;
 mod reader;
@@ -40,11 +42,12 @@ mod unit;
 mod upstream;
 pub mod watch;
 
+pub use dump::{as_file, of_effective};
 pub use load::{Loaded, load, parse};
 pub(crate) use problem::with_causes;
 pub use problem::{Problem, Problems};
 pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};
-pub use schema::schema;
+pub use schema::{schema, without_defaults};
 pub use secret::Secret;
 pub use segment::SegmentConfig;
 pub use settings::{

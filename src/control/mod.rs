@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::{interval, interval_at};
 use tracing::{error, info, warn};
 
+use crate::config::plan::needs_restart;
 use crate::config::watch::{Change, Watcher};
 use crate::config::{self, Config, Loaded, Problem, Sources};
 use crate::control::build::Builder;
@@ -327,15 +328,9 @@ impl Controller {
 
     /// Refuses what only a restart can change, rather than obey a part of a file.
     fn refuse_restarts(&self, old: &Config, new: &Config) -> Result<(), Rejected> {
-        let changed = [
-            ("runtime.workers", old.runtime != new.runtime),
-            ("metrics.buckets", old.metrics != new.metrics),
-            ("admin.address", old.admin.address != new.admin.address),
-        ];
-        let problems: Vec<_> = changed
+        let problems: Vec<_> = needs_restart(old, new)
             .into_iter()
-            .filter(|(_, changed)| *changed)
-            .flat_map(|(key, _)| {
+            .flat_map(|key| {
                 let message = "a change of this needs a restart; nothing was applied".into();
                 refused(&self.path, key, message).problems
             })

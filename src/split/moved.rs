@@ -44,14 +44,15 @@ impl Pair<'_> {
 
 impl Split {
     /// The users that move when `after` takes this split's place while all variants are available,
-    /// by the names of the variants. Their sum is the share of users that move at all.
+    /// by the names of the variants. Their sum is the share of users that move at all. Those of a
+    /// segment obeyed the rule `rule` and will obey `rule_after`; none is the weights of the route.
     ///
     /// Both splits tell users apart by the same keys; otherwise see [`Split::moved_anew`].
-    pub fn moved(&self, after: &Self) -> Vec<Flow> {
+    pub fn moved(&self, rule: Option<usize>, after: &Self, rule_after: Option<usize>) -> Vec<Flow> {
         if self.seed != after.seed {
-            return self.moved_anew(after);
+            return self.moved_anew(rule, after, rule_after);
         }
-        let mut pairs = pairs(self, after);
+        let mut pairs = self.pairs(rule, after, rule_after);
         pairs.sort_by(Pair::ratio);
         let pieces: Vec<f64> = (1..pairs.len()).map(|n| piece(&pairs, n)).collect();
         let mut flows = Vec::new();
@@ -67,34 +68,45 @@ impl Split {
     }
 
     /// The users that move when all are assigned anew: by other keys, or with another salt.
-    pub fn moved_anew(&self, after: &Self) -> Vec<Flow> {
-        let pairs = pairs(self, after);
-        let all = self.division.total() as f64 * after.division.total() as f64;
+    pub fn moved_anew(
+        &self,
+        rule: Option<usize>,
+        after: &Self,
+        rule_after: Option<usize>,
+    ) -> Vec<Flow> {
+        let pairs = self.pairs(rule, after, rule_after);
+        let total = self.division_of(rule).total();
+        let all = total as f64 * after.division_of(rule_after).total() as f64;
         let flows = pairs.iter().flat_map(|from| {
             let others = pairs.iter().filter(|to| to.name != from.name);
             others.map(|to| flow(from, to, from.before as f64 * to.after as f64 / all))
         });
         sorted(flows.collect())
     }
-}
 
-/// All variants that have a weight before or after.
-fn pairs<'s>(before: &'s Split, after: &'s Split) -> Vec<Pair<'s>> {
-    let mut weights: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for candidate in &before.division.candidates {
-        let name = before.variants[candidate.variant].name.as_str();
-        weights.entry(name).or_default().0 = candidate.weight.into();
+    /// All variants that have a weight before or after.
+    fn pairs<'s>(
+        &'s self,
+        rule: Option<usize>,
+        after: &'s Self,
+        rule_after: Option<usize>,
+    ) -> Vec<Pair<'s>> {
+        let mut weights: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for candidate in &self.division_of(rule).candidates {
+            let name = self.variants[candidate.variant].name.as_str();
+            weights.entry(name).or_default().0 = candidate.weight.into();
+        }
+        for candidate in &after.division_of(rule_after).candidates {
+            let name = after.variants[candidate.variant].name.as_str();
+            weights.entry(name).or_default().1 = candidate.weight.into();
+        }
+        let pairs = weights.into_iter().map(|(name, (before, after))| Pair {
+            name,
+            before,
+            after,
+        });
+        pairs.collect()
     }
-    for candidate in &after.division.candidates {
-        let name = after.variants[candidate.variant].name.as_str();
-        weights.entry(name).or_default().1 = candidate.weight.into();
-    }
-    let pairs = weights.into_iter().map(|(name, (before, after))| Pair {
-        name,
-        before,
-        after,
-    });
-    pairs.collect()
 }
 
 /// The integral of `1 / G²` from the ratio of the pair before the `n`th to the ratio of that.
@@ -181,7 +193,7 @@ mod tests {
     #[track_caller]
     fn check(before: &str, after: &str, moved: f64, needless: f64) {
         let (before, after) = (split(before), split(after));
-        let flows = before.moved(&after);
+        let flows = before.moved(None, &after, None);
         assert!((total(&flows) - moved).abs() < 1e-12, "{flows:?}");
         let share = |split: &Split, name: &str| {
             let mut variants = split.variants().iter();
@@ -225,7 +237,7 @@ mod tests {
             ("a=1000000 b=1 c=7 d=0", "a=1 b=999983 c=7 e=3"),
         ] {
             let (before, after) = (split(before), split(after));
-            check_simulated(&before, &after, &before.moved(&after));
+            check_simulated(&before, &after, &before.moved(None, &after, None));
         }
     }
 
@@ -235,7 +247,7 @@ mod tests {
         check("blue=1", "green=1", 1.0, 0.0);
         // A third has the same variant before and after.
         check("a=50 b=50", "a=50 c=50", 2.0 / 3.0, 1.0 / 6.0);
-        let flows = split("a=50 b=50").moved(&split("a=50 c=50"));
+        let flows = split("a=50 b=50").moved(None, &split("a=50 c=50"), None);
         let of = |from: &str, to: &str| {
             let flow = flows.iter().find(|flow| flow.from == from && flow.to == to);
             flow.map_or(0.0, |flow| flow.share)
@@ -253,8 +265,8 @@ mod tests {
             ..spec("stable=90 canary=10")
         })
         .unwrap();
-        let flows = before.moved(&after);
-        assert_eq!(flows, before.moved_anew(&after));
+        let flows = before.moved(None, &after, None);
+        assert_eq!(flows, before.moved_anew(None, &after, None));
         assert!((total(&flows) - (0.95 * 0.1 + 0.05 * 0.9)).abs() < 1e-12);
         check_simulated(&before, &after, &flows);
     }
@@ -275,7 +287,7 @@ mod tests {
             let (Ok(before), Ok(after)) = (Split::new(spec(&text(&before))), Split::new(spec(&text(&after)))) else {
                 return Ok(());
             };
-            let flows = before.moved(&after);
+            let flows = before.moved(None, &after, None);
             let mut stay = 0.0;
             for (n, variant) in before.variants().iter().enumerate() {
                 let sum = |flows: Vec<&Flow>| flows.iter().map(|flow| flow.share).sum::<f64>();
@@ -303,7 +315,7 @@ mod tests {
             let mut changed = weights.clone();
             changed[0] = to;
             let (before, after) = (split(&text(&weights)), split(&text(&changed)));
-            let flows = before.moved(&after);
+            let flows = before.moved(None, &after, None);
             let difference = (before.share(None, 0) - after.share(None, 0)).abs();
             prop_assert!((total(&flows) - difference).abs() < 1e-12);
             for flow in flows {
@@ -314,7 +326,7 @@ mod tests {
         #[test]
         fn another_scale_moves_nobody(weights in vec(1_u32..=1000, 1..8), factor in 1_u32..=1000) {
             let scaled: Vec<u32> = weights.iter().map(|weight| weight * factor).collect();
-            prop_assert_eq!(split(&text(&weights)).moved(&split(&text(&scaled))), []);
+            prop_assert_eq!(split(&text(&weights)).moved(None, &split(&text(&scaled)), None), []);
         }
     }
 }

@@ -40,6 +40,7 @@ mod life;
 mod limits;
 mod names;
 mod pin;
+mod plan;
 mod prometheus;
 mod proxy_protocol;
 mod reload;

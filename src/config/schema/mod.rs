@@ -11,7 +11,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 use crate::config::load::check;
@@ -36,6 +36,37 @@ pub fn schema() -> Value {
         shape: &shape,
     };
     writing.root()
+}
+
+/// What is left of the value of a dotted key without all that is a default.
+pub fn without_defaults(key: &str, value: &Value) -> Value {
+    let shape = shape();
+    let defaults = defaults(&shape);
+    let mut steps: Vec<&str> = key.split('.').collect();
+    essential(&shape, &defaults, &mut steps, value).unwrap_or_else(|| value.clone())
+}
+
+/// What is left of a value; `None` where that is nothing.
+fn essential<'v>(
+    shape: &Shape,
+    defaults: &BTreeMap<String, Value>,
+    steps: &mut Vec<&'v str>,
+    value: &'v Value,
+) -> Option<Value> {
+    let Value::Object(entries) = value else {
+        let place = reference::place(shape, steps);
+        let default = place.and_then(|place| defaults.get(&place));
+        return (default != Some(value)).then(|| value.clone());
+    };
+    let mut left = Map::new();
+    for (key, value) in entries {
+        steps.push(key);
+        if let Some(value) = essential(shape, defaults, steps, value) {
+            left.insert(key.clone(), value);
+        }
+        steps.pop();
+    }
+    (!left.is_empty()).then_some(Value::Object(left))
 }
 
 /// What a configuration may be.

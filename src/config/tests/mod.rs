@@ -61,7 +61,7 @@ fn checked(text: &str) -> Checked {
 
 /// The configuration that a text and [`BASE`] make.
 #[track_caller]
-fn config(text: &str) -> Config {
+pub(in crate::config) fn config(text: &str) -> Config {
     read(&format!("{text}{BASE}")).unwrap()
 }
 

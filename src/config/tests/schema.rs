@@ -237,3 +237,20 @@ fn defaults_and_descriptions_are_those_of_the_reference() {
     assert_eq!(workers["anyOf"][0]["maximum"], 1024);
     assert_eq!(workers["default"], 0);
 }
+
+#[test]
+fn what_is_a_default_can_be_left_out() {
+    let config = crate::config::tests::config(
+        "[upstream.a]\nendpoints = [\"127.0.0.1:1\"]\ntimeouts = { idle = \"1s\" }\n",
+    );
+    let upstream = &config.effective()["upstream"]["a"];
+    assert_eq!(
+        crate::config::without_defaults("upstream.a", upstream),
+        serde_json::json!({ "endpoints": ["127.0.0.1:1"], "timeouts": { "idle": "1s" } })
+    );
+    let balance = &upstream["balance"];
+    assert_eq!(
+        crate::config::without_defaults("upstream.a.balance", balance),
+        *balance
+    );
+}
