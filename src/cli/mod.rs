@@ -166,9 +166,14 @@ pub fn main() -> ExitCode {
 
 /// Reads the arguments; ends the process when they are none, or ask for help alone.
 fn ask() -> Arguments {
-    let matches = command()
-        .color(help_colour(std::env::args_os().skip(1)))
-        .get_matches();
+    let colour = match help_colour(std::env::args_os().skip(1)) {
+        // Where `CI` is set clap writes colours to terminals that can do nothing with them.
+        ColorChoice::Auto if !Colour::Auto.is_on(true, |name| std::env::var(name).ok()) => {
+            ColorChoice::Never
+        }
+        asked => asked,
+    };
+    let matches = command().color(colour).get_matches();
     Arguments::from_arg_matches(&matches)
         .unwrap_or_else(|error| error.format(&mut command()).exit())
 }
