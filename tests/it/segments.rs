@@ -142,8 +142,13 @@ async fn turning_a_variant_off_turns_it_off_for_a_rule_too() {
     let off = ruled(&pair, [1, 0], [0, 1]).variant_keys("canary", "state = \"off\"");
     proxy.reload(&off).await;
     assert_eq!(client.ask(&beta(1)).await.text(), "stable");
-    let warnings = proxy.status().await["warnings"].to_string();
+    let status = proxy.status().await;
+    let warnings = status["warnings"].to_string();
     assert!(warnings.contains("the rule is passed over"), "{warnings}");
+    let rule = serde_json::json!({
+        "segment": "beta-eu", "weights": { "stable": 0, "canary": 1 }, "applies": false, "requests": 1,
+    });
+    assert_eq!(status["routes"]["shop"]["rules"], Value::Array(vec![rule]));
 }
 
 #[tokio::test]
