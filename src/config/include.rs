@@ -180,8 +180,11 @@ impl<'d, 'e> Reading<'d, 'e> {
             ));
         }
         for file in files {
-            self.sources.add_file(file.clone());
-            self.one(value, file);
+            // One that has gone meanwhile matches no more.
+            if file.exists() {
+                self.sources.add_file(file.clone());
+                self.one(value, file);
+            }
         }
     }
 

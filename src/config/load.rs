@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::config::disk;
 use crate::config::include::{MAX_FILE, Read, Reading};
 use crate::config::listener::NamedFile;
+use crate::config::locate::Texts;
 use crate::config::problem::{Problem, Problems};
 use crate::config::reader::{Disk, Document};
 use crate::config::sections;
@@ -29,6 +30,8 @@ pub struct Loaded {
     pub files_sha256: [u8; 32],
     /// What it was read from: the files, those that they include, certificates, keys, secrets.
     pub sources: Sources,
+    /// The texts of the files, to find places in them.
+    pub texts: Texts,
 }
 
 /// Loads the configuration in a file.
@@ -84,6 +87,7 @@ fn loaded(bytes: Vec<u8>, path: &Path) -> Result<Loaded, Problems> {
             sha256: checked.sha256,
             files_sha256: hash.finalize().into(),
             sources,
+            texts: checked.texts,
         }),
         Err(problems) => Err(problems.with_sources(sources)),
     }
@@ -103,6 +107,8 @@ pub(crate) struct Checked {
     hash: Sha256,
     /// What it was read from: the files and patterns.
     pub(crate) sources: Sources,
+    /// The texts of the files.
+    texts: Texts,
 }
 
 /// Reads and checks a text with all that it includes; `variable` knows the environment, and `look` is
@@ -144,5 +150,6 @@ pub(crate) fn check(
         sha256: all.finalize().into(),
         hash: each,
         sources,
+        texts: document.into_texts(),
     }
 }

@@ -16,6 +16,7 @@ mod effective;
 mod include;
 mod listener;
 mod load;
+mod locate;
 mod matching;
 mod near;
 mod pattern;
@@ -44,6 +45,7 @@ pub mod watch;
 
 pub use dump::{as_file, of_effective};
 pub use load::{Loaded, load, parse};
+pub use locate::Texts;
 pub(crate) use problem::with_causes;
 pub use problem::{Problem, Problems};
 pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};

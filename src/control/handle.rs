@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{Config, Problem, Problems, Sources};
+use crate::config::{Config, Problem, Problems, Sources, Texts};
 use crate::control::resolver::NameStatus;
 use crate::control::sockets::ListenerStatus;
 use crate::proxy::Snapshot;
@@ -63,6 +63,16 @@ pub struct Applied {
 pub struct Rejected {
     /// All that is wrong.
     pub problems: Vec<Problem>,
+}
+
+impl Rejected {
+    /// Gives each problem that has none its place in the files.
+    pub(crate) fn located(self, texts: &Texts) -> Self {
+        let problems = self.problems.into_iter();
+        Self {
+            problems: problems.map(|problem| texts.locate(problem)).collect(),
+        }
+    }
 }
 
 impl fmt::Display for Rejected {

@@ -105,9 +105,12 @@ impl Prepared {
             .map_err(|message| refused(&path, "", message))?;
         let mut resolver = Resolver::new(&loaded.config.resolver);
         let (_, resolved) = resolver.first(&loaded.config).await;
-        let snapshot = builder.build(&loaded.config, None, &resolver, &path)?;
+        let locate = |rejected: Rejected| rejected.located(&loaded.texts);
+        let snapshot = builder
+            .build(&loaded.config, None, &resolver, &path)
+            .map_err(locate)?;
         let sockets = Sockets::new(n_workers, Arc::clone(&telemetry));
-        let plan = sockets.plan(&loaded.config, &path)?;
+        let plan = sockets.plan(&loaded.config, &path).map_err(locate)?;
         let config_sha256 = hex(&loaded.sha256);
         watcher.set_sources(loaded.sources.clone());
         tell_warnings(&loaded.warnings);
@@ -257,9 +260,11 @@ impl Controller {
                 took: began.elapsed(),
             });
         }
-        self.refuse_restarts(&live.config, &loaded.config)?;
+        let locate = |rejected: Rejected| rejected.located(&loaded.texts);
+        self.refuse_restarts(&live.config, &loaded.config)
+            .map_err(locate)?;
         let (before, resolved) = self.resolver.first(&loaded.config).await;
-        let (snapshot, plan) = match self.prepare(&loaded.config, &live) {
+        let (snapshot, plan) = match self.prepare(&loaded.config, &live).map_err(locate) {
             Ok(prepared) => prepared,
             Err(rejected) => {
                 self.resolver.roll_back(&live.config, before);

@@ -121,6 +121,30 @@ async fn a_file_that_is_wrong_changes_nothing_and_is_told_where() {
 }
 
 #[tokio::test]
+async fn what_shows_only_when_it_is_put_to_use_is_told_where_it_stands() {
+    let scene = scene(|dir, _| fs::create_dir(dir.join("conf.d")).expect("a directory")).await;
+    let taken = scene.proxy.admin();
+    let text = format!("\n[listener.more]\n  address = \"{taken}\"\n");
+    scene.write("conf.d/more.toml", &text);
+    let answer = scene.proxy.ask_reload().await;
+    assert_eq!(answer.status, 422);
+    let problem = answer.json()["problems"][0].clone();
+    assert_eq!(problem["file"], "conf.d/more.toml");
+    assert_eq!(problem["key"], "listener.more.address");
+    assert_eq!(
+        (problem["line"].clone(), problem["column"].clone()),
+        (3.into(), 3.into())
+    );
+    let text = "[runtime]\nworkers = 3\n";
+    scene.write("tidegate.toml", &main_file("").replace("workers = 2", ""));
+    scene.write("conf.d/more.toml", text);
+    let problem = scene.proxy.ask_reload().await.json()["problems"][0].clone();
+    assert_eq!(problem["file"], "conf.d/more.toml");
+    assert_eq!(problem["key"], "runtime.workers");
+    assert_eq!(problem["line"], 2);
+}
+
+#[tokio::test]
 async fn the_hash_is_that_of_all_files_and_the_same_bytes_change_nothing() {
     let scene = scene(|dir, origin| {
         fs::create_dir(dir.join("conf.d")).expect("a directory");

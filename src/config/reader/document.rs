@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use serde_spanned::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use crate::config::locate::Texts;
 use crate::config::problem::{Lines, Problem};
 use crate::config::reader::shape::Shape;
 use crate::config::reader::trail::Trail;
@@ -257,6 +258,12 @@ impl Document {
                 None => &mut root,
             });
         }
+    }
+
+    /// The files.
+    pub(crate) fn into_texts(self) -> Texts {
+        let texts = self.texts.into_iter().map_while(OnceCell::into_inner);
+        Texts::new(texts.map(|text| (text.path, text.text)).collect())
     }
 
     /// What the root may be, as far as somebody has listened.
