@@ -15,11 +15,11 @@ use crate::admin::wire::{
     VariantDetail, VariantStatus,
 };
 use crate::config::UpstreamConfig;
-use crate::control::{self, Control, Live, Outcome};
+use crate::control::{self, Control, Live};
 use crate::proxy::{Route, Snapshot};
 use crate::split::State;
 use crate::telemetry::stats::{
-    Code, ErrorReason, HistogramTotals, Selection, Source, VariantTotals,
+    Code, ErrorReason, HistogramTotals, Outcome, Selection, Source, VariantTotals,
 };
 use crate::tls::Summary;
 use crate::upstream::{EndpointSpec, Upstream};
@@ -97,8 +97,8 @@ pub(in crate::admin) async fn reload(
         Ok(applied) => Ok(Reloaded {
             generation: applied.generation,
             outcome: match applied.outcome {
-                Outcome::Applied => "applied",
-                Outcome::Unchanged => "unchanged",
+                control::Outcome::Applied => "applied",
+                control::Outcome::Unchanged => "unchanged",
             }
             .to_owned(),
             took_ms: applied.took.as_secs_f64() * 1000.0,
@@ -190,6 +190,7 @@ fn long(totals: &VariantTotals) -> VariantDetail {
     let selections = Selection::ALL.iter().map(|selection| selection.label());
     let errors = ErrorReason::ALL.iter().map(|reason| reason.label());
     VariantDetail {
+        failed: totals.request_duration[Outcome::Failure as usize].count(),
         selections: occurred(selections.zip(totals.selections)),
         errors: occurred(errors.zip(totals.errors)),
         response_headers: latency(&totals.response_headers),

@@ -97,6 +97,10 @@ pub struct VariantStatus {
 /// More numbers of a variant, all since the start of the process.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct VariantDetail {
+    /// Requests that failed by no fault of the client's: answered with a 5xx, cut before their end,
+    /// or calls of gRPC that failed by the service's fault.
+    #[serde(default)]
+    pub failed: u64,
     /// Requests for which it was chosen, by how: `draw`, `hash`, `forced`, … Those that never
     /// occurred are left out.
     pub selections: BTreeMap<String, u64>,

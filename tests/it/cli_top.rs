@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::ask;
 use crate::support::command::{self, Output};
 use crate::support::config;
 use crate::support::origin;
@@ -84,6 +85,42 @@ async fn it_tells_who_made_the_failures() {
         assert_eq!(variant["failed_by_proxy"], by_proxy, "{variant}");
         assert_eq!(seen[0]["total"]["failed"], 1.0);
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_is_a_failure() {
+    let cutting = origin::serving(|mut conversation| async move {
+        if conversation.request().await.is_some() {
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+            conversation.send(answer).await;
+        }
+    })
+    .await;
+    let proxy = proxy::start(&config::to(cutting.address)).await;
+    let admin = proxy.admin_url();
+    let traffic = async {
+        loop {
+            let mut client = proxy.connect().await;
+            client.wire.send(ask::get("/").http1()).await;
+            client.wire.rest().await;
+        }
+    };
+    let arguments = [
+        "top",
+        "--once",
+        "--interval",
+        "300ms",
+        "--json",
+        "--admin",
+        &admin,
+    ];
+    let output = tokio::select! {
+        output = command::run(&arguments) => output,
+        () = traffic => unreachable!("it has no end"),
+    };
+    let variant = objects(&output)[0]["routes"]["all"]["variants"]["default"].clone();
+    assert_eq!(variant["failed"], 1.0, "{variant}");
+    assert_eq!(variant["failed_by_proxy"], 0.0, "{variant}");
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ pub(in crate::cli::top) struct VariantSeen {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(in crate::cli::top) struct Traffic {
     pub(in crate::cli::top) requests_per_second: Option<f64>,
-    /// The part that was answered with a 5xx.
+    /// The part that failed by no fault of the client's.
     pub(in crate::cli::top) failed: Option<f64>,
     /// The part that tidegate itself answered with a 5xx.
     pub(in crate::cli::top) failed_by_proxy: Option<f64>,
@@ -145,7 +145,7 @@ impl Counted {
     fn between(before: &VariantStatus, after: &VariantStatus) -> Option<Self> {
         Some(Self {
             requests: after.requests.checked_sub(before.requests)?,
-            failures: after.failures.checked_sub(before.failures)?,
+            failures: failed(after).checked_sub(failed(before))?,
             failures_by_proxy: after
                 .failures_by_proxy
                 .checked_sub(before.failures_by_proxy)?,
@@ -159,6 +159,10 @@ impl Counted {
         self.failures_by_proxy += other.failures_by_proxy;
         self.chosen += other.chosen;
     }
+}
+
+fn failed(variant: &VariantStatus) -> u64 {
+    variant.detail.as_ref().map_or(0, |detail| detail.failed)
 }
 
 fn chosen(variant: &VariantStatus) -> u64 {

@@ -62,8 +62,8 @@ pub(in crate::cli) struct Top {
 /// What the columns and the keys mean.
 const ABOUT: &str = "\
 SHARE is what is configured, ACTUAL what the requests of the interval got that did not name their
-variant. 5XX is the part of requests answered so by anybody, BY PROXY the part that tidegate itself
-answered so. P50 and P99 are times from sending a request to the head of the upstream's answer, as
+variant. FAILED is the part of requests that were answered with a 5xx, cut, or calls of gRPC that the
+service failed; BY PROXY the part that tidegate itself answered with a 5xx. P50 and P99 are times from sending a request to the head of the upstream's answer, as
 the histogram has them. UP counts endpoints. On a terminal: q ends, r e l n sort by rate, errors,
 latency, name. An instance that goes away, or takes more than 5 s to answer, is asked again.";
 

@@ -23,7 +23,7 @@ const COLUMNS: [Column; 15] = [
     column("SHARE", Kind::Number, 9),
     column("ACTUAL", Kind::Number, 10),
     column("REQ/S", Kind::Number, 13),
-    column("5XX", Kind::Number, 12),
+    column("FAILED", Kind::Number, 12),
     column("BY PROXY", Kind::Number, 4),
     column("P50 MS", Kind::Number, 7),
     column("P99 MS", Kind::Number, 11),
@@ -209,7 +209,7 @@ fn sum(seen: &Seen<'_>) -> String {
         tunnels,
     } = &seen.interval.total;
     format!(
-        "{} requests/s, 5xx {} (by the proxy {}), {in_flight} running, {tunnels} tunnels, {} \
+        "{} requests/s, {} failed ({} by the proxy), {in_flight} running, {tunnels} tunnels, {} \
          connections",
         rate(*requests_per_second),
         part(*failed),

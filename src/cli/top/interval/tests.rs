@@ -26,9 +26,10 @@ fn variant(weight: u32, counts: Counts) -> Value {
     json!({
         "upstream": "u", "weight": weight, "share": f64::from(weight) / 100.0, "state": "on",
         "endpoints": { "available": 1, "total": 2 }, "in_flight": 3, "tunnels": 1,
-        "drained": false, "requests": counts.requests, "failures": counts.failures,
+        "drained": false, "requests": counts.requests, "failures": counts.by_proxy,
         "failures_by_proxy": counts.by_proxy,
         "detail": {
+            "failed": counts.failures,
             "selections": { "draw": counts.drawn, "forced": counts.forced },
             "errors": {},
             "response_headers": { "counts": [counts.fast, counts.slow, 0], "sum_seconds": 1.0 },
