@@ -12,7 +12,7 @@ use serde_spanned::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use crate::config::disk;
-use crate::config::pattern::{Matches, Pattern, Target};
+use crate::config::pattern::{Match, Matches, Pattern, Target};
 use crate::config::reader::{Disk, Document, MAX_FILES, Value, expand, merge, shift};
 use crate::config::sources::Sources;
 use crate::config::unit::write_size;
@@ -155,7 +155,7 @@ impl<'d, 'e> Reading<'d, 'e> {
             ));
             return;
         }
-        self.one(value, path);
+        self.one(value, path.clone(), &path);
     }
 
     /// Includes the files that match a pattern.
@@ -173,24 +173,23 @@ impl<'d, 'e> Reading<'d, 'e> {
             }
         };
         for link in dangling {
-            // Not a problem: for an instant it is so when a file goes from a ConfigMap.
             value.warn(format!(
                 "{} is a link to nowhere, and left out",
                 link.display()
             ));
         }
-        for file in files {
+        for Match { path, at } in files {
             // One that has gone meanwhile matches no more.
-            if file.exists() {
-                self.sources.add_file(file.clone());
-                self.one(value, file);
+            if at.exists() {
+                self.sources.add_file(path.clone());
+                self.one(value, path, &at);
             }
         }
     }
 
-    /// Includes a file.
-    fn one(&mut self, value: &Value<'_>, path: PathBuf) {
-        let real = real(&path);
+    /// Includes a file, which is found at a path that may be another.
+    fn one(&mut self, value: &Value<'_>, path: PathBuf, at: &Path) {
+        let real = real(at);
         if self.chain.iter().any(|(_, file)| *file == real) {
             let way: Vec<String> = self
                 .chain
@@ -219,7 +218,7 @@ impl<'d, 'e> Reading<'d, 'e> {
             value.refuse(format!("more than {MAX_FILES} files"));
             return;
         }
-        let bytes = match disk::read(&path, MAX_FILE) {
+        let bytes = match disk::read(at, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) => {
                 value.refuse(format!("{} cannot be read: {error}", path.display()));

@@ -1,15 +1,23 @@
 //! Paths with wildcards: `conf.d/*.toml`.
 //!
 //! `*` stands for any characters of a name and `?` for one; neither for a `/`, nor for the dot that
-//! a name begins with. So `*` passes over what editors, and Kubernetes with its `..data`, hide.
+//! a name begins with. So `*` passes over what editors hide.
+//!
+//! A volume of Kubernetes shows its files by links into the folder that its link `..data` leads to.
+//! That one is swapped, and then the links are made and removed one by one: so what it leads to
+//! tells which files there are, and not the links.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The most names that a step of a pattern may match: as many as there may be files.
 const MAX_MATCHES: usize = 10_000;
+
+/// The link in a volume of Kubernetes to the folder with all of its files.
+pub(crate) const VOLUME: &str = "..data";
 
 /// A path with wildcards, at least one.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -45,9 +53,18 @@ pub(crate) enum Target {
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Matches {
     /// The files, in the order of their names.
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) files: Vec<Match>,
     /// The links that lead nowhere, likewise.
     pub(crate) dangling: Vec<PathBuf>,
+}
+
+/// A name that matches.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Match {
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// Where it is to be found: there, or where its link will lead as soon as it is made.
+    pub(crate) at: PathBuf,
 }
 
 impl Target {
@@ -101,39 +118,75 @@ impl Pattern {
     /// # Errors
     /// When a folder is there and cannot be read, or far too much matches.
     pub(crate) fn look(&self) -> io::Result<Matches> {
-        let mut paths = vec![self.folder.clone()];
+        let mut matches = vec![Match {
+            path: self.folder.clone(),
+            at: self.folder.clone(),
+        }];
         for step in &self.steps {
             match step {
-                Step::Name(name) => paths.iter_mut().for_each(|path| path.push(name)),
+                Step::Name(name) => {
+                    for Match { path, at } in &mut matches {
+                        path.push(name);
+                        at.push(name);
+                    }
+                }
                 Step::Wild(wild) => {
                     let mut next = Vec::new();
-                    for folder in &paths {
+                    for folder in &matches {
                         next.extend(wild.within(folder)?);
                         if MAX_MATCHES < next.len() {
                             let message = format!("more than {MAX_MATCHES} names match");
                             return Err(io::Error::other(message));
                         }
                     }
-                    paths = next;
+                    matches = next;
                 }
             }
         }
-        let mut matches = Matches::default();
-        for path in paths {
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_file() => matches.files.push(path),
+        let mut found = Matches::default();
+        for it in matches {
+            match fs::metadata(&it.at) {
+                Ok(metadata) if metadata.is_file() => found.files.push(it),
                 Ok(_) => {}
-                Err(_) if path.is_symlink() => matches.dangling.push(path),
+                Err(_) if it.at.is_symlink() => found.dangling.push(it.path),
                 Err(_) => {}
             }
         }
-        Ok(matches)
+        Ok(found)
     }
 }
 
 impl Wild {
     /// What matches in a folder, in the order of the names; nothing where there is no such folder.
-    pub(crate) fn within(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    pub(crate) fn within(&self, folder: &Match) -> io::Result<Vec<Match>> {
+        let mut names: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+        let volume = folder.at.join(VOLUME);
+        let is_volume = volume.is_symlink();
+        if is_volume {
+            for name in self.names(&volume)? {
+                let at = volume.join(&name);
+                names.insert(name, at);
+            }
+        }
+        for name in self.names(&folder.at)? {
+            let at = folder.at.join(&name);
+            // The link of a file that has gone from the volume goes, too.
+            let is_gone = is_volume
+                && !names.contains_key(&name)
+                && at.read_link().is_ok_and(|link| link.starts_with(VOLUME));
+            if !is_gone {
+                names.insert(name, at);
+            }
+        }
+        let matches = names.into_iter().map(|(name, at)| Match {
+            path: folder.path.join(name),
+            at,
+        });
+        Ok(matches.collect())
+    }
+
+    /// The names in a folder that match; none where there is no such folder.
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
         // An empty path is where the process is.
         let place = if folder.as_os_str().is_empty() {
             Path::new(".")
@@ -157,8 +210,7 @@ impl Wild {
                 names.push(name);
             }
         }
-        names.sort();
-        Ok(names.into_iter().map(|name| folder.join(name)).collect())
+        Ok(names)
     }
 
     /// True for a name that matches; one that is not UTF-8 never does.
@@ -285,7 +337,8 @@ mod tests {
                     names.iter().map(|name| prefix.join(name)).collect()
                 };
                 let matches = pattern.look().unwrap();
-                assert_eq!(matches.files, all(files), "{text}");
+                let found: Vec<_> = matches.files.into_iter().map(|it| it.path).collect();
+                assert_eq!(found, all(files), "{text}");
                 assert_eq!(matches.dangling, all(dangling), "{text}");
             }
         };
@@ -296,9 +349,40 @@ mod tests {
         check("c/*.toml", &[], &[]);
         check("a/1.toml/*", &[], &[]);
         let absolute = pattern(Path::new("/nowhere"), "/proc/self/sta?us");
-        assert_eq!(
-            absolute.look().unwrap().files,
-            [Path::new("/proc/self/status")]
-        );
+        let found = absolute.look().unwrap().files;
+        assert_eq!(found[0].path, Path::new("/proc/self/status"));
+    }
+
+    #[test]
+    fn of_a_volume_the_files_count_and_not_the_links() {
+        let guard = tempfile::tempdir().unwrap();
+        let root = guard.path();
+        fs::create_dir(root.join("..1")).unwrap();
+        for name in ["a.toml", "c.toml"] {
+            fs::write(root.join("..1").join(name), "").unwrap();
+        }
+        symlink("..1", root.join("..data")).unwrap();
+        // The link of c is not made yet, that of b not removed yet, and d is from elsewhere.
+        for name in ["a.toml", "b.toml"] {
+            symlink(format!("..data/{name}"), root.join(name)).unwrap();
+        }
+        fs::write(root.join("d.toml"), "").unwrap();
+        symlink("nowhere", root.join("e.toml")).unwrap();
+        let matches = pattern(root, "*.toml").look().unwrap();
+        let found: Vec<_> = matches
+            .files
+            .iter()
+            .map(|it| {
+                let name = it.path.file_name().unwrap().to_str().unwrap();
+                (name, it.at.strip_prefix(root).unwrap().to_str().unwrap())
+            })
+            .collect();
+        let expected = [
+            ("a.toml", "a.toml"),
+            ("c.toml", "..data/c.toml"),
+            ("d.toml", "d.toml"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(matches.dangling, [root.join("e.toml")]);
     }
 }

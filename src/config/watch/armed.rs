@@ -46,6 +46,7 @@ impl Looks {
         let named = sources.files().map(Path::to_path_buf);
         let matches = sources.patterns().filter_map(|pattern| pattern.look().ok());
         let matching = matches.flat_map(|matches| matches.files);
+        let matching = matching.map(|it| it.at);
         let all: BTreeSet<PathBuf> = named.chain(matching).collect();
         let looks = all.into_iter().map(|file| {
             let look = look(&file);

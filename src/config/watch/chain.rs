@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use crate::config::pattern::{Pattern, Step, Wild};
+use crate::config::pattern::{Match, Pattern, Step, VOLUME, Wild};
 use crate::config::sources::Sources;
 
 /// How many links are followed, as many as Linux follows: a circle ends here.
@@ -23,8 +23,6 @@ pub(crate) struct Interest {
     pub(crate) folders: BTreeSet<PathBuf>,
     /// Those of the folders where every name matters that matches.
     pub(crate) wild: BTreeMap<PathBuf, BTreeSet<Wild>>,
-    /// Links on the way to what matches, beside the matching names themselves.
-    pub(crate) hops: BTreeSet<PathBuf>,
 }
 
 impl Interest {
@@ -54,16 +52,6 @@ impl Interest {
     /// True for a name that matters.
     pub(crate) fn has(&self, name: &Path) -> bool {
         self.names.contains(name) || self.matches(name)
-    }
-
-    /// True for a link that many files are behind, all in the folder of a pattern: what happens to
-    /// it may go on with their own names, which are made and removed after it.
-    pub(crate) fn is_hop(&self, name: &Path) -> bool {
-        self.hops.contains(name)
-            && !self.matches(name)
-            && name
-                .parent()
-                .is_some_and(|folder| self.wild.contains_key(folder))
     }
 
     fn matches(&self, name: &Path) -> bool {
@@ -119,7 +107,13 @@ impl Tracer {
                         let Some(folder) = self.folder(&path) else {
                             continue;
                         };
-                        next.extend(wild.within(&folder).unwrap_or_default());
+                        let place = Match {
+                            path: folder.clone(),
+                            at: folder.clone(),
+                        };
+                        let matches = wild.within(&place).unwrap_or_default();
+                        next.extend(matches.into_iter().map(|it| it.path));
+                        self.file(&folder.join(VOLUME));
                         self.interest.folders.insert(folder.clone());
                         let wilds = self.interest.wild.entry(folder).or_default();
                         wilds.insert(wild.clone());
@@ -154,9 +148,6 @@ impl Tracer {
             let next = here.join(&part);
             match next.symlink_metadata() {
                 Ok(metadata) if metadata.is_symlink() => {
-                    if 0 < n_links {
-                        self.interest.hops.insert(next.clone());
-                    }
                     self.add(next.clone(), &here);
                     n_links += 1;
                     let target = next.read_link().ok()?;
@@ -283,7 +274,16 @@ mod tests {
         fs::create_dir_all(root.join("a/b")).unwrap();
         fs::write(root.join("a/b/1.toml"), "").unwrap();
         let interest = of_pattern(&root, "a/*/*.toml");
-        for name in ["a/b/1.toml", "a/b/2.toml", "a/c", "a/b", "a"] {
+        let names = [
+            "a/b/1.toml",
+            "a/b/2.toml",
+            "a/c",
+            "a/b",
+            "a",
+            "a/..data",
+            "a/b/..data",
+        ];
+        for name in names {
             assert!(interest.has(&root.join(name)), "{name}: {interest:?}");
         }
         for name in ["a/b/1.toml~", "a/.c", "a/b/c/1.toml", "a/c/1.toml", "b"] {
@@ -296,22 +296,5 @@ mod tests {
         let interest = of_pattern(&root, "c/*.toml");
         assert!(interest.has(&root.join("c")));
         assert!(interest.folders.contains(&root));
-    }
-
-    #[test]
-    fn a_link_that_many_matching_files_are_behind_is_a_hop() {
-        let (_guard, root) = folder();
-        fs::create_dir(root.join("..1")).unwrap();
-        fs::write(root.join("..1/f.toml"), "").unwrap();
-        symlink("..1", root.join("..data")).unwrap();
-        symlink("..data/f.toml", root.join("f.toml")).unwrap();
-        symlink("f.toml", root.join("g.toml")).unwrap();
-        let interest = of_pattern(&root, "*.toml");
-        assert!(interest.is_hop(&root.join("..data")));
-        for name in ["f.toml", "g.toml", "..1", "..1/f.toml"] {
-            assert!(!interest.is_hop(&root.join(name)), "{name}");
-        }
-        let interest = Interest::of(&Sources::of(root.join("f.toml")));
-        assert!(!interest.is_hop(&root.join("..data")));
     }
 }

@@ -5,7 +5,7 @@
 //! quiet, so that a file is not read while it is being written. Every few seconds the files are
 //! looked at all the same, for file systems that tell nothing. Whether the content has changed is
 //! for the reader to see. Of a pattern, every name that matches counts, also one that is not there
-//! yet; where a link that many of them are behind is swapped, all wait for quiet.
+//! yet.
 
 mod armed;
 mod chain;

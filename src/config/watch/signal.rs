@@ -36,9 +36,6 @@ struct State {
     seen: Seen,
     /// The names to which something partial happened, and nothing complete after it.
     unfinished: BTreeSet<PathBuf>,
-    /// True when a link was swapped that many files are behind, so that nothing is complete before
-    /// it is quiet: their own names may be made and removed one by one.
-    is_swapping: bool,
 }
 
 impl Signal {
@@ -72,9 +69,7 @@ impl Signal {
 
     /// Takes all files as finished: it was quiet long enough.
     pub(crate) fn finish(&self) {
-        let mut state = self.lock();
-        state.unfinished.clear();
-        state.is_swapping = false;
+        self.lock().unfinished.clear();
     }
 
     /// Says which names matter from now on.
@@ -136,12 +131,7 @@ impl State {
     fn complete(&mut self, path: &Path) {
         if self.interest.has(path) {
             self.unfinished.remove(path);
-            self.is_swapping |= self.interest.is_hop(path);
-            if self.is_swapping {
-                self.seen.partial = true;
-            } else {
-                self.seen.complete = true;
-            }
+            self.seen.complete = true;
         }
     }
 
@@ -158,7 +148,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::path::PathBuf;
 
     use notify::event::{
@@ -166,7 +156,6 @@ mod tests {
         ModifyKind, RemoveKind, RenameMode,
     };
 
-    use crate::config::pattern::{Step, Target};
     use crate::config::watch::chain::Interest;
     use crate::config::watch::signal::{Seen, Signal};
 
@@ -272,34 +261,6 @@ mod tests {
             happen(&signal, kind, &["/c"]);
             assert_eq!(signal.seen().lost, BTreeSet::from([PathBuf::from("/c")]));
         }
-    }
-
-    #[test]
-    fn a_swap_of_many_files_is_complete_when_it_is_quiet() {
-        let signal = signal();
-        let folder = PathBuf::from("/c");
-        let Ok(Target::Files(pattern)) = Target::parse(&folder, "*.toml") else {
-            panic!("a pattern");
-        };
-        let Some(Step::Wild(wild)) = pattern.steps().first() else {
-            panic!("a wildcard");
-        };
-        signal.attend_to(Interest {
-            wild: BTreeMap::from([(folder, BTreeSet::from([wild.clone()]))]),
-            hops: BTreeSet::from([PathBuf::from("/c/..data")]),
-            ..interest(&["/c/..data", "/c/a.toml"])
-        });
-        let complete = |path: &str| {
-            happen(&signal, name(RenameMode::To), &[path]);
-            let seen = signal.seen();
-            assert!(seen.complete != seen.partial);
-            seen.complete
-        };
-        assert!(complete("/c/b.toml"));
-        assert!(!complete("/c/..data"));
-        assert!(!complete("/c/b.toml"));
-        signal.finish();
-        assert!(complete("/c/b.toml"));
     }
 
     #[test]
