@@ -155,7 +155,8 @@ impl<'d, 'e> Reading<'d, 'e> {
             ));
             return;
         }
-        self.one(value, path.clone(), &path);
+        let at = path.clone();
+        self.one(value, Match { path, at });
     }
 
     /// Includes the files that match a pattern.
@@ -178,18 +179,19 @@ impl<'d, 'e> Reading<'d, 'e> {
                 link.display()
             ));
         }
-        for Match { path, at } in files {
+        for file in files {
             // One that has gone meanwhile matches no more.
-            if at.exists() {
-                self.sources.add_file(path.clone());
-                self.one(value, path, &at);
+            if file.at.exists() {
+                self.sources.add_file(file.path.clone());
+                self.one(value, file);
             }
         }
     }
 
-    /// Includes a file, which is found at a path that may be another.
-    fn one(&mut self, value: &Value<'_>, path: PathBuf, at: &Path) {
-        let real = real(at);
+    /// Includes a file.
+    fn one(&mut self, value: &Value<'_>, file: Match) {
+        let Match { path, at } = file;
+        let real = real(&at);
         if self.chain.iter().any(|(_, file)| *file == real) {
             let way: Vec<String> = self
                 .chain
@@ -218,7 +220,7 @@ impl<'d, 'e> Reading<'d, 'e> {
             value.refuse(format!("more than {MAX_FILES} files"));
             return;
         }
-        let bytes = match disk::read(at, MAX_FILE) {
+        let bytes = match disk::read(&at, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) => {
                 value.refuse(format!("{} cannot be read: {error}", path.display()));
