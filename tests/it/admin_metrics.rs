@@ -49,6 +49,35 @@ async fn every_series_of_a_variant_is_there_from_the_start() {
 }
 
 #[tokio::test]
+async fn no_request_makes_a_series_of_its_own() {
+    let origin = origin::answering("hello").await;
+    let proxy = proxy::start(&config::to(origin.address)).await;
+    let series = async || {
+        let page = proxy.metrics().await.text;
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let names = lines.filter_map(|line| line.rsplit_once(' '));
+        names.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    // One of each kind, so that what is made when it first occurs is there.
+    assert_eq!(proxy.get("/").await.status, 200);
+    assert_eq!(proxy.ask(&ask::method("TRACE", "/")).await.status, 405);
+    let before = series().await;
+    for n in 0..20 {
+        let (method, path) = (format!("METHOD{n}"), format!("/path{n}?q{n}"));
+        let ask = ask::method(&method, &path)
+            .host(format!("host{n}.test"))
+            .field("user-agent", format!("agent{n}"));
+        assert_eq!(proxy.ask(&ask).await.status, 200);
+    }
+    proxy
+        .counted("all of them", |metrics| {
+            metrics.sum("tidegate_requests_total", &[("route", "all")]) >= 21.0
+        })
+        .await;
+    assert_eq!(series().await, before);
+}
+
+#[tokio::test]
 async fn a_request_is_counted_once_with_its_bytes_and_times() {
     let origin = origin::echo().await;
     let proxy = proxy::start(&config::to(origin.address)).await;

@@ -4,6 +4,7 @@ use crate::support::ask;
 use crate::support::config;
 use crate::support::origin::{self, Origin};
 use crate::support::proxy::{self, Proxy};
+use crate::support::secure;
 
 const HEAD: &str = "POST / HTTP/1.1\r\nhost: a.test\r\nexpect: 100-continue\r\n\
                     content-length: 4\r\n\r\n";
@@ -26,6 +27,46 @@ async fn a_client_is_told_to_go_on_when_the_endpoint_never_says_so() {
     }
     assert_eq!(origin.requests()[0].field("expect"), Some("100-continue"));
     assert_eq!(origin.n_connections(), 1);
+}
+
+#[tokio::test]
+async fn nobody_is_told_to_go_on_before_the_endpoint_says_so() {
+    let origin = origin::serving(|mut conversation| async move {
+        while let Some(mut request) = conversation.request_head().await {
+            conversation.released().await;
+            conversation.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+            conversation.body(&mut request).await;
+            conversation.ok(&request.body).await;
+        }
+    })
+    .await;
+    let (origin, proxy) = in_front_of(origin).await;
+    for n in 1..=5 {
+        let mut client = proxy.connect().await;
+        client.wire.send(HEAD).await;
+        origin
+            .got("the head of the request", |bytes| {
+                bytes.windows(4).filter(|end| *end == b"\r\n\r\n").count() == n
+            })
+            .await;
+        assert!(!client.wire.poll().await, "the endpoint has said nothing");
+        origin.release();
+        assert_eq!(client.wire.response("POST").await.status, 100);
+        client.wire.send("body").await;
+        assert_eq!(client.wire.response("POST").await.text(), "body");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_http_2_that_does_not_wait_is_served() {
+    let origin = origin::echo().await;
+    let secure = secure::start(&config::to(origin.address)).await;
+    let client = secure.http2().await;
+    for _ in 0..2 {
+        let ask = ask::post("/", "body").field("expect", "100-continue");
+        let answer = client.ask(&ask).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Forwarding: what of a message is passed on, what is added, and what stays here.
 
 use crate::support::ask::{self, Ask};
+use crate::support::client;
 use crate::support::config;
 use crate::support::message::Message;
 use crate::support::origin::{self, Origin};
 use crate::support::proxy::{self, Proxy};
+use crate::support::wait;
 
 /// An origin that answers `hello`, and a proxy in front of it.
 async fn hello() -> (Origin, Proxy) {
@@ -67,6 +69,7 @@ async fn fields_of_the_hop_stay_on_it() {
         .field("Keep-Alive", "timeout=5")
         .field("Proxy-Connection", "keep-alive")
         .field("Proxy-Authorization", "Basic YTpi")
+        .field("Proxy-Authenticate", "Basic")
         .field("Upgrade", "h2c")
         .field("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")
         .field("TE", "gzip");
@@ -77,7 +80,9 @@ async fn fields_of_the_hop_stay_on_it() {
         "keep-alive",
         "proxy-connection",
         "proxy-authorization",
+        "proxy-authenticate",
         "upgrade",
+        "http2-settings",
         "te",
     ] {
         assert_eq!(got.field(name), None, "{}", got.head);
@@ -138,10 +143,14 @@ async fn what_an_untrusted_client_says_of_itself_is_replaced() {
         .field("x-forwarded-port", "1")
         .field("x-real-ip", "203.0.113.9")
         .field("forwarded", "for=203.0.113.9;proto=https");
-    let got = passed(&ask).await;
-    assert_eq!(got.field("x-forwarded-for"), Some("127.0.0.1"));
-    assert_eq!(got.field("x-forwarded-proto"), Some("http"));
-    assert_eq!(got.field("x-forwarded-host"), Some("edge.test"));
+    let (origin, proxy) = hello().await;
+    assert_eq!(proxy.ask(&ask).await.status, 200);
+    let got = origin.request();
+    assert_eq!(got.values("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(got.values("x-forwarded-proto"), ["http"]);
+    assert_eq!(got.values("x-forwarded-host"), ["edge.test"]);
+    let port = proxy.http().port().to_string();
+    assert_eq!(got.values("x-forwarded-port"), [port]);
     assert!(!got.head.contains("203.0.113"), "{}", got.head);
     assert!(!got.head.contains("evil"), "{}", got.head);
 }
@@ -154,13 +163,48 @@ async fn what_a_trusted_client_says_is_appended_to() {
     let ask = ask::get("/")
         .field("x-forwarded-for", "203.0.113.9")
         .field("x-forwarded-proto", "https")
-        .field("x-forwarded-host", "shop.test");
+        .field("x-forwarded-host", "shop.test")
+        .field("x-forwarded-port", "443")
+        .field("x-real-ip", "203.0.113.9");
     assert_eq!(proxy.ask(&ask).await.status, 200);
     let got = origin.request();
     let chain = got.values("x-forwarded-for").join(", ");
     assert_eq!(chain, "203.0.113.9, 127.0.0.1");
     assert_eq!(got.field("x-forwarded-proto"), Some("https"));
     assert_eq!(got.field("x-forwarded-host"), Some("shop.test"));
+    assert_eq!(got.field("x-forwarded-port"), Some("443"));
+    assert_eq!(got.field("x-real-ip"), Some("203.0.113.9"));
+}
+
+#[tokio::test]
+async fn the_client_is_the_last_address_that_is_no_trusted_proxys() {
+    let origin = origin::answering("hello").await;
+    let networks = "trusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]";
+    let config = config::to(origin.address)
+        .http(networks)
+        .section("[access_log]\nfields = [\"client_ip\"]");
+    let proxy = proxy::start(&config).await;
+    let chains = [
+        // What the client wrote itself stands before the address that a proxy saw.
+        ("1.1.1.1, 203.0.113.9, 10.0.0.1", "203.0.113.9"),
+        ("2001:db8::7", "2001:db8::7"),
+        // What is no address leaves whoever is connected.
+        ("203.0.113.9, unknown", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ];
+    for (chain, _) in chains {
+        let ask = ask::get("/").field("x-forwarded-for", chain);
+        assert_eq!(proxy.ask(&ask).await.status, 200);
+    }
+    let expected: String = chains
+        .iter()
+        .map(|(_, client)| format!("{{\"client_ip\":\"{client}\"}}\n"))
+        .collect();
+    wait::until("the lines of the log", async || {
+        proxy.process.stdout().lines().count() == chains.len()
+    })
+    .await;
+    assert_eq!(proxy.process.stdout(), expected);
 }
 
 #[tokio::test]
@@ -171,6 +215,9 @@ async fn via_is_appended() {
     );
     let got = passed(&ask::get("/").field("via", "1.0 cache")).await;
     assert_eq!(got.values("via").join(", "), "1.0 cache, 1.1 tidegate");
+    let (origin, proxy) = hello().await;
+    client::raw(proxy.http(), "GET / HTTP/1.0\r\n\r\n").await;
+    assert_eq!(origin.request().values("via"), ["1.0 tidegate"]);
 }
 
 #[tokio::test]

@@ -227,6 +227,23 @@ async fn a_pipeline_ends_with_what_is_no_request_or_the_last_one() {
 }
 
 #[tokio::test]
+async fn an_empty_line_before_a_request_is_skipped_and_a_second_one_is_not() {
+    let (origin, proxy) = hello().await;
+    let mut client = proxy.connect().await;
+    let ask = String::from_utf8(ask::post("/", "body").http1()).expect("text");
+    // As an old client that ends the body of a POST with it (RFC 9112, section 2.2).
+    client
+        .wire
+        .send(format!("{ask}\r\n{ask}\r\n\r\n{ask}"))
+        .await;
+    for expected in [200, 200, 400] {
+        assert_eq!(client.answer("POST").await.status, expected);
+    }
+    client.wire.ended().await;
+    assert_eq!(origin.n_requests(), 2);
+}
+
+#[tokio::test]
 async fn where_forwarded_is_the_source_it_is_believed_and_appended_to() {
     let origin = origin::answering("hello").await;
     for (trusted, expected) in [

@@ -33,6 +33,7 @@ mod h2_bodies;
 mod h2_heads;
 mod h2_plain;
 mod http1;
+mod http1_peers;
 mod identity;
 mod include;
 mod interplay;

@@ -155,3 +155,49 @@ async fn a_client_that_does_not_read_holds_the_origin_back() {
     let grown = proxy.peak_memory() - before;
     assert!(grown < GROWTH, "grown by {grown} bytes");
 }
+
+#[tokio::test]
+async fn an_origin_that_does_not_read_holds_the_client_back() {
+    let origin = origin::serving(|mut conversation| async move {
+        while let Some(mut request) = conversation.request_head().await {
+            if request.target() == "/large" {
+                conversation.released().await;
+                return;
+            }
+            conversation.body(&mut request).await;
+            conversation.ok(b"warm").await;
+        }
+    })
+    .await;
+    let proxy = proxy::start(&config::to(origin.address)).await;
+    let before = memory_when_warm(&proxy).await;
+    let piece = piece();
+    let (progress, sent) = tokio::sync::watch::channel(0_usize);
+    let mut client = proxy.connect().await;
+    let head = format!("POST /large HTTP/1.1\r\nhost: a.test\r\ncontent-length: {LARGE}\r\n\r\n");
+    client.wire.send(head).await;
+    let sending = async {
+        for _ in 0..LARGE / piece.len() {
+            // Not the bounded one: it is held back on purpose.
+            if client.wire.send_patiently(&piece).await.is_err() {
+                return;
+            }
+            progress.send_modify(|sent| *sent += piece.len());
+        }
+    };
+    // Others are served all the while, which also gives the bytes the time to pile up where they may.
+    let others = async {
+        for _ in 0..300 {
+            assert_eq!(proxy.get("/warm").await.text(), "warm");
+        }
+    };
+    tokio::select! {
+        () = sending => panic!("all of it went to nobody"),
+        () = others => {}
+    }
+    let passed = *sent.borrow();
+    assert!(passed < LARGE / 2, "{passed} bytes went to nobody");
+    let grown = proxy.peak_memory() - before;
+    assert!(grown < GROWTH, "grown by {grown} bytes");
+    origin.release();
+}

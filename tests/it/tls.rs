@@ -1,8 +1,10 @@
 //! TLS: versions, protocols, certificates by name, resumption, and certificates that change.
 
+use std::sync::Arc;
+
 use tempfile::TempDir;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{HandshakeKind, ProtocolVersion};
+use tokio_rustls::rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 
 use crate::support::ask;
 use crate::support::certs::{self, Authority};
@@ -249,4 +251,21 @@ async fn who_agrees_on_nothing_speaks_http_1_where_that_is_spoken() {
         assert_eq!(answer.starts_with("HTTP/1.1 200 "), served, "{answer}");
     }
     assert_eq!(origin.n_requests(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_taken_before_a_handshake_is_done() {
+    let (_origin, secure) = hello().await;
+    let mut config = ClientConfig::clone(&secure.authority.client_of(&[&TLS13], &["http/1.1"]));
+    // It would send requests with its first words, which anybody could send again (RFC 8470).
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let mut stream = secure.tls_as(config.clone()).await.expect("a session");
+        let tls = stream.get_mut().1;
+        assert_eq!(tls.handshake_kind(), Some(kind));
+        assert!(!tls.is_early_data_accepted());
+        assert!(tls.early_data().is_none(), "its ticket allows it");
+        assert_eq!(client::over(stream).get("/").await.text(), "hello");
+    }
 }

@@ -141,6 +141,29 @@ async fn who_has_not_the_right_certificate_is_not_spoken_to() {
 }
 
 #[tokio::test]
+async fn without_an_authority_of_its_own_an_upstream_is_believed_as_the_system_says() {
+    let stranger = certs::authority();
+    for (name, status) in [("ca.pem", 200), ("other.pem", 502)] {
+        let trust = trust();
+        proxy::replace(&trust.dir.path().join("other.pem"), &stranger.pem);
+        let origin = secure_origin::answering(trust.server(&["127.0.0.1"]), "hello").await;
+        let proxy = proxy::start_as(trust.dir, &to(&origin, ""), |command, dir| {
+            command
+                .env("SSL_CERT_FILE", dir.join(name))
+                .env_remove("SSL_CERT_DIR");
+        })
+        .await;
+        let answer = proxy.get("/").await;
+        if status == 200 {
+            assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+        } else {
+            refused(&answer, "tls_certificate_error");
+            assert_eq!(origin.origin.n_requests(), 0);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_speaks_no_tls_is_told_from_one_that_does() {
     let trust = trust();
     let origin = origin::serving(|mut conversation| async move {

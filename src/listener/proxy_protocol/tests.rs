@@ -4,8 +4,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
-use crate::listener::proxy_protocol::{Expected, Origin, ProxyProtocol, parse_binary, parse_line};
+use crate::listener::proxy_protocol::{
+    Expected, HeaderError, Origin, ProxyProtocol, WAIT, parse_binary, parse_line, read,
+};
 
 fn client(from: &str, to: &str) -> Option<Origin> {
     Some(Origin::Client {
@@ -73,6 +78,25 @@ fn a_header_is_expected_of_trusted_proxies_alone() {
         (ProxyProtocol::FromTrusted, Expected::Yes, Expected::No),
     ] {
         assert_eq!((mode.of(|| true), mode.of(|| false)), (trusted, other));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_that_does_not_come_to_its_end_is_not_waited_for() {
+    for begun in [
+        &b""[..],
+        b"PROXY TCP4 192.0.2.1",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0",
+    ] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(connecting, listener.accept());
+        let (mut near, mut far) = (near.unwrap(), far.unwrap().0);
+        near.write_all(begun).await.unwrap();
+        let before = Instant::now();
+        let error = read(&mut far).await.unwrap_err();
+        assert!(matches!(error, HeaderError::TooSlow), "{error}");
+        assert_eq!(before.elapsed(), WAIT);
     }
 }
 
