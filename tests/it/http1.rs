@@ -1,25 +1,4 @@
-//! HTTP/1 in full: what no other topic is about, and where each rule has its tests.
-//!
-//! | rule | tests |
-//! |---|---|
-//! | fields of the hop, both ways; `Connection` cannot name ours; `TE: trailers` | `forward::fields_of_the_hop_*`, `forward::connection_cannot_*`, `forward::the_wish_for_trailers_*` |
-//! | framing, told in one way | `framing`, `smuggling`, `smuggling_answers` |
-//! | `Host`, absolute form | `smuggling::a_missing_or_repeated_or_broken_host_*`, `forward::an_absolute_target_*`, here |
-//! | `Via`, loops | `forward::via_is_appended`, `forward::a_request_that_goes_in_circles_*` |
-//! | `X-Forwarded-*`, `Forwarded` | `forward::what_an_untrusted_*`, `forward::what_a_trusted_*`, here |
-//! | PROXY protocol | `proxy_protocol` |
-//! | 1xx | `interplay::interim_*`, `bounds::interim_*`, here |
-//! | `Expect: 100-continue` | `expect`, `interplay::a_client_that_expects_*` |
-//! | trailers | `framing::chunks_and_trailers_*`, `framing::a_trailer_cannot_*`, `h2::trailers_*`, here |
-//! | bodies as they come, answers before their end | `interplay`, `streaming` |
-//! | own answers before the end of a body | `unread` |
-//! | upgrades | `upgrade` |
-//! | CONNECT, TRACE, `OPTIONS *` | `framing::connect_and_trace_*`, `unread::what_follows_a_connect_*`, here |
-//! | HEAD, 204, 304 | `framing::the_answer_to_head_*`, `framing::answers_that_have_no_body_*`, here |
-//! | HTTP/1.0 | `framing::a_client_of_http_1_0_*`, `smuggling_answers::a_client_of_http_1_0_*`, here |
-//! | pipelining | `framing::requests_in_a_pipeline_*`, here |
-//! | any method | `forward::a_request_passes_*` |
-//! | limits, time | `limits`, `timeouts` |
+//! HTTP/1 in full: what no other topic is about. `rules` says where each of its rules has its tests.
 
 use crate::support::ask;
 use crate::support::client;

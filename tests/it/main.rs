@@ -52,6 +52,7 @@ mod request_id;
 mod rewrite;
 mod route_limits;
 mod routing;
+mod rules;
 mod segments;
 mod schema;
 mod smuggling;
