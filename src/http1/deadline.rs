@@ -2,7 +2,8 @@
 //!
 //! Arming a timer for each wait of each request would be most of what a small request costs. A
 //! deadline that moves back leaves the timer armed at the earlier instant; when that comes, it is
-//! armed again for what is due then. Only a deadline that moves forward touches the timer.
+//! armed again for what is due then. Only a deadline that moves forward touches the timer. Nor is
+//! the clock read for a deadline that is set and moved again before anything had to wait for it.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -16,7 +17,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug)]
 pub struct Deadline {
     timer: Pin<Box<Sleep>>,
-    due: Option<Instant>,
+    due: Due,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    Never,
+    /// So long after it is first waited for.
+    In(Duration),
+    At(Instant),
 }
 
 impl Default for Deadline {
@@ -30,34 +39,43 @@ impl Deadline {
     pub fn new() -> Self {
         Self {
             timer: Box::pin(sleep_until(Instant::now())),
-            due: None,
+            due: Due::Never,
         }
     }
 
-    /// Sets it to `timeout` from now.
+    /// Sets it to `timeout` from when it is next polled.
     pub fn set(&mut self, timeout: Duration) {
-        self.due = Instant::now().checked_add(timeout);
+        self.due = Due::In(timeout);
     }
 
     /// Sets it to an instant, which may have passed.
     pub fn set_at(&mut self, due: Instant) {
-        self.due = Some(due);
+        self.due = Due::At(due);
     }
 
     /// Unsets it: it does not pass until it is set again.
     pub fn clear(&mut self) {
-        self.due = None;
+        self.due = Due::Never;
     }
 
     /// True while it is set, whether it has passed or not.
     pub fn is_set(&self) -> bool {
-        self.due.is_some()
+        !matches!(self.due, Due::Never)
     }
 
     /// Ready when the deadline has passed.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(due) = self.due else {
-            return Poll::Pending;
+        let due = match self.due {
+            Due::Never => return Poll::Pending,
+            Due::At(due) => due,
+            Due::In(timeout) => {
+                let Some(due) = Instant::now().checked_add(timeout) else {
+                    self.due = Due::Never;
+                    return Poll::Pending;
+                };
+                self.due = Due::At(due);
+                due
+            }
         };
         if self.timer.deadline() > due {
             self.timer.as_mut().reset(due);

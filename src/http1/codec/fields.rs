@@ -9,8 +9,9 @@ use crate::http1::codec::framing::Declared;
 use crate::http1::codec::scan::{BARE_LF, first_fault};
 use crate::message::{Fields, Span};
 
-/// How many fields find room on the stack: more than the default limit, at 4 KiB.
-const ON_STACK: usize = 128;
+/// How many fields find room on the stack: more than the default limit, and as many as responses may
+/// have, at 8 KiB.
+const ON_STACK: usize = 256;
 
 /// Room for what httparse finds. It is not written to before it is used, so its size is free.
 pub(super) struct Room<'bytes> {

@@ -23,7 +23,7 @@ pub(in crate::proxy::headers) fn write_forwarded<S: Sink>(
             out.extend_from_slice(value);
             out.extend_from_slice(b", ");
         }
-        write!(out, "{peer}").expect("a Vec takes any bytes");
+        write_address(out, peer);
     });
     if !trusted(Known::XForwardedProto) {
         out.field(b"X-Forwarded-Proto", scheme.as_bytes());
@@ -63,5 +63,20 @@ pub(in crate::proxy::headers) fn write_forwarded<S: Sink>(
                 out.push(b'"');
             }
         });
+    }
+}
+
+/// Writes an address; one of IPv4, which most are, without the machinery of formatting.
+fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (n, octet) in address.octets().into_iter().enumerate() {
+                if n > 0 {
+                    out.push(b'.');
+                }
+                write_number(out, u64::from(octet));
+            }
+        }
+        IpAddr::V6(address) => write!(out, "{address}").expect("a Vec takes any bytes"),
     }
 }
