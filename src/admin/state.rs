@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::wire::{
-    CertificateStatus, ConfigProblem, EndpointStatus, Endpoints, Explained, Latency,
+    AnswerStatus, CertificateStatus, ConfigProblem, EndpointStatus, Endpoints, Explained, Latency,
     ListenerStatus, NameStatus, Reloaded, RouteStatus, RuleStatus, Status, UpstreamStatus,
     VariantDetail, VariantStatus,
 };
 use crate::config::UpstreamConfig;
 use crate::control::{self, Control, Live};
-use crate::proxy::{Route, Snapshot};
+use crate::proxy::{Direct, Route, Snapshot};
 use crate::split::State;
 use crate::telemetry::stats::{
     Code, ErrorReason, HistogramTotals, Outcome, Selection, Source, VariantTotals,
@@ -118,6 +118,7 @@ fn routes(live: &Live, detail: Detail) -> BTreeMap<String, RouteStatus> {
             let status = RouteStatus {
                 variants: variants(&live.snapshot, route, detail),
                 rules: rules(route),
+                answer: route.direct.as_deref().map(answer),
             };
             (route.name.to_string(), status)
         })
@@ -155,6 +156,17 @@ fn variants(snapshot: &Snapshot, route: &Route, detail: Detail) -> BTreeMap<Stri
         );
     }
     variants
+}
+
+fn answer(direct: &Direct) -> AnswerStatus {
+    let totals = direct.stats.read();
+    AnswerStatus {
+        kind: direct.kind().to_owned(),
+        status: direct.status(),
+        in_flight: totals.in_flight(),
+        requests: totals.finished(),
+        failures: failures(&totals, Source::ALL),
+    }
 }
 
 fn rules(route: &Route) -> Vec<RuleStatus> {

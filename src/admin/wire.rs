@@ -48,6 +48,24 @@ pub struct RouteStatus {
     /// Rules, in their order; the first whose segment holds decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleStatus>,
+    /// What the route answers by itself; then it has no variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerStatus>,
+}
+
+/// What a route answers by itself.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct AnswerStatus {
+    /// `redirect` or `respond`.
+    pub kind: String,
+    /// The status that everybody gets.
+    pub status: u16,
+    /// Requests that are being answered now.
+    pub in_flight: u64,
+    /// Requests answered since the start of the process.
+    pub requests: u64,
+    /// Those of them that were answered with a 5xx, be it meant so or not.
+    pub failures: u64,
 }
 
 /// One rule of a route.
@@ -231,6 +249,9 @@ pub struct Explained {
     /// The key that was hashed, if one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What the route answers by itself, with no upstream behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<ExplainedAnswer>,
     /// What the upstream is asked for, where the route makes that another target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewritten: Option<ExplainedTarget>,
@@ -262,6 +283,23 @@ pub struct ExplainedCondition {
     pub condition: String,
     /// True when it holds.
     pub holds: bool,
+}
+
+/// What a route answers by itself.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ExplainedAnswer {
+    /// `redirect` or `respond`.
+    pub kind: String,
+    /// The status.
+    pub status: u16,
+    /// Where a redirect leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// The type of what is said, and how many bytes that is, where something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// How many bytes it has.
+    pub bytes: usize,
 }
 
 /// What an upstream is asked for.

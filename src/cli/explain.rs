@@ -97,6 +97,10 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
     for condition in &explained.matched {
         writeln!(out, "         {condition}")?;
     }
+    // A route that has no variants answers by itself.
+    if explained.variants.is_empty() {
+        return answer(out, explained);
+    }
     let variant = match (&explained.variant, explained.reason.as_str()) {
         (Some(variant), _) => variant,
         (None, "hash") => "whichever a new identity has",
@@ -146,6 +150,24 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
     table(out, &header, &[4, 5, 6, 7], &rows)?;
     if let Some(sentence) = flips(explained) {
         writeln!(out, "\n{sentence}")?;
+    }
+    Ok(())
+}
+
+/// What the route says by itself.
+fn answer(out: &mut dyn Write, explained: &Explained) -> Result<(), Failure> {
+    if let Some(answer) = &explained.answer {
+        write!(out, "answer   {} {}", answer.kind, answer.status)?;
+        if let Some(location) = &answer.location {
+            write!(out, " to {location}")?;
+        }
+        if let Some(content_type) = &answer.content_type {
+            write!(out, ", {} bytes of {content_type}", answer.bytes)?;
+        }
+        writeln!(out)?;
+    }
+    for note in &explained.notes {
+        writeln!(out, "         {note}")?;
     }
     Ok(())
 }
@@ -278,6 +300,28 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("never-asked"), "{text}");
+    }
+
+    #[test]
+    fn a_route_that_answers_by_itself_is_told_by_what_it_says() {
+        let redirect = text(serde_json::json!({
+            "route": "old", "matched": ["path /old"], "variant": null, "reason": "none",
+            "answer": { "kind": "redirect", "status": 302, "location": "https://a.com/x", "bytes": 0 },
+            "variants": [],
+        }));
+        assert!(
+            redirect.ends_with("answer   redirect 302 to https://a.com/x\n"),
+            "{redirect}"
+        );
+        let page = text(serde_json::json!({
+            "route": "shop", "matched": ["path /"], "variant": null, "reason": "none",
+            "answer": { "kind": "respond", "status": 503, "content_type": "text/html", "bytes": 12 },
+            "variants": [],
+        }));
+        assert!(
+            page.ends_with("answer   respond 503, 12 bytes of text/html\n"),
+            "{page}"
+        );
     }
 
     #[test]

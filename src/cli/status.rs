@@ -67,6 +67,18 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
                 variant.failures.to_string(),
             ]);
         }
+        if let Some(answer) = &variants.answer {
+            let says = format!("({} {})", answer.kind, answer.status);
+            let mut row = vec![route.clone(), says];
+            row.resize(header.len() - 4, String::new());
+            row.extend([
+                answer.in_flight.to_string(),
+                String::new(),
+                answer.requests.to_string(),
+                answer.failures.to_string(),
+            ]);
+            rows.push(row);
+        }
     }
     table(out, &header, &[3, 4, 6, 7, 8, 9, 10], &rows)?;
     writeln!(out)?;

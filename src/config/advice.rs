@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::config::direct::DirectConfig;
 use crate::config::reader::Value;
 use crate::config::route::RouteConfig;
+use crate::config::settings::ListenerConfig;
 use crate::config::unit::write_duration;
+use crate::message::Scheme;
 use crate::split::{State, VariantSpec};
 
 /// How long common servers keep an idle connection at most: 60 s to 75 s.
@@ -44,6 +47,50 @@ pub(crate) fn unused_segments(section: &Value<'_>, routes: &BTreeMap<String, Rou
         }
         None::<()>
     });
+}
+
+/// Warns of a redirect that leads some of what its route catches to where it came from.
+pub(crate) fn redirect(
+    value: &Value<'_>,
+    route: &RouteConfig,
+    listeners: &BTreeMap<String, ListenerConfig>,
+) {
+    let Some(DirectConfig::Redirect(redirect)) = &route.direct else {
+        return;
+    };
+    let matched = &route.match_spec;
+    let keeps_host = match &redirect.host {
+        None => true,
+        Some(host) => matched.hosts.iter().any(|it| it.eq_ignore_ascii_case(host)),
+    };
+    let keeps_rest = redirect.port.is_none() && redirect.path.is_none() && redirect.query;
+    if !keeps_host || !keeps_rest {
+        return;
+    }
+    for scheme in [Scheme::Http, Scheme::Https] {
+        let may_come = listeners.values().any(|listener| {
+            let own = if listener.tls.is_some() {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            };
+            own == scheme || !listener.trusted_proxies.is_empty()
+        });
+        let is_caught = matched.scheme.is_none_or(|only| only == scheme);
+        let stays = redirect.scheme.is_none_or(|to| to == scheme);
+        if may_come && is_caught && stays {
+            let other = match scheme {
+                Scheme::Http => Scheme::Https,
+                Scheme::Https => Scheme::Http,
+            };
+            value.warn_key(format!(
+                "what comes by {} is redirected to where it came, and so answered 508; \
+                 match = {{ scheme = \"{}\" }} leaves it out",
+                scheme.name(),
+                other.name()
+            ));
+        }
+    }
 }
 
 /// Warns of a rule whose variants are off: turning them off has to be possible, but it is not what

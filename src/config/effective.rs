@@ -4,6 +4,7 @@
 //! left out, and paths are resolved.
 
 mod division;
+mod direct;
 mod treatment;
 
 use std::collections::BTreeMap;
@@ -228,6 +229,10 @@ fn groups(terms: &Terms) -> Value {
 fn route(route: &RouteConfig) -> Value {
     let mut value = destination(route);
     if let Value::Object(entries) = &mut value {
+        if route.direct.is_some() {
+            entries.extend(treatment::of_responses(&route.treatment));
+            return value;
+        }
         entries.extend(treatment::of(&route.treatment));
         let tunnels = &route.tunnels;
         entries.insert("tunnels_on_off".into(), json!(tunnels.on_off.text()));
@@ -239,6 +244,9 @@ fn route(route: &RouteConfig) -> Value {
 /// What a route catches, and where that goes.
 fn destination(route: &RouteConfig) -> Value {
     let matched = matched(&route.match_spec);
+    if let Some(direct) = &route.direct {
+        return object([("match", matched), direct::of(direct)]);
+    }
     if !route.has_split {
         return object([
             ("match", matched),

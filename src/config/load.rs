@@ -28,7 +28,8 @@ pub struct Loaded {
     pub sha256: [u8; 32],
     /// The SHA-256 over these files and all that they name: equal when nothing has changed.
     pub files_sha256: [u8; 32],
-    /// What it was read from: the files, those that they include, certificates, keys, secrets.
+    /// What it was read from: the files, those that they include, certificates, keys, secrets,
+    /// pages.
     pub sources: Sources,
     /// The texts of the files, to find places in them.
     pub texts: Texts,
@@ -75,7 +76,7 @@ fn loaded(bytes: Vec<u8>, path: &Path) -> Result<Loaded, Problems> {
     );
     let mut sources = checked.sources;
     let mut hash = checked.hash;
-    named.extend(checked.secrets);
+    named.extend(checked.contents);
     for (path, sha256) in named {
         hash.update(sha256.unwrap_or_default());
         sources.add_file(path);
@@ -99,8 +100,8 @@ pub(crate) struct Checked {
     pub(crate) config: Result<Config, Problems>,
     /// What is not wrong with it, but hardly meant; only of a configuration that holds.
     pub(crate) warnings: Vec<Problem>,
-    /// The files that hold secrets, and the SHA-256 of each that could be read.
-    pub(crate) secrets: Vec<(PathBuf, Option<[u8; 32]>)>,
+    /// The files that hold what values are, and the SHA-256 of each that could be read.
+    pub(crate) contents: Vec<(PathBuf, Option<[u8; 32]>)>,
     /// The SHA-256 of all texts, one after the other.
     pub(crate) sha256: [u8; 32],
     /// What the SHA-256 of each, and its path, make together.
@@ -112,7 +113,7 @@ pub(crate) struct Checked {
 }
 
 /// Reads and checks a text with all that it includes; `variable` knows the environment, and `look` is
-/// given the files that are named besides secrets, and may record problems.
+/// given the files that are named and that nobody has read yet, and may record problems.
 pub(crate) fn check(
     bytes: Vec<u8>,
     path: &Path,
@@ -145,7 +146,7 @@ pub(crate) fn check(
         } else {
             Vec::new()
         },
-        secrets: found.secrets,
+        contents: found.contents,
         config,
         sha256: all.finalize().into(),
         hash: each,

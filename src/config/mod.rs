@@ -10,6 +10,7 @@
 
 mod advice;
 mod certificates;
+mod direct;
 mod disk;
 mod dump;
 mod effective;
@@ -43,6 +44,7 @@ mod unit;
 mod upstream;
 pub mod watch;
 
+pub use direct::{DirectConfig, RespondBody, RespondConfig};
 pub use dump::{as_file, of_effective};
 pub use load::{Loaded, load, parse};
 pub use locate::Texts;

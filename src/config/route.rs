@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::advice;
+use crate::config::direct::{self, DirectConfig};
 use crate::config::matching;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
@@ -18,6 +19,17 @@ pub const ONLY_VARIANT: &str = "default";
 
 /// The keys that say how a split divides.
 const SPLIT_KEYS: [&str; 5] = ["sticky", "force", "salt", "on_unavailable", "rule"];
+
+/// The keys that say what is done to requests on their way to an upstream.
+const FORWARD_KEYS: [&str; 7] = [
+    "request_headers",
+    "rewrite",
+    "timeouts",
+    "limits",
+    "assignment_headers",
+    "tunnels_on_off",
+    "tunnels_spread",
+];
 
 /// A rule that catches requests, and how it divides them.
 #[derive(Clone, Debug)]
@@ -43,6 +55,8 @@ pub struct RouteConfig {
     pub treatment: TreatmentConfig,
     /// What becomes of the tunnels of a variant that is switched off or removed.
     pub tunnels: TunnelsConfig,
+    /// What it answers by itself; then it has no upstream.
+    pub direct: Option<DirectConfig>,
 }
 
 /// What becomes of requests whose variant has no endpoint left.
@@ -99,23 +113,20 @@ fn route(
     };
     let upstream = table.optional("upstream");
     let split = table.optional("split");
+    let directs = ["redirect", "respond"].map(|key| (key, table.optional(key)));
+    if directs.iter().any(|(_, value)| value.is_some()) {
+        for value in upstream.iter().chain(&split) {
+            value.refuse_key("leads on, and the route answers by itself; it does one of the two");
+        }
+        return direct_route(name, table, matched, directs);
+    }
     match (upstream, split) {
         (Some(upstream), None) => {
             for key in SPLIT_KEYS {
                 table.refuse_key(key, "has no effect on a route without a split");
             }
             let upstream = upstream_name(&upstream, known_upstreams);
-            let split_spec = SplitSpec {
-                salt: name.to_owned(),
-                variants: vec![VariantSpec {
-                    name: ONLY_VARIANT.to_owned(),
-                    weight: 1,
-                    state: State::On,
-                }],
-                rules: Vec::new(),
-                sticky: None,
-                force: None,
-            };
+            let split_spec = undivided(name);
             let (match_spec, matched) = matched?;
             Some(RouteConfig {
                 match_spec,
@@ -128,6 +139,7 @@ fn route(
                 secrets: DivisionSecrets::default(),
                 treatment: TreatmentConfig::default(),
                 tunnels: TunnelsConfig::default(),
+                direct: None,
             })
         }
         (None, Some(split)) => {
@@ -184,6 +196,7 @@ fn route(
                 secrets,
                 treatment: TreatmentConfig::default(),
                 tunnels: TunnelsConfig::default(),
+                direct: None,
             })
         }
         (upstream, split) => {
@@ -195,13 +208,75 @@ fn route(
             if let Some(value) = &split {
                 variants(value, known_upstreams);
             } else {
-                table.refuse("leads nowhere; an upstream or a split belongs here");
+                table.refuse(
+                    "leads nowhere; an upstream, a split, a redirect or a respond belongs here",
+                );
             }
             for key in SPLIT_KEYS {
                 table.optional(key);
             }
             None
         }
+    }
+}
+
+/// Reads a route that answers by itself.
+fn direct_route<'d>(
+    name: &str,
+    table: &mut Table<'d>,
+    matched: Option<(MatchSpec, Match)>,
+    directs: [(&str, Option<Value<'d>>); 2],
+) -> Option<RouteConfig> {
+    for key in SPLIT_KEYS.into_iter().chain(FORWARD_KEYS) {
+        table.refuse_key(key, "has no effect on a route that answers by itself");
+    }
+    let mut direct = None;
+    let mut is_whole = true;
+    for (key, value) in directs {
+        let Some(value) = value else {
+            continue;
+        };
+        if direct.is_some() {
+            value.refuse_key("there is a redirect already; a route does one of the two");
+            is_whole = false;
+        }
+        let rule = matched.as_ref().map(|(_, rule)| rule);
+        let read = match key {
+            "redirect" => direct::redirect(&value, rule).map(DirectConfig::Redirect),
+            _ => direct::respond(&value).map(DirectConfig::Respond),
+        };
+        is_whole &= read.is_some();
+        direct = direct.or(read);
+    }
+    let split_spec = undivided(name);
+    let (match_spec, matched) = matched?;
+    Some(RouteConfig {
+        match_spec,
+        matched,
+        split: split(table, &split_spec)?,
+        split_spec,
+        upstreams: Vec::new(),
+        on_unavailable: OnUnavailable::default(),
+        has_split: false,
+        secrets: DivisionSecrets::default(),
+        treatment: TreatmentConfig::default(),
+        tunnels: TunnelsConfig::default(),
+        direct: Some(direct.filter(|_| is_whole)?),
+    })
+}
+
+/// The division of a route that has none.
+fn undivided(route: &str) -> SplitSpec {
+    SplitSpec {
+        salt: route.to_owned(),
+        variants: vec![VariantSpec {
+            name: ONLY_VARIANT.to_owned(),
+            weight: 1,
+            state: State::On,
+        }],
+        rules: Vec::new(),
+        sticky: None,
+        force: None,
     }
 }
 

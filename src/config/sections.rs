@@ -46,7 +46,7 @@ pub(crate) fn read<'d>(
     let segments = segments.unwrap_or_default();
     let trace = process::trace(root);
     let request_id = trace.request_id.as_deref();
-    let (routes, table) = routes(root, &known_upstreams, &segments, request_id);
+    let (routes, table) = routes(root, &known_upstreams, &segments, request_id, &listeners);
     let shutdown = process::shutdown(root);
     let access_log = process::access_log(root);
     let admin = process::admin(root, &listeners);
@@ -84,12 +84,14 @@ fn routes(
     known_upstreams: &BTreeSet<&str>,
     segments: &Segments<'_>,
     request_id: Option<&str>,
+    listeners: &BTreeMap<String, ListenerConfig>,
 ) -> (BTreeMap<String, RouteConfig>, Option<Table<usize>>) {
     let mut places = BTreeMap::new();
     let mut routes = BTreeMap::new();
     if let Some(value) = root.optional("route") {
         value.names(|name, value| {
             let route = route::read(name, value, known_upstreams, segments, request_id)?;
+            advice::redirect(value, &route, listeners);
             places.insert(name, value.clone());
             routes.insert(name.to_owned(), route);
             Some(())

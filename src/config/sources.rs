@@ -37,7 +37,7 @@ impl Sources {
         self.patterns.extend(other.patterns.iter().cloned());
     }
 
-    /// The files: configuration, certificates, keys, secrets; each once, in order.
+    /// The files: configuration, certificates, keys, secrets, pages; each once, in order.
     pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
         self.files.iter().map(PathBuf::as_path)
     }

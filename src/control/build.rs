@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, ListenerConfig, Protocol, RouteConfig, with_causes};
 use crate::control::certificates;
+use crate::control::direct;
 use crate::control::resolver::Resolver;
 use crate::control::secure::{self, TicketKeys};
 use crate::control::treatment;
@@ -19,9 +20,12 @@ use crate::listener::{ForwardedSource, Settings, Spoken, Timeouts, TrustedProxie
 use crate::proxy::{Route, Rule, Snapshot, Variant};
 use crate::split::{Draw, State};
 use crate::telemetry::access_log::{self, AccessLog};
-use crate::telemetry::stats::{RuleLabels, Selection, VariantLabels};
+use crate::telemetry::stats::{RuleLabels, Selection, VariantLabels, VariantStats};
 use crate::telemetry::{self, Telemetry, VariantLive, VariantState};
 use crate::upstream::{self, Balance, Place, Upstream};
+
+/// What stands for a variant in the numbers of a route that answers by itself.
+const NO_VARIANT: &str = "none";
 
 /// What building needs besides the configuration.
 pub(crate) struct Builder {
@@ -101,10 +105,11 @@ impl Builder {
             .map(|route| (&*route.name, route))
             .collect();
         let mut routes = Vec::with_capacity(config.routes.len());
+        let request_id = config.trace.request_id.as_deref();
         for (name, route) in &config.routes {
             let before = before.get(name.as_str()).copied();
             let built = self
-                .route(name, route, before, &places)
+                .route(name, route, before, &places, request_id)
                 .map_err(|message| refused(path, &format!("route.{name}"), message))?;
             routes.push(built);
         }
@@ -115,11 +120,7 @@ impl Builder {
             table: Arc::clone(&config.table),
             routes,
             upstreams,
-            request_id: config
-                .trace
-                .request_id
-                .as_deref()
-                .map(|name| name.as_bytes().into()),
+            request_id: request_id.map(|name| name.as_bytes().into()),
             access_log: access_log.filter(|log| log.is_on()),
         })
     }
@@ -284,6 +285,7 @@ impl Builder {
         route: &RouteConfig,
         before: Option<&Route>,
         places: &HashMap<&str, usize>,
+        request_id: Option<&str>,
     ) -> Result<Route, String> {
         let split = route.split.clone();
         let name: Arc<str> = name.into();
@@ -330,8 +332,26 @@ impl Builder {
             stats: self.telemetry.registry().route(&name),
             failover: route.on_unavailable == config::OnUnavailable::Failover,
             treatment: treatment::of(&route.treatment),
+            direct: route.direct.as_ref().map(|config| {
+                let stats = self.direct_stats(&name, direct::status(config));
+                let edits = treatment::edits(&route.treatment.response_headers);
+                direct::of(config, &edits, request_id, stats)
+            }),
             name,
         })
+    }
+
+    /// The numbers of what a route answers by itself with this status.
+    fn direct_stats(&self, route: &Arc<str>, status: u16) -> Arc<VariantStats> {
+        let labels = VariantLabels {
+            route: Arc::clone(route),
+            variant: NO_VARIANT.into(),
+            upstream: "".into(),
+        };
+        let registry = self.telemetry.registry();
+        let stats = registry.variant(&labels, &[Selection::None]);
+        stats.expect_own(status);
+        stats
     }
 }
 
@@ -415,6 +435,12 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
     }
     telemetry::Live {
         variants,
+        direct: snapshot
+            .routes
+            .iter()
+            .filter_map(|route| route.direct.as_ref())
+            .map(|direct| direct.stats.labels().clone())
+            .collect(),
         rules: snapshot
             .routes
             .iter()

@@ -7,6 +7,7 @@
 
 mod build;
 mod certificates;
+mod direct;
 mod follow;
 mod handle;
 mod resolver;

@@ -38,7 +38,8 @@ pub(crate) fn telling(
     ]
 }
 
-fn edits(config: &HeaderEdits) -> FieldEdits {
+/// What changes in the fields of a head.
+pub(crate) fn edits(config: &HeaderEdits) -> FieldEdits {
     let remove: Vec<&str> = config.remove.iter().map(String::as_str).collect();
     FieldEdits::new(&remove, &fields(&config.set), &fields(&config.add))
 }

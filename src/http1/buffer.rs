@@ -36,8 +36,9 @@ pub struct Scratch {
     pub request: RequestHead,
     /// The response's head as it came.
     pub response: ResponseHead,
-    /// The request's path as it goes to the upstream, where that is another one than it came with.
-    pub path: Vec<u8>,
+    /// What a route made of the target: the path as it goes to the upstream, or where a redirect
+    /// leads; empty where it made nothing of it.
+    pub rewritten: Vec<u8>,
     /// The request's head as it goes to the upstream.
     pub upstream: Vec<u8>,
     /// The response's head as it goes to the client.
@@ -55,7 +56,7 @@ impl Scratch {
         let large = [
             self.request.text.capacity(),
             self.response.text.capacity(),
-            self.path.capacity(),
+            self.rewritten.capacity(),
             self.upstream.capacity(),
             self.downstream.capacity(),
         ]
@@ -66,7 +67,7 @@ impl Scratch {
         }
         self.request.clear();
         self.response.clear();
-        self.path.clear();
+        self.rewritten.clear();
         self.upstream.clear();
         self.downstream.clear();
         SCRATCH.with_borrow_mut(|pool| {

@@ -57,9 +57,9 @@ impl Answer {
     }
 
     /// Tells the request's id, too, behind the name of its field: who complains can say it.
-    pub(crate) fn with_request_id(mut self, field: Option<(Vec<u8>, Vec<u8>)>) -> Self {
+    pub(crate) fn with_request_id(mut self, field: Option<(&[u8], &[u8])>) -> Self {
         if let Some((name, id)) = field {
-            self.add(&name, &id);
+            self.add(name, id);
         }
         self
     }
@@ -169,7 +169,7 @@ fn wants_json(request: &RequestHead) -> bool {
 }
 
 /// The standard reason phrase of a status.
-fn reason_phrase(status: u16) -> &'static str {
+pub(crate) fn reason_phrase(status: u16) -> &'static str {
     StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason())
@@ -177,7 +177,7 @@ fn reason_phrase(status: u16) -> &'static str {
 }
 
 /// Writes the date of now, made twice a second at most.
-fn write_date(out: &mut Vec<u8>) {
+pub(crate) fn write_date(out: &mut Vec<u8>) {
     thread_local! {
         static DATE: RefCell<Option<(Instant, String)>> = const { RefCell::new(None) };
     }

@@ -21,6 +21,8 @@ use crate::upstream;
 pub(crate) enum Decision {
     /// It goes to an upstream; its head, as it goes there, is in `scratch.upstream`.
     Forward(Target),
+    /// Its route answers by itself; where that leads, if it does, is in `scratch.rewritten`.
+    Direct,
     /// It asks the proxy itself what it can do.
     Options,
 }
@@ -66,6 +68,24 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     let found = snapshot.table.find(request, client.address, scheme);
     let &index = found.ok_or(Error::NoRoute)?;
     let route = &snapshot.routes[index];
+    if let Some(direct) = &route.direct {
+        exchange.assign(Assigned {
+            route: index,
+            variant: 0,
+            served: 0,
+            selection: Selection::None,
+            rule: None,
+        });
+        // Any success would say that the tunnel is open (RFC 9113, section 8.5).
+        if exchange.connect.is_some() && matches!(direct.status(), 200..300) {
+            return Err(Error::MethodNotAllowed);
+        }
+        if let Some(redirect) = direct.leads() {
+            let scratch = exchange.scratch();
+            redirect.locate(&scratch.request, scheme, &mut scratch.rewritten)?;
+        }
+        return Ok(Decision::Direct);
+    }
     let fresh = Cell::new(0);
     let assignment = assign(exchange, &local, route, || {
         fresh.set(fresh_identity());
@@ -102,8 +122,8 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     if let Some(rewrite) = treatment.and_then(|treatment| treatment.path.as_ref()) {
         let scratch = exchange.scratch();
         rewrite
-            .apply(scratch.request.path(), &mut scratch.path)
-            .map_err(|LeadsOut| Error::BadRequest("the path leads out of where it belongs"))?;
+            .apply(scratch.request.path(), &mut scratch.rewritten)
+            .map_err(|LeadsOut| Error::LEADS_OUT)?;
     }
     let served = served.ok_or(Error::Unavailable)?;
     Ok(Decision::Forward(Target {
@@ -290,7 +310,7 @@ fn with_edit<T>(
                 .zip(request_id.map(|id| id.of(&scratch.request.text))),
             fields: edits.request,
             rewrite: route
-                .map(|route| route.rewritten(&scratch.path))
+                .map(|route| route.rewritten(&scratch.rewritten))
                 .unwrap_or_default(),
         },
     )

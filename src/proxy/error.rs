@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::http1::codec::HeadError;
 use crate::http1::{PumpError, ReadError};
+use crate::proxy::redirect::Nowhere;
 use crate::telemetry::stats::ErrorReason;
 use crate::tls::Fault;
 use crate::upstream::ConnectError;
@@ -34,6 +35,9 @@ pub enum Error {
     /// The protocol that an extended CONNECT asks for is not WebSocket.
     #[error("unknown protocol of an extended connect")]
     UnknownProtocol,
+    /// The route's redirect leads to where the request came.
+    #[error("redirect to itself")]
+    RedirectLoop,
     /// The request came through this proxy before.
     #[error("request loop")]
     Loop,
@@ -97,7 +101,20 @@ pub enum Error {
     Truncated(#[source] Option<PumpError>),
 }
 
+impl From<Nowhere> for Error {
+    fn from(nowhere: Nowhere) -> Self {
+        match nowhere {
+            Nowhere::NoHost => Self::BadRequest("the request names no host to be redirected to"),
+            Nowhere::LeadsOut => Self::LEADS_OUT,
+            Nowhere::Itself => Self::RedirectLoop,
+        }
+    }
+}
+
 impl Error {
+    /// What a path is that a rewrite cannot keep where it belongs.
+    pub(crate) const LEADS_OUT: Self = Self::BadRequest("the path leads out of where it belongs");
+
     /// The status for the client.
     pub fn status(&self) -> u16 {
         match self {
@@ -121,7 +138,7 @@ impl Error {
             | Self::Truncated(_) => 502,
             Self::Unavailable | Self::Drained | Self::Connect(ConnectError::Full) => 503,
             Self::Connect(ConnectError::Timeout) | Self::ResponseTimeout => 504,
-            Self::Loop => 508,
+            Self::Loop | Self::RedirectLoop => 508,
         }
     }
 
@@ -129,6 +146,7 @@ impl Error {
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::NoRoute => ErrorReason::NoRoute,
+            Self::RedirectLoop => ErrorReason::RedirectLoop,
             Self::MethodNotAllowed
             | Self::UnknownProtocol
             | Self::Loop
@@ -162,7 +180,7 @@ impl Error {
     /// The side to blame.
     pub fn side(&self) -> Side {
         match self {
-            Self::NoRoute | Self::Drained => Side::Proxy,
+            Self::NoRoute | Self::RedirectLoop | Self::Drained => Side::Proxy,
             Self::MethodNotAllowed
             | Self::UnknownProtocol
             | Self::Loop
@@ -206,7 +224,7 @@ impl Error {
             | Self::Truncated(_) => "http_protocol_error",
             Self::NotOpened | Self::NoUpgrade => "http_upgrade_failed",
             Self::ResponseTimeout => "http_response_timeout",
-            Self::Loop => "proxy_loop_detected",
+            Self::Loop | Self::RedirectLoop => "proxy_loop_detected",
             Self::MethodNotAllowed
             | Self::UnknownProtocol
             | Self::BadRequest(_)
@@ -225,6 +243,7 @@ impl Error {
             Self::NoRoute => "no route for this request",
             Self::MethodNotAllowed => "this method is not forwarded",
             Self::UnknownProtocol => "the protocol is not websocket, the only one known here",
+            Self::RedirectLoop => "the redirect leads to where the request came",
             Self::Loop => "the request has come through here before",
             Self::BadRequest(why) => why,
             Self::Head(HeadError::Malformed(why)) => why,

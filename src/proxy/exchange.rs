@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::http1::Scratch;
 use crate::listener::{Client, Connect, Peer};
 use crate::message::{RequestHead, ResponseHead, Span, Version};
+use crate::proxy::Direct;
 use crate::proxy::Error;
 use crate::proxy::Inner;
 use crate::proxy::TunnelSwitch;
@@ -184,11 +185,16 @@ impl Exchange {
         self.request_id
     }
 
-    /// The field with the request's id, for an own answer.
-    pub(crate) fn request_id_field(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+    /// The request's id behind the name of its field, for an own answer.
+    pub(crate) fn told_id(&self) -> Option<(&[u8], &[u8])> {
         let name = self.local.as_ref()?.snapshot.request_id.as_ref()?;
         let id = self.request_id?.of(&self.request().text);
-        Some((name.to_vec(), id.to_owned()))
+        Some((name, id))
+    }
+
+    /// Where a redirect leads; nothing where there is none.
+    pub(crate) fn location(&self) -> &[u8] {
+        &self.heads().rewritten
     }
 
     fn heads(&self) -> &Scratch {
@@ -219,17 +225,23 @@ impl Exchange {
         Some(&self.local.as_ref()?.snapshot.routes[self.assigned?.route])
     }
 
+    /// What the route answers by itself, if it does.
+    pub(crate) fn direct(&self) -> Option<&Direct> {
+        self.route()?.direct.as_deref()
+    }
+
     fn stats(&self) -> Option<&Arc<VariantStats>> {
         if let Some(tunnel) = &self.tunnel {
             return Some(&tunnel.stats);
         }
-        Some(&self.route()?.variants[self.assigned?.variant].stats)
+        Some(self.route()?.charged(self.assigned?.variant))
     }
 
     /// The upstream of the variant that serves.
     pub(crate) fn upstream<'l>(&self, local: &'l Local) -> Option<&'l LocalUpstream> {
         let assigned = self.assigned?;
-        let variant = &local.snapshot.routes[assigned.route].variants[assigned.served];
+        let route = &local.snapshot.routes[assigned.route];
+        let variant = route.variants.get(assigned.served)?;
         Some(local.upstream(variant.upstream, &self.worker.pools, self.worker.index))
     }
 

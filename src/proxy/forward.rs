@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::http1::{Connection, Deadline};
+use crate::http1::{Connection, Deadline, give_buffer, take_buffer};
 use crate::listener::{After, Settings};
 use crate::message::Version;
 use crate::proxy::Error;
@@ -26,6 +27,13 @@ use crate::upstream::Leased;
 
 /// How long an own answer may take to be written.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// Bytes of a page that are written together with its head, so that a small one is one packet.
+const WITH_HEAD: usize = 8 * 1024;
+
+/// Bytes of a larger page that are written at once: each piece has the time that a client has for
+/// a body's progress.
+const PIECE: usize = 64 * 1024;
 
 /// The client's side of an exchange.
 pub(crate) struct Client<'a> {
@@ -72,6 +80,7 @@ pub(crate) async fn exchange(
 ) -> Result<After, Error> {
     let target = match decide::decide(exchange, client.settings)? {
         Decision::Forward(target) => target,
+        Decision::Direct => return Ok(direct(exchange, client).await),
         Decision::Options => return Ok(options(exchange, client).await),
     };
     let mut dial = Dial::new(target);
@@ -137,7 +146,7 @@ pub(crate) async fn answer(
     }
     let request = exchange.request();
     let answer = Answer::new(&error, Some(request))
-        .with_request_id(exchange.request_id_field())
+        .with_request_id(exchange.told_id())
         .edited(exchange.edits().response);
     let limits = &client.settings.limits;
     let in_step = client
@@ -151,29 +160,79 @@ pub(crate) async fn answer(
     let (status, length) = (answer.status(), answer.len());
     exchange.failed(error);
     exchange.answered(status, if head_only { 0 } else { length });
-    let written = timeout(ANSWER, client.connection.write_all(&out)).await;
-    match written {
-        Ok(Ok(())) => {
-            exchange.completed();
-            client.ending(close)
+    write(exchange, client, &out, close).await
+}
+
+/// Answers what the route says by itself.
+async fn direct(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
+    let close = closes(exchange, client);
+    let head_only = exchange.request().method() == b"HEAD";
+    let mut out = take_buffer();
+    let mut body = Bytes::new();
+    if let Some(direct) = exchange.direct() {
+        let (location, id) = (exchange.location(), exchange.told_id());
+        direct.write_http1(&mut out, location, id, close);
+        if !head_only {
+            body = direct.body();
         }
-        _ => After::Close,
+        let status = direct.status();
+        exchange.answered(status, 0);
     }
+    let with_head = if body.len() <= WITH_HEAD {
+        body.split_off(0)
+    } else {
+        Bytes::new()
+    };
+    out.extend_from_slice(&with_head);
+    let head = timeout(ANSWER, client.connection.write_all(&out)).await;
+    give_buffer(out);
+    if !matches!(head, Ok(Ok(()))) {
+        return After::Close;
+    }
+    exchange.response_bytes += with_head.len() as u64;
+    // A larger one is not copied for each client, and a slow client may take its time.
+    for piece in body.chunks(PIECE) {
+        let write = client.connection.write_all(piece);
+        if !matches!(
+            timeout(client.settings.timeouts.body, write).await,
+            Ok(Ok(()))
+        ) {
+            return After::Close;
+        }
+        exchange.response_bytes += piece.len() as u64;
+    }
+    exchange.completed();
+    client.ending(close)
 }
 
 /// Answers `OPTIONS *`, which asks the proxy itself.
 async fn options(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
+    let close = closes(exchange, client);
+    let mut out = Vec::new();
+    answer::write_options(&mut out, close);
+    exchange.answered(204, 0);
+    write(exchange, client, &out, close).await
+}
+
+/// Uses what of the request's body has come, and tells whether the connection closes after an
+/// answer that is no error.
+fn closes(exchange: &Exchange, client: &mut Client<'_>) -> bool {
     let request = exchange.request();
     let limits = &client.settings.limits;
     let in_step = client
         .unread
         .settle(client.connection, request, limits, None);
-    let close =
-        !in_step || !request.keep_alive || request.version == Version::Http10 || (client.last)();
-    let mut out = Vec::new();
-    answer::write_options(&mut out, close);
-    exchange.answered(204, 0);
-    match timeout(ANSWER, client.connection.write_all(&out)).await {
+    !in_step || !request.keep_alive || request.version == Version::Http10 || (client.last)()
+}
+
+/// Writes an own answer.
+async fn write(
+    exchange: &mut Exchange,
+    client: &mut Client<'_>,
+    answer: &[u8],
+    close: bool,
+) -> After {
+    match timeout(ANSWER, client.connection.write_all(answer)).await {
         Ok(Ok(())) => {
             exchange.completed();
             client.ending(close)

@@ -2,7 +2,8 @@
 //!
 //! A request's head comes in from `listener`; `decide` finds its route and its
 //! variant; `forward` carries it to an endpoint and the response back, between two HTTP/1 sockets
-//! in one task; `translate` does the same for an HTTP/2 client. Whatever goes wrong is an
+//! in one task; `translate` does the same for an HTTP/2 client; what a route says by itself is
+//! `direct`. Whatever goes wrong is an
 //! [`Error`], which becomes an own answer in one place. The exchange counts and logs itself when it
 //! ends. This module knows no files, no TOML and no releases: it obeys a [`Snapshot`].
 
@@ -11,12 +12,14 @@ mod attempt;
 mod body;
 mod decide;
 mod dial;
+mod direct;
 mod error;
 mod exchange;
 mod forward;
 mod grpc;
 mod headers;
 mod http2_head;
+mod redirect;
 mod reply;
 mod request_id;
 mod snapshot;
@@ -53,11 +56,13 @@ use crate::proxy::unread::Unread;
 use crate::tls::Stream;
 use crate::upstream::Pools;
 
+pub use direct::{Direct, Page};
 pub use error::{Error, Side};
 pub use headers::{
     FieldEdits, RequestEdit, ResponseEdit, Rewritten, owner_in_requests, owner_in_responses,
     write_request, write_response,
 };
+pub use redirect::{Nowhere, Redirect};
 pub use snapshot::{Route, Rule, Snapshot, Variant};
 pub use switch::{Cut, TunnelSwitch};
 pub use treatment::{RouteTimeouts, Treatment};

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::listener;
+use crate::proxy::Direct;
 use crate::proxy::Treatment;
 use crate::proxy::TunnelSwitch;
 use crate::proxy::headers::{FieldEdits, Rewritten};
@@ -67,12 +68,23 @@ pub struct Route {
     pub failover: bool,
     /// What it does to requests and responses on their way; `None` leaves them as they are.
     pub treatment: Option<Box<Treatment>>,
+    /// What it answers by itself; then it has no variants.
+    pub direct: Option<Box<Direct>>,
 }
 
 impl Route {
+    /// The numbers that a request is charged to: those of the variant that was chosen for it, or of
+    /// what the route answers by itself.
+    pub(crate) fn charged(&self, chosen: usize) -> &Arc<VariantStats> {
+        match &self.direct {
+            Some(direct) => &direct.stats,
+            None => &self.variants[chosen].stats,
+        }
+    }
+
     /// What changes in the fields of requests that a variant serves.
     pub(crate) fn request_edits(&self, served: usize) -> Option<&FieldEdits> {
-        let own = self.variants[served].request.as_deref();
+        let own = self.variants.get(served)?.request.as_deref();
         own.or_else(|| Some(&self.treatment.as_ref()?.request))
     }
 
@@ -92,7 +104,8 @@ impl Route {
 
     /// What changes in the fields of responses to requests for which a variant was chosen.
     pub(crate) fn response_edits(&self, chosen: usize) -> Option<&FieldEdits> {
-        let own = self.variants[chosen].response.as_deref();
+        let variant = self.variants.get(chosen);
+        let own = variant.and_then(|variant| variant.response.as_deref());
         own.or_else(|| Some(&self.treatment.as_ref()?.response))
     }
 }

@@ -39,6 +39,7 @@ pub(crate) async fn exchange(
 ) -> Result<Response<Body>, (Box<Exchange>, Error)> {
     let target = match decide::decide(&mut exchange, settings) {
         Ok(Decision::Forward(target)) => target,
+        Ok(Decision::Direct) => return Ok(direct(&mut exchange)),
         Ok(Decision::Options) => {
             exchange.answered(204, 0);
             exchange.completed();
@@ -146,10 +147,31 @@ enum Sending {
     Http2(from_http2::Request),
 }
 
+/// Makes what the route says by itself.
+fn direct(exchange: &mut Exchange) -> Response<Body> {
+    let head_only = exchange.request().method() == b"HEAD";
+    let Some(direct) = exchange.direct() else {
+        return answer(exchange, Error::NoRoute);
+    };
+    let status = direct.status();
+    if exchange.is_grpc() {
+        let (response, call) = direct.grpc(exchange.told_id());
+        exchange.heard_grpc(|_| Some(call));
+        exchange.answered(status, 0);
+        exchange.completed();
+        return response;
+    }
+    let length = if head_only { 0 } else { direct.body().len() };
+    let response = direct.http2(exchange.location(), exchange.told_id(), head_only);
+    exchange.answered(status, length);
+    exchange.completed();
+    response
+}
+
 /// Makes the own answer to an exchange that failed.
 pub(crate) fn answer(exchange: &mut Exchange, error: Error) -> Response<Body> {
     let answer = Answer::new(&error, Some(exchange.request()))
-        .with_request_id(exchange.request_id_field())
+        .with_request_id(exchange.told_id())
         .edited(exchange.edits().response);
     if exchange.is_grpc() {
         let (status, message) = (grpc::of_error(&error), error.detail());

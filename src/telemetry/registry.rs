@@ -74,6 +74,8 @@ pub struct CertificateLive {
 pub struct Live {
     /// The variants of all routes.
     pub variants: Vec<VariantLive>,
+    /// What stands for a variant of each route that answers by itself.
+    pub direct: Vec<VariantLabels>,
     /// The rules of all routes.
     pub rules: Vec<RuleLabels>,
     /// The upstreams.
@@ -176,7 +178,8 @@ impl Registry {
     /// To be called at every commit, and again whenever a share or an endpoint has changed.
     pub fn set_live(&self, live: Live, now: Instant) {
         let mut families = self.lock();
-        let variants: BTreeSet<_> = live.variants.iter().map(|live| &live.labels).collect();
+        let variants = live.variants.iter().map(|live| &live.labels);
+        let variants: BTreeSet<_> = variants.chain(&live.direct).collect();
         let routes: BTreeSet<_> = variants.iter().map(|labels| &labels.route).collect();
         mark(
             &mut families.variants,

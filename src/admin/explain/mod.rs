@@ -5,6 +5,7 @@
 
 mod asked;
 mod condition;
+mod direct;
 #[cfg(test)]
 mod tests;
 mod treatment;
@@ -36,6 +37,9 @@ pub fn explain(
     let Some((name, route)) = find(config, &request)? else {
         return Ok(no_route());
     };
+    if let Some(direct) = &route.direct {
+        return Ok(direct::tell(name, route, direct, &request));
+    }
     let available = |n: usize| {
         route
             .upstreams
@@ -87,6 +91,7 @@ fn no_route() -> Explained {
         segment: None,
         rules: Vec::new(),
         key: None,
+        answer: None,
         rewritten: None,
         notes: Vec::new(),
         variants: Vec::new(),
@@ -162,6 +167,7 @@ fn tell(name: &str, route: &RouteConfig, verdict: Verdict, rules: Vec<ExplainedR
             .key
             .as_deref()
             .map(|key| String::from_utf8_lossy(key).into_owned()),
+        answer: None,
         rewritten: None,
         notes: verdict.notes,
         variants: variants.collect(),

@@ -46,6 +46,14 @@ pub(in crate::config::effective) fn of(treatment: &TreatmentConfig) -> Map<Strin
     }
 }
 
+/// The keys of a route without an upstream that say it.
+pub(in crate::config::effective) fn of_responses(
+    treatment: &TreatmentConfig,
+) -> Option<(String, Value)> {
+    let edits = edits(&treatment.response_headers);
+    (!edits.is_null()).then(|| ("response_headers".to_owned(), edits))
+}
+
 fn rewrite(treatment: &TreatmentConfig) -> Value {
     if treatment.path.is_none() && treatment.host.is_none() {
         return Value::Null;
@@ -55,7 +63,9 @@ fn rewrite(treatment: &TreatmentConfig) -> Value {
 }
 
 /// The keys that say what becomes of a path.
-fn path(rewrite: Option<&PathRewrite>) -> [(&'static str, Value); 3] {
+pub(in crate::config::effective) fn path(
+    rewrite: Option<&PathRewrite>,
+) -> [(&'static str, Value); 3] {
     let spec = rewrite.map(PathRewrite::spec);
     let (mut prefix, mut path, mut template) = (Value::Null, Value::Null, Value::Null);
     match spec {
@@ -90,7 +100,8 @@ fn edits(edits: &HeaderEdits) -> Value {
     })
 }
 
-fn fields(fields: &[(String, HeaderText)]) -> Value {
+/// Fields and their values, as far as these are to be shown.
+pub(in crate::config::effective) fn fields(fields: &[(String, HeaderText)]) -> Value {
     let entries = fields.iter().map(|(name, text)| {
         let value = match text {
             HeaderText::Secret(value) => secret(value),

@@ -102,6 +102,10 @@ pub(in crate::config::plan) fn changes(old: &Config, new: &Config) -> Vec<Divisi
         let Some(old) = old.routes.get(name) else {
             continue;
         };
+        // A route that answers by itself divides nobody.
+        if old.direct.is_some() || new.direct.is_some() {
+            continue;
+        }
         let segments: BTreeSet<&str> = [old, new]
             .iter()
             .flat_map(|route| &route.split_spec.rules)

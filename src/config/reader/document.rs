@@ -68,7 +68,7 @@ pub(crate) struct Text {
 struct State {
     problems: Vec<(usize, Problem)>,
     warnings: Vec<(usize, Problem)>,
-    secrets: Vec<(PathBuf, Option<[u8; 32]>)>,
+    contents: Vec<(PathBuf, Option<[u8; 32]>)>,
     /// Where the environment could not be put in: whatever else is said of these values follows.
     unexpanded: BTreeSet<usize>,
 }
@@ -80,8 +80,8 @@ pub(crate) struct Found {
     pub(crate) problems: Vec<Problem>,
     /// What is not wrong, but hardly meant; in the order of the files.
     pub(crate) warnings: Vec<Problem>,
-    /// The files that hold secrets, and the SHA-256 of each that could be read.
-    pub(crate) secrets: Vec<(PathBuf, Option<[u8; 32]>)>,
+    /// The files that hold what values are, and the SHA-256 of each that could be read.
+    pub(crate) contents: Vec<(PathBuf, Option<[u8; 32]>)>,
 }
 
 impl Document {
@@ -151,9 +151,9 @@ impl Document {
         self.state.borrow_mut().warnings.push((at, warning));
     }
 
-    /// Records a file that holds a secret, and the SHA-256 of it if it could be read.
-    pub(in crate::config::reader) fn secret(&self, path: PathBuf, sha256: Option<[u8; 32]>) {
-        self.state.borrow_mut().secrets.push((path, sha256));
+    /// Records a file that holds what a value is, and the SHA-256 of it if it could be read.
+    pub(in crate::config::reader) fn read_file(&self, path: PathBuf, sha256: Option<[u8; 32]>) {
+        self.state.borrow_mut().contents.push((path, sha256));
     }
 
     /// Reads all files as one table, the root of all keys.
@@ -232,7 +232,7 @@ impl Document {
         let State {
             mut problems,
             mut warnings,
-            secrets,
+            contents,
             unexpanded: _,
         } = self.state.take();
         // Stable sorts: at one place, what was found first comes first.
@@ -241,7 +241,7 @@ impl Document {
         Found {
             problems: problems.into_iter().map(|(_, problem)| problem).collect(),
             warnings: warnings.into_iter().map(|(_, warning)| warning).collect(),
-            secrets,
+            contents,
         }
     }
 

@@ -8,6 +8,7 @@
 mod document;
 mod environment;
 mod merge;
+mod page;
 mod secret;
 mod shape;
 mod trail;

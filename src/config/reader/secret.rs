@@ -75,7 +75,7 @@ impl Value<'_> {
         match disk::read(&path, MAX_FILE) {
             Ok(bytes) => {
                 let sha256 = Sha256::digest(&bytes).into();
-                self.document.secret(path.clone(), Some(sha256));
+                self.document.read_file(path.clone(), Some(sha256));
                 let text = str::from_utf8(&bytes).unwrap_or_default().trim();
                 if !kind.fits(text) {
                     self.refuse(kind.rule(&format!("what {} holds", path.display())));
@@ -85,7 +85,7 @@ impl Value<'_> {
             }
             Err(error) => {
                 self.refuse(format!("{} cannot be read: {error}", path.display()));
-                self.document.secret(path, None);
+                self.document.read_file(path, None);
                 None
             }
         }

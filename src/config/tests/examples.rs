@@ -20,11 +20,13 @@ fn every_example_is_loaded() {
         fixture::write_pair(&certs, name, &["localhost"]);
     }
     // Parts of others are no configuration by themselves.
-    fs::create_dir(copies.path().join("conf.d")).unwrap();
-    for entry in fs::read_dir(folder().join("conf.d")).unwrap() {
-        let path = entry.unwrap().path();
-        let copy = copies.path().join("conf.d").join(path.file_name().unwrap());
-        fs::copy(&path, &copy).unwrap();
+    for beside in ["conf.d", "pages"] {
+        fs::create_dir(copies.path().join(beside)).unwrap();
+        for entry in fs::read_dir(folder().join(beside)).unwrap() {
+            let path = entry.unwrap().path();
+            let copy = copies.path().join(beside).join(path.file_name().unwrap());
+            fs::copy(&path, &copy).unwrap();
+        }
     }
     let mut names = Vec::new();
     for entry in fs::read_dir(folder()).unwrap() {
@@ -38,8 +40,11 @@ fn every_example_is_loaded() {
         let loaded = load(&copy).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(!loaded.config.routes.is_empty(), "{name:?}");
         let name = name.into_string().unwrap();
-        if name == "include.toml" {
-            assert!(loaded.config.routes.contains_key("shop"));
+        match name.as_str() {
+            "include.toml" => assert!(loaded.config.routes.contains_key("shop")),
+            // Nothing in it is hardly meant, wherever it is loaded.
+            "routing.toml" => assert_eq!(loaded.warnings, []),
+            _ => {}
         }
         names.push(name);
     }
@@ -49,6 +54,7 @@ fn every_example_is_loaded() {
         "canary",
         "blue-green",
         "segments",
+        "routing",
         "tls",
         "include",
     ] {

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod defaults;
+mod direct;
 mod environment;
 mod examples;
 mod files;

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::message::RequestHead;
+use crate::proxy::Direct;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::trace_context::trace_id;
 use crate::split::HashKey;
 use crate::telemetry::access_log::{AccessLog, Entry};
-use crate::telemetry::stats::{ErrorReason, GrpcStatus, Outcome};
+use crate::telemetry::stats::{ErrorReason, GrpcStatus, Outcome, Selection};
 
 impl Exchange {
     /// A hash of the key that the client is known by, so that its lines can be found together
@@ -43,14 +44,21 @@ impl Exchange {
         }
         let tells_agent = access_log.tells_agent();
         let agent = |name: &[u8]| tells_agent.then(|| request.field(name)).flatten();
-        let names = match (&self.tunnel, self.route().zip(self.assigned)) {
-            (Some(tunnel), _) => Some((&tunnel.route, &tunnel.variant, &tunnel.served)),
-            (None, Some((route, assigned))) => Some((
-                &route.name,
-                &route.variants[assigned.variant].name,
-                &route.variants[assigned.served].name,
-            )),
-            (None, None) => None,
+        let (route, variant, served) = match (&self.tunnel, self.route().zip(self.assigned)) {
+            (Some(tunnel), _) => (
+                Some(&tunnel.route),
+                Some(&tunnel.variant),
+                Some(&tunnel.served),
+            ),
+            (None, Some((route, assigned))) => {
+                let name = |n: usize| route.variants.get(n).map(|variant| &variant.name);
+                (
+                    Some(&route.name),
+                    name(assigned.variant),
+                    name(assigned.served),
+                )
+            }
+            (None, None) => (None, None, None),
         };
         let segment = match (&self.tunnel, self.route().zip(self.assigned)) {
             (Some(tunnel), _) => tunnel.segment.as_ref(),
@@ -60,10 +68,13 @@ impl Exchange {
         access_log.record(&Entry {
             at: SystemTime::now(),
             listener: &self.from.listener,
-            route: names.map(|(route, _, _)| &**route),
-            variant: names.map(|(_, variant, _)| &**variant),
-            served_variant: names.map(|(_, _, served)| &**served),
-            selection: self.assigned.map(|to| to.selection),
+            route: route.map(|route| &**route),
+            variant: variant.map(|variant| &**variant),
+            served_variant: served.map(|served| &**served),
+            selection: self
+                .assigned
+                .map(|to| to.selection)
+                .filter(|&selection| selection != Selection::None),
             segment: segment.map(|segment| &**segment),
             key_hash: self.key_hash(request, access_log),
             method: request.method(),
@@ -74,7 +85,9 @@ impl Exchange {
             user_agent: agent(b"user-agent"),
             status,
             source: self.source,
-            reason,
+            reason: reason
+                .map(ErrorReason::label)
+                .or_else(|| self.direct().map(Direct::kind)),
             bytes_in: self.request_bytes,
             bytes_out: self.response_bytes,
             duration,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::message::Version;
 use crate::telemetry::access_log::mask::Masks;
 use crate::telemetry::access_log::{Entry, Field, Format, escape};
-use crate::telemetry::stats::{ErrorReason, Selection};
+use crate::telemetry::stats::Selection;
 
 /// How the lines of a log look.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ fn member(
         Field::Status => object.number(r#","status":"#, entry.status.into()),
         Field::Source => object.text(r#","source":"#, entry.source.label().as_bytes()),
         Field::Reason => {
-            object.text_if_known(r#","reason":"#, entry.reason.map(ErrorReason::label));
+            object.text_if_known(r#","reason":"#, entry.reason);
         }
         Field::BytesIn => object.number(r#","bytes_in":"#, entry.bytes_in),
         Field::BytesOut => object.number(r#","bytes_out":"#, entry.bytes_out),

@@ -27,7 +27,7 @@ use crate::telemetry::access_log::format::{Form, Formatter};
 use crate::telemetry::access_log::mask::Masks;
 use crate::telemetry::access_log::sample::Sample;
 use crate::telemetry::access_log::sink::Sink;
-use crate::telemetry::stats::{ErrorReason, Selection, Source};
+use crate::telemetry::stats::{Selection, Source};
 
 pub use field::Field;
 pub use mask::Mask;
@@ -138,8 +138,8 @@ pub struct Entry<'a> {
     pub status: u16,
     /// Who made the response.
     pub source: Source,
-    /// What went wrong.
-    pub reason: Option<ErrorReason>,
+    /// What went wrong; or by what word of the configuration a route answered by itself.
+    pub reason: Option<&'static str>,
     /// Bytes of the request's body.
     pub bytes_in: u64,
     /// Bytes of the response's body.

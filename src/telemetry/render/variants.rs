@@ -42,8 +42,12 @@ pub(crate) struct RouteRow<'a> {
 pub(crate) fn variant_rows(variants: &[Arc<VariantStats>]) -> Vec<VariantRow<'_>> {
     let rows = variants.iter().map(|stats| {
         let mut totals = stats.read();
+        let own = stats
+            .own_status()
+            .map(|status| [status, 499].map(|code| (code, Source::Proxy)));
+        let codes = own.as_ref().map_or(&EXPECTED[..], |own| own);
         for selection in stats.expected() {
-            for (code, source) in EXPECTED {
+            for &(code, source) in codes {
                 let key = CodeKey {
                     code: Code::Exact(code),
                     source,
@@ -84,10 +88,10 @@ pub(crate) fn requests(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &
             }
         }
     });
-    by_outcome(text, &names::REQUEST_DURATION, rows, |totals| {
+    by_outcome(text, &names::REQUEST_DURATION, rows.iter(), |totals| {
         &totals.request_duration
     });
-    by_outcome(text, &names::RESPONSE_HEADERS, rows, |totals| {
+    by_outcome(text, &names::RESPONSE_HEADERS, led_on(rows), |totals| {
         &totals.response_headers
     });
     text.family(&names::PROXY_OVERHEAD, |samples| {
@@ -102,13 +106,13 @@ pub(crate) fn requests(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &
     by_variant(
         text,
         &names::REQUESTS_IN_FLIGHT,
-        rows,
+        rows.iter(),
         VariantTotals::in_flight,
     );
-    by_variant(text, &names::REQUEST_BYTES, rows, |totals| {
+    by_variant(text, &names::REQUEST_BYTES, rows.iter(), |totals| {
         totals.request_bytes
     });
-    by_variant(text, &names::RESPONSE_BYTES, rows, |totals| {
+    by_variant(text, &names::RESPONSE_BYTES, rows.iter(), |totals| {
         totals.response_bytes
     });
     text.family(&names::GRPC_RESPONSES, |samples| {
@@ -180,7 +184,7 @@ pub(crate) fn selections(
     text.family(&names::FAILOVERS, |samples| {
         // A pair is shown as long as both of its variants are.
         let mut variants: BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>> = BTreeMap::new();
-        for VariantLabels { route, variant, .. } in rows.iter().map(|row| row.stats.labels()) {
+        for VariantLabels { route, variant, .. } in led_on(rows).map(|row| row.stats.labels()) {
             variants.entry(route).or_default().insert(variant);
         }
         let none = BTreeSet::new();
@@ -196,7 +200,7 @@ pub(crate) fn selections(
         }
     });
     text.family(&names::RETRIES, |samples| {
-        for row in rows {
+        for row in led_on(rows) {
             for (cause, results) in RetryCause::ALL.iter().zip(row.totals.retries) {
                 for (result, n) in RetryResult::ALL.iter().zip(results) {
                     let labels = [("cause", cause.label()), ("result", result.label())];
@@ -225,14 +229,14 @@ pub(crate) fn selections(
 /// Attempts to get an answer.
 pub(crate) fn attempts(text: &mut Exposition, rows: &[VariantRow<'_>]) {
     text.family(&names::UPSTREAM_ATTEMPTS, |samples| {
-        for row in rows {
+        for row in led_on(rows) {
             for (result, n) in AttemptResult::ALL.iter().zip(row.totals.attempts) {
                 samples.value(&row.labels.and([("result", result.label())]), n);
             }
         }
     });
     text.family(&names::UPSTREAM_CONNECT_DURATION, |samples| {
-        for row in rows {
+        for row in led_on(rows) {
             let buckets = row.stats.buckets();
             samples.histogram(&row.labels, buckets, &row.totals.connect_duration);
         }
@@ -257,14 +261,14 @@ pub(crate) fn tunnels(text: &mut Exposition, rows: &[VariantRow<'_>]) {
     by_variant(
         text,
         &names::TUNNELS_OPEN,
-        rows,
+        led_on(rows),
         VariantTotals::tunnels_open,
     );
-    by_variant(text, &names::TUNNELS_OPENED, rows, |totals| {
+    by_variant(text, &names::TUNNELS_OPENED, led_on(rows), |totals| {
         totals.tunnels_opened
     });
     text.family(&names::TUNNELS, |samples| {
-        for row in rows {
+        for row in led_on(rows) {
             for (end, n) in TunnelEnd::ALL.iter().zip(row.totals.tunnels_closed) {
                 samples.value(&row.labels.and([("end", end.label())]), n);
             }
@@ -272,11 +276,16 @@ pub(crate) fn tunnels(text: &mut Exposition, rows: &[VariantRow<'_>]) {
     });
 }
 
+/// Those behind which there is an upstream.
+fn led_on<'r>(rows: &'r [VariantRow<'r>]) -> impl Iterator<Item = &'r VariantRow<'r>> {
+    rows.iter().filter(|row| row.stats.own_status().is_none())
+}
+
 /// A family with one number for each variant.
-fn by_variant(
+fn by_variant<'r>(
     text: &mut Exposition,
     family: &Family,
-    rows: &[VariantRow<'_>],
+    rows: impl Iterator<Item = &'r VariantRow<'r>>,
     number: impl Fn(&VariantTotals) -> u64,
 ) {
     text.family(family, |samples| {
@@ -287,10 +296,10 @@ fn by_variant(
 }
 
 /// A family with a histogram for each variant and outcome.
-fn by_outcome(
+fn by_outcome<'r>(
     text: &mut Exposition,
     family: &Family,
-    rows: &[VariantRow<'_>],
+    rows: impl Iterator<Item = &'r VariantRow<'r>>,
     histograms: impl Fn(&VariantTotals) -> &[HistogramTotals; Outcome::N],
 ) {
     text.family(family, |samples| {

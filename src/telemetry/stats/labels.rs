@@ -56,6 +56,8 @@ label_values! {
         Forced = "forced",
         /// The variant was chosen, and another one answered because it was not available.
         Failover = "failover",
+        /// There was none to choose: the route answers by itself.
+        None = "none",
     }
 }
 
@@ -76,6 +78,8 @@ label_values! {
     ErrorReason {
         /// No route matches (404).
         NoRoute = "no_route",
+        /// The route's redirect leads to where the request came (508).
+        RedirectLoop = "redirect_loop",
         /// No endpoint is available, or the variant is off (503).
         NoHealthyUpstream = "no_healthy_upstream",
         /// No connection to the endpoint: refused, reset, unreachable (502).

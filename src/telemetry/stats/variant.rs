@@ -1,6 +1,6 @@
 //! The numbers of one variant of a route.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ pub struct VariantStats {
     buckets: Arc<Buckets>,
     /// One bit for each selection that is possible on the route.
     selections: AtomicU8,
+    /// The status that a route answers by itself, if it does; else 0.
+    own_status: AtomicU16,
     shards: Shards<Shard>,
 }
 
@@ -65,6 +67,7 @@ impl VariantStats {
             labels,
             buckets,
             selections: AtomicU8::new(0),
+            own_status: AtomicU16::new(0),
             shards: Shards::new(n_workers),
         }
     }
@@ -76,6 +79,17 @@ impl VariantStats {
             .iter()
             .fold(0, |bits, &selection| bits | 1 << selection as u8);
         self.selections.fetch_or(bits, Ordering::Relaxed);
+    }
+
+    /// Says that no upstream is behind it, and that requests are answered with this status.
+    pub fn expect_own(&self, status: u16) {
+        self.own_status.store(status, Ordering::Relaxed);
+    }
+
+    /// The status that requests are answered with where no upstream is behind it.
+    pub fn own_status(&self) -> Option<u16> {
+        let status = self.own_status.load(Ordering::Relaxed);
+        (status != 0).then_some(status)
     }
 
     /// The part that belongs to a worker: its thread alone may record there.

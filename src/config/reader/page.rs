@@ -1,0 +1,31 @@
+//! A value that names a file whose content is kept as it is.
+
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::disk;
+use crate::config::reader::{Disk, Value};
+
+impl Value<'_> {
+    /// Reads the path of a file of at most so many bytes, and the file. It is watched like the
+    /// configuration.
+    pub(crate) fn page(&self, most: u64) -> Option<(PathBuf, Vec<u8>)> {
+        let path = self.path()?;
+        if self.document.disk() == Disk::Ignore {
+            return Some((path, Vec::new()));
+        }
+        match disk::read(&path, most) {
+            Ok(bytes) => {
+                let sha256 = Sha256::digest(&bytes).into();
+                self.document.read_file(path.clone(), Some(sha256));
+                Some((path, bytes))
+            }
+            Err(error) => {
+                self.refuse(format!("{} cannot be read: {error}", path.display()));
+                self.document.read_file(path, None);
+                None
+            }
+        }
+    }
+}
