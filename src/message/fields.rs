@@ -57,47 +57,40 @@ pub enum Known {
 impl Known {
     /// Tells which one a name is; the case of its letters does not matter.
     pub fn of(name: &[u8]) -> Self {
-        // By length first: most names end here after one comparison or none.
-        let candidates: &[(&[u8], Self)] = match name.len() {
-            2 => &[(b"te", Self::Te)],
-            3 => &[(b"via", Self::Via)],
-            4 => &[(b"host", Self::Host), (b"date", Self::Date)],
-            6 => &[
-                (b"accept", Self::Accept),
-                (b"cookie", Self::Cookie),
-                (b"expect", Self::Expect),
-            ],
-            7 => &[(b"upgrade", Self::Upgrade), (b"trailer", Self::Trailer)],
-            9 => &[
-                (b"forwarded", Self::Forwarded),
-                (b"x-real-ip", Self::XRealIp),
-            ],
-            10 => &[
-                (b"connection", Self::Connection),
-                (b"keep-alive", Self::KeepAlive),
-                (b"set-cookie", Self::SetCookie),
-            ],
-            11 | 21 | 25 => &[],
-            13 => &[(b"cache-control", Self::CacheControl)],
-            14 => &[
-                (b"content-length", Self::ContentLength),
-                (b"http2-settings", Self::Http2Settings),
-            ],
-            15 => &[(b"x-forwarded-for", Self::XForwardedFor)],
-            16 => &[
+        let Some(first) = name.first() else {
+            return Self::Other;
+        };
+        // By length and first letter: most names end here, and few of the others are compared.
+        let candidates: &[(&[u8], Self)] = match (name.len(), first.to_ascii_lowercase()) {
+            (2, b't') => &[(b"te", Self::Te)],
+            (3, b'v') => &[(b"via", Self::Via)],
+            (4, b'h') => &[(b"host", Self::Host)],
+            (4, b'd') => &[(b"date", Self::Date)],
+            (6, b'a') => &[(b"accept", Self::Accept)],
+            (6, b'c') => &[(b"cookie", Self::Cookie)],
+            (6, b'e') => &[(b"expect", Self::Expect)],
+            (7, b'u') => &[(b"upgrade", Self::Upgrade)],
+            (7, b't') => &[(b"trailer", Self::Trailer)],
+            (9, b'f') => &[(b"forwarded", Self::Forwarded)],
+            (9, b'x') => &[(b"x-real-ip", Self::XRealIp)],
+            (10, b'c') => &[(b"connection", Self::Connection)],
+            (10, b'k') => &[(b"keep-alive", Self::KeepAlive)],
+            (10, b's') => &[(b"set-cookie", Self::SetCookie)],
+            (13, b'c') => &[(b"cache-control", Self::CacheControl)],
+            (14, b'c') => &[(b"content-length", Self::ContentLength)],
+            (14, b'h') => &[(b"http2-settings", Self::Http2Settings)],
+            (15, b'x') => &[(b"x-forwarded-for", Self::XForwardedFor)],
+            (16, b'x') => &[
                 (b"x-forwarded-host", Self::XForwardedHost),
                 (b"x-forwarded-port", Self::XForwardedPort),
-                (b"proxy-connection", Self::ProxyConnection),
             ],
-            17 => &[
-                (b"transfer-encoding", Self::TransferEncoding),
-                (b"x-forwarded-proto", Self::XForwardedProto),
-            ],
-            18 => &[
-                (b"x-forwarded-prefix", Self::XForwardedPrefix),
-                (b"proxy-authenticate", Self::ProxyAuthenticate),
-            ],
-            19 => &[(b"proxy-authorization", Self::ProxyAuthorization)],
+            (16, b'p') => &[(b"proxy-connection", Self::ProxyConnection)],
+            (17, b't') => &[(b"transfer-encoding", Self::TransferEncoding)],
+            (17, b'x') => &[(b"x-forwarded-proto", Self::XForwardedProto)],
+            (18, b'x') => &[(b"x-forwarded-prefix", Self::XForwardedPrefix)],
+            (18, b'p') => &[(b"proxy-authenticate", Self::ProxyAuthenticate)],
+            (19, b'p') => &[(b"proxy-authorization", Self::ProxyAuthorization)],
+            (11 | 17, b'c') | (21 | 25, b'x') => &[],
             _ => return Self::Other,
         };
         candidates
@@ -162,13 +155,11 @@ impl Fields {
         self.entries.clear();
     }
 
-    /// Adds a field by where its name and value lie in `text`.
-    pub fn push(&mut self, text: &[u8], name: Span, value: Span) {
-        self.entries.push(Entry {
-            name,
-            value,
-            known: Known::of(name.of(text)),
-        });
+    /// Adds a field by where its name and value lie in `text`; tells which one it is.
+    pub fn push(&mut self, text: &[u8], name: Span, value: Span) -> Known {
+        let known = Known::of(name.of(text));
+        self.entries.push(Entry { name, value, known });
+        known
     }
 
     /// How many there are.

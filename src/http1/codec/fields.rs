@@ -60,8 +60,8 @@ pub(super) fn collect(
         if start < 2 || head[start - 2..start] != *b"\r\n" {
             return Err(BARE_LF);
         }
-        fields.push(head, name, value);
-        declared.take(header.name.as_bytes(), header.value, value)?;
+        let known = fields.push(head, name, value);
+        declared.take(known, header.value, value)?;
     }
     Ok(declared)
 }

@@ -6,7 +6,7 @@
 //! together with Transfer-Encoding, and `chunked` alone as a transfer coding.
 
 use crate::http1::codec::{HeadError, is_token, trim};
-use crate::message::{Framing, Span, Version};
+use crate::message::{Framing, Known, Span, Version};
 
 /// The Content-Length of more than one way to read.
 const CONTENT_LENGTH: HeadError = HeadError::Malformed("conflicting or malformed Content-Length");
@@ -28,25 +28,24 @@ impl Declared {
     /// # Errors
     /// When it is malformed, or says again what another one said.
     #[inline]
-    pub(super) fn take(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), HeadError> {
-        // By length and first letter: few names get to a comparison.
-        match (name.len(), name.first().map(u8::to_ascii_lowercase)) {
-            (4, Some(b'h')) if name.eq_ignore_ascii_case(b"host") => {
+    pub(super) fn take(&mut self, known: Known, value: &[u8], at: Span) -> Result<(), HeadError> {
+        match known {
+            Known::Host => {
                 self.repeats_host = self.host.replace(at).is_some();
             }
-            (10, Some(b'c')) if name.eq_ignore_ascii_case(b"connection") => {
+            Known::Connection => {
                 for option in value.split(|&byte| byte == b',').map(trim) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            (14, Some(b'c')) if name.eq_ignore_ascii_case(b"content-length") => {
+            Known::ContentLength => {
                 let length = content_length(value).ok_or(CONTENT_LENGTH)?;
                 if self.content_length.replace(length).is_some() {
                     return Err(CONTENT_LENGTH);
                 }
             }
-            (17, Some(b't')) if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            Known::TransferEncoding => {
                 self.codings.take(value)?;
             }
             _ => {}
