@@ -22,7 +22,12 @@ pub(in crate::split) fn request(query: &str, fields: &str) -> RequestHead {
     head
 }
 
-fn assign_among(split: &Split, request: &RequestHead, available: &[usize]) -> Assignment {
+/// Assigns a request while these variants are available.
+pub(in crate::split) fn assign_among(
+    split: &Split,
+    request: &RequestHead,
+    available: &[usize],
+) -> Assignment {
     let client: IpAddr = "192.0.2.1".parse().unwrap();
     let draw = Draw::new(1, 0);
     split.assign(
@@ -34,7 +39,8 @@ fn assign_among(split: &Split, request: &RequestHead, available: &[usize]) -> As
     )
 }
 
-fn assign(split: &Split, request: &RequestHead) -> Assignment {
+/// Assigns a request while all variants are available.
+pub(in crate::split) fn assign(split: &Split, request: &RequestHead) -> Assignment {
     assign_among(split, request, &[0, 1, 2, 3])
 }
 

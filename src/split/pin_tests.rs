@@ -1,19 +1,15 @@
 //! What pins promise: who has one stays, and nobody makes one for himself.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use crate::message::RequestHead;
-use crate::split::assign_tests::request;
+use crate::split::assign_tests::{assign, assign_among, request};
 use crate::split::tests::spec;
 use crate::split::{
-    Assignment, Force, PinSpec, PinTrouble, Reason, SharedSecret, Split, SplitError, SplitSpec,
-    Sticky, StickyCookie,
+    Force, PinSpec, PinTrouble, Reason, SharedSecret, Split, SplitError, SplitSpec, Sticky,
+    StickyCookie,
 };
-
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn pin(epoch: u32, secret: &str) -> PinSpec {
     PinSpec {
@@ -46,15 +42,6 @@ fn value(split: &Split, variant: usize) -> String {
 
 fn with(value: &str) -> RequestHead {
     request("", &format!("cookie: a=b; tidegate_pin={value}"))
-}
-
-fn assign_among(split: &Split, request: &RequestHead, available: &[usize]) -> Assignment {
-    let may = |variant| available.contains(&variant);
-    split.assign(request, CLIENT, |_| 0, || 0, may)
-}
-
-fn assign(split: &Split, request: &RequestHead) -> Assignment {
-    assign_among(split, request, &[0, 1, 2])
 }
 
 #[test]

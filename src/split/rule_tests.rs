@@ -8,11 +8,9 @@ use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use crate::message::RequestHead;
 use crate::segment::{ConditionSpec, Operand, Operator, Segment, SegmentSpec};
-use crate::split::assign_tests::request;
+use crate::split::assign_tests::{assign, assign_among, request};
 use crate::split::tests::{noise, spec};
-use crate::split::{
-    Assignment, Draw, Force, Reason, RuleSpec, Split, SplitError, SplitSpec, Sticky,
-};
+use crate::split::{Draw, Force, Reason, RuleSpec, Split, SplitError, SplitSpec, Sticky};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -55,15 +53,6 @@ fn ruled_spec(variants: &str, rules: &[(&str, &[u32])]) -> SplitSpec {
 
 fn user(key: &str, plan: &str) -> RequestHead {
     request("", &format!("u: {key}\nx-plan: {plan}"))
-}
-
-fn assign_among(split: &Split, request: &RequestHead, available: &[usize]) -> Assignment {
-    let may = |variant| available.contains(&variant);
-    split.assign(request, CLIENT, |_| 0, || 0, may)
-}
-
-fn assign(split: &Split, request: &RequestHead) -> Assignment {
-    assign_among(split, request, &[0, 1, 2])
 }
 
 #[test]

@@ -31,15 +31,7 @@ async fn a_client_is_told_to_go_on_when_the_endpoint_never_says_so() {
 
 #[tokio::test]
 async fn nobody_is_told_to_go_on_before_the_endpoint_says_so() {
-    let origin = origin::serving(|mut conversation| async move {
-        while let Some(mut request) = conversation.request_head().await {
-            conversation.released().await;
-            conversation.send("HTTP/1.1 100 Continue\r\n\r\n").await;
-            conversation.body(&mut request).await;
-            conversation.ok(&request.body).await;
-        }
-    })
-    .await;
+    let origin = origin::continuing().await;
     let (origin, proxy) = in_front_of(origin).await;
     for n in 1..=5 {
         let mut client = proxy.connect().await;

@@ -40,19 +40,9 @@ async fn scene(arrange: impl FnOnce(&Path, SocketAddr)) -> Scene {
     let origin = origin::answering("one").await;
     let dir = TempDir::new().expect("a directory");
     arrange(dir.path(), origin.address);
-    let mut command = command::tidegate();
-    command
-        .args([
-            "run",
-            "--config",
-            "tidegate.toml",
-            "--ready-file",
-            "ready.json",
-        ])
-        .current_dir(dir.path());
     fs::write(dir.path().join("tidegate.toml"), main_file("")).expect("a file");
     Scene {
-        proxy: proxy::launch(dir, command).await,
+        proxy: proxy::start_within(dir).await,
         origin,
     }
 }

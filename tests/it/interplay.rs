@@ -108,15 +108,7 @@ async fn both_bodies_may_be_under_way_at_the_same_time() {
 
 #[tokio::test]
 async fn a_client_that_expects_100_gets_it_from_the_origin() {
-    let origin = origin::serving(|mut conversation| async move {
-        while let Some(mut request) = conversation.request_head().await {
-            conversation.released().await;
-            conversation.send("HTTP/1.1 100 Continue\r\n\r\n").await;
-            conversation.body(&mut request).await;
-            conversation.ok(&request.body).await;
-        }
-    })
-    .await;
+    let origin = origin::continuing().await;
     let proxy = proxy::start(&config::to(origin.address)).await;
     let mut client = proxy.connect().await;
     for _ in 0..2 {

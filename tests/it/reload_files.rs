@@ -6,7 +6,6 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::support::command;
 use crate::support::pair::Pair;
 use crate::support::proxy::{self, Proxy};
 use crate::support::wait;
@@ -102,21 +101,6 @@ async fn a_truncated_write_keeps_the_old_configuration() {
     answers(&proxy, "canary").await;
 }
 
-/// Starts a proxy in a directory that holds its file by some links.
-async fn start_linked(dir: TempDir) -> Proxy {
-    let mut command = command::tidegate();
-    command
-        .args([
-            "run",
-            "--config",
-            "tidegate.toml",
-            "--ready-file",
-            "ready.json",
-        ])
-        .current_dir(dir.path());
-    proxy::launch(dir, command).await
-}
-
 #[tokio::test]
 async fn a_swap_of_a_kubernetes_volume_is_seen() {
     let pair = Pair::start().await;
@@ -133,7 +117,7 @@ async fn a_swap_of_a_kubernetes_volume_is_seen() {
     };
     volume(dir.path(), 0, &pair.split([1, 0], "").text());
     symlink("..data/tidegate.toml", dir.path().join("tidegate.toml")).expect("a link");
-    let proxy = start_linked(dir).await;
+    let proxy = proxy::start_within(dir).await;
     for turn in 1..5 {
         let (weights, expected) = [([1, 0], "stable"), ([0, 1], "canary")][turn % 2];
         volume(proxy.dir(), turn, &pair.split(weights, "").text());
@@ -154,7 +138,7 @@ async fn a_link_to_a_link_that_changes_is_seen() {
     fs::write(files.join("canary"), pair.split([0, 1], "").text()).expect("a file");
     symlink("../files/stable", hop.join("current")).expect("a link");
     symlink("hop/current", dir.path().join("tidegate.toml")).expect("a link");
-    let proxy = start_linked(dir).await;
+    let proxy = proxy::start_within(dir).await;
     for turn in 1..5 {
         let to = ["stable", "canary"][turn % 2];
         symlink(format!("../files/{to}"), hop.join("next")).expect("a link");
@@ -177,7 +161,7 @@ async fn a_directory_that_is_replaced_is_seen() {
     let current = dir.path().join("current");
     fill(&current, &pair.split([1, 0], "").text());
     symlink("current/tidegate.toml", dir.path().join("tidegate.toml")).expect("a link");
-    let proxy = start_linked(dir).await;
+    let proxy = proxy::start_within(dir).await;
     for turn in 1..3 {
         let (weights, expected) = [([1, 0], "stable"), ([0, 1], "canary")][turn % 2];
         let next = proxy.dir().join("next");

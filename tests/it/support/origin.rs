@@ -96,6 +96,19 @@ pub(crate) async fn answering_at(address: SocketAddr, body: impl Into<Vec<u8>>) 
     .await
 }
 
+/// Tells every client to go on with its body, not before it is released, and sends that back.
+pub(crate) async fn continuing() -> Origin {
+    serving(|mut conversation| async move {
+        while let Some(mut request) = conversation.request_head().await {
+            conversation.released().await;
+            conversation.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+            conversation.body(&mut request).await;
+            conversation.ok(&request.body).await;
+        }
+    })
+    .await
+}
+
 /// Answers every request with 200 and this body, those for `/hold` not before they are released.
 pub(crate) async fn held(body: &'static str) -> Origin {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -66,6 +66,17 @@ async fn start_text_as(
     launch(dir, command).await
 }
 
+/// Starts a proxy in a directory that holds its `tidegate.toml` already, which it names as a user
+/// there would.
+pub(crate) async fn start_within(dir: TempDir) -> Proxy {
+    let mut command = command::tidegate();
+    command
+        .args(["run", "--config", "tidegate.toml"])
+        .args(["--ready-file", "ready.json"])
+        .current_dir(dir.path());
+    launch(dir, command).await
+}
+
 /// Starts a proxy by a whole command that uses `tidegate.toml` and `ready.json` of a directory.
 pub(crate) async fn launch(dir: TempDir, command: Command) -> Proxy {
     let mut process = process::start(command, dir.path());
