@@ -462,6 +462,10 @@ impl Drop for Exchange {
         let status = self.status.unwrap_or(499);
         let duration = self.started.elapsed();
         let outcome = self.outcome(status);
+        if outcome == Outcome::ClientClosed && self.grpc == Some(GrpcStatus::None) {
+            // That is what both ends take it for.
+            self.grpc = Some(GrpcStatus::Cancelled);
+        }
         let reason = self.error.as_ref().map(Error::reason);
         match self.assigned {
             Some(assigned) => {

@@ -39,7 +39,7 @@ label_values! {
         DataLoss = "15",
         /// Nobody knows who the caller is.
         Unauthenticated = "16",
-        /// There was no status: the response is not one of gRPC, or it was cut.
+        /// There was no status: the response is not one of gRPC, or it was cut by the upstream.
         None = "none",
         /// There was one that gRPC does not know.
         Other = "other",
