@@ -76,6 +76,7 @@ mod upstream;
 mod upstream_http2;
 mod upstream_http2_connections;
 mod upstream_http2_failures;
+mod upstream_http2_peers;
 mod vocabulary;
 mod websocket_h2;
 mod websocket_h2_tunnel;
