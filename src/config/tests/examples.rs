@@ -16,7 +16,7 @@ fn every_example_is_loaded() {
     let copies = tempfile::tempdir().unwrap();
     let certs = copies.path().join("certs");
     fs::create_dir(&certs).unwrap();
-    for name in ["shop", "api"] {
+    for name in ["shop", "api", "grpc"] {
         fixture::write_pair(&certs, name, &["localhost"]);
     }
     // Parts of others are no configuration by themselves.
@@ -57,6 +57,7 @@ fn every_example_is_loaded() {
         "routing",
         "tls",
         "include",
+        "grpc",
     ] {
         assert!(names.contains(&format!("{name}.toml")), "{names:?}");
     }
