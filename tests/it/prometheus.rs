@@ -115,6 +115,11 @@ async fn busy() -> (Secure, [origin::Origin; 2]) {
             "force = { header = \"x-variant\" }",
             &[("stable", 1), ("canary", 1)],
         )
+        .upstream_with("calls", &[refusing.address], "protocol = \"h2\"")
+        .route(
+            "calls",
+            "upstream = \"calls\"\nmatch = { path = \"/calls\" }",
+        )
         .split_route(
             "gone",
             "match = { path = \"/gone\" }",
@@ -131,13 +136,16 @@ async fn busy() -> (Secure, [origin::Origin; 2]) {
 }
 
 /// Sends a few requests of each kind.
-async fn traffic(proxy: &Proxy) {
-    let mut client = proxy.connect().await;
+async fn traffic(secure: &Secure) {
+    let mut client = secure.proxy.connect().await;
+    let calls = secure.http2().await;
     for _ in 0..4 {
         client.get("/").await;
         client.get("/gone").await;
         let forced = ask::get("/").field("x-variant", "canary");
         client.ask(&forced).await;
+        let call = ask::post("/calls", "").field("content-type", "application/grpc");
+        calls.ask(&call).await;
     }
 }
 
@@ -185,7 +193,7 @@ async fn the_dashboard_and_the_rules_ask_what_prometheus_can_answer() {
     for (title, query) in &queries {
         let mut n_series = 0;
         wait::until(&format!("{title}: an answer to {query}"), async || {
-            traffic(proxy).await;
+            traffic(&secure).await;
             n_series = prometheus.query(query).await;
             n_series > 0 || may_be_empty(query)
         })
@@ -195,6 +203,7 @@ async fn the_dashboard_and_the_rules_ask_what_prometheus_can_answer() {
         "What went wrong",
         "Answers by status",
         "Who stood in for whom",
+        "Calls of gRPC by status",
     ] {
         let (_, query) = queries.iter().find(|(name, _)| name == title).expect("it");
         assert!(prometheus.query(query).await > 0, "{title}");
@@ -214,13 +223,14 @@ async fn the_dashboard_and_the_rules_ask_what_prometheus_can_answer() {
     for name in [
         "route_variant:tidegate_requests:rate2m",
         "route_variant:tidegate_failures:ratio_rate2m",
+        "route_variant:tidegate_grpc_failures:ratio_rate2m",
         "route_variant:tidegate_requests:increase5m",
         "route_variant:tidegate_response_headers_seconds:p99_rate5m",
         "route_variant:tidegate_drained:bool",
         "route:tidegate_proxy_failures:ratio_rate5m",
     ] {
         wait::until(name, async || {
-            traffic(proxy).await;
+            traffic(&secure).await;
             prometheus.query(name).await > 0
         })
         .await;
