@@ -17,8 +17,10 @@ use crate::http1::deadline::Deadline;
 /// most this much.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How long both sides of a tunnel that is ended may take to hear of it.
+/// How long both sides of a tunnel that is ended may take to end it, too, and how many bytes either
+/// may still say meanwhile: what was on its way, and not what it goes on saying.
 const PARTING: Duration = Duration::from_secs(2);
+const LAST_BYTES: usize = 256 * 1024;
 
 /// How long a tunnel may make no progress.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,8 @@ struct Way {
     moved: u64,
     /// Bytes that were written, of those that moved.
     written: u64,
+    /// Bytes that came once it was ended.
+    dropped: usize,
     ended: bool,
     shut: bool,
 }
@@ -145,14 +149,28 @@ where
         .await
     }
 
-    /// Tells both sides, in order, that nothing more comes.
+    /// Ends both sides in order: each is told that nothing more comes, and is waited for until it
+    /// has said so, too. What it says before that is for nobody.
     async fn part(&mut self) {
         let both = poll_fn(|context| {
-            let up = self.up.poll_end(context, &mut self.upstream.stream);
-            let down = self.down.poll_end(context, &mut self.client.stream);
-            match (up, down) {
-                (Poll::Ready(_), Poll::Ready(_)) => Poll::Ready(()),
-                (Poll::Pending, _) | (_, Poll::Pending) => Poll::Pending,
+            let ends = [
+                self.up
+                    .poll_end(context, &mut self.upstream.stream)
+                    .is_ready(),
+                self.down
+                    .poll_end(context, &mut self.client.stream)
+                    .is_ready(),
+                self.up
+                    .poll_silence(context, &mut self.client.stream)
+                    .is_ready(),
+                self.down
+                    .poll_silence(context, &mut self.upstream.stream)
+                    .is_ready(),
+            ];
+            if ends.iter().all(|&has_ended| has_ended) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
             }
         });
         // Whoever does not listen is left all the same.
@@ -245,6 +263,22 @@ impl Way {
             self.shut = true;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Drops what still comes, until it ends or there is too much of it.
+    fn poll_silence<R: AsyncRead + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        from: &mut R,
+    ) -> Poll<()> {
+        while !self.ended {
+            let read = poll_read(from, context, READ_BYTES, |_, bytes| bytes.len());
+            // One that fails says nothing more either.
+            let n = ready!(read).unwrap_or(0);
+            self.dropped += n;
+            self.ended = n == 0 || self.dropped > LAST_BYTES;
+        }
+        Poll::Ready(())
     }
 
     fn pass<W: AsyncWrite + Unpin>(
