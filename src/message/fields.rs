@@ -162,6 +162,12 @@ impl Fields {
         known
     }
 
+    /// Forgets all fields of a name.
+    pub fn remove(&mut self, text: &[u8], name: &[u8]) {
+        self.entries
+            .retain(|entry| !entry.name.of(text).eq_ignore_ascii_case(name));
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -63,6 +63,11 @@ impl ResponseHead {
         self.fields.push(&self.text, name, value);
     }
 
+    /// Removes all fields of this name.
+    pub fn remove_fields(&mut self, name: &[u8]) {
+        self.fields.remove(&self.text, name);
+    }
+
     /// The reason phrase's bytes.
     pub fn reason(&self) -> &[u8] {
         self.reason.of(&self.text)

@@ -83,8 +83,9 @@ pub enum Error {
     /// The endpoint closed or failed before its response's head.
     #[error("upstream closed before its response")]
     UpstreamReset(#[source] Option<ReadError>),
-    /// The upstream speaks HTTP/2, and the request asks for what HTTP/1 alone can.
-    #[error("no upgrade over http/2")]
+    /// The endpoint speaks HTTP/2 and does not say that it takes WebSockets over it (RFC 8441,
+    /// section 3).
+    #[error("no extended connect at the upstream")]
     NoUpgrade,
     /// The endpoint's response cannot be read in one way only.
     #[error("invalid response")]
@@ -127,7 +128,6 @@ impl Error {
             Self::UnknownProtocol => 501,
             Self::Head(error) => error.status(),
             Self::ClientClosed => 499,
-            Self::NoUpgrade => 501,
             Self::Connect(
                 ConnectError::Failed(_) | ConnectError::Tls { .. } | ConnectError::Protocol(_),
             )
@@ -135,6 +135,7 @@ impl Error {
             | Self::UpstreamReset(_)
             | Self::UpstreamProtocol(_)
             | Self::NotOpened
+            | Self::NoUpgrade
             | Self::Truncated(_) => 502,
             Self::Unavailable | Self::Drained | Self::Connect(ConnectError::Full) => 503,
             Self::Connect(ConnectError::Timeout) | Self::ResponseTimeout => 504,
@@ -262,7 +263,7 @@ impl Error {
             Self::Connect(ConnectError::Timeout) => "the upstream could not be reached in time",
             Self::Connect(ConnectError::Protocol(_)) => "the upstream does not speak HTTP/2",
             Self::Connect(ConnectError::Full) => "the upstream takes no further requests now",
-            Self::NoUpgrade => "the upstream speaks HTTP/2, where this upgrade is not possible",
+            Self::NoUpgrade => "the upstream takes no WebSockets over HTTP/2",
             Self::Connect(ConnectError::Tls { .. }) | Self::UpstreamTls { .. } => {
                 "no secure connection with the upstream"
             }

@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use hyper::body;
 
 use crate::http1::codec::{Asked, read_response};
-use crate::http1::{Deadline, Incoming, Outgoing, Patience, Pump, PumpError, ReadError};
+use crate::http1::{Deadline, Incoming, Outgoing, Pump, PumpError, ReadError};
 use crate::listener::Settings;
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
@@ -325,16 +325,13 @@ impl Call {
         if head.status == 101
             && let Some(connect) = connect
         {
-            *response.status_mut() = StatusCode::OK;
-            response.headers_mut().remove(websocket::ACCEPT);
-            let patience = Patience {
-                idle: target.tunnel,
-                // What the upstream does not take holds the other streams of the client up.
-                stalled: Some(target.timeouts.body),
-            };
-            let tunnel = tunnel::from_http2(self.exchange, connect, self.lease, patience);
-            *response.body_mut() = Body::Tunnel(Box::pin(tunnel));
-            return response;
+            let Self {
+                exchange,
+                mut lease,
+                ..
+            } = self;
+            let upstream = lease.lend();
+            return tunnel::open(response, exchange, connect, upstream, lease, target);
         }
         let framing = head.framing;
         let length = match framing {

@@ -2,7 +2,8 @@
 //! (RFC 6455, section 4.1), to everybody from here on.
 //!
 //! So it is matched, divided, counted and logged as that GET, with the fields `connection`,
-//! `upgrade` and `sec-websocket-*`, and what answers it is 101.
+//! `upgrade` and `sec-websocket-*`, and what answers it is 101. Likewise the other way round: what
+//! goes to an upstream that speaks HTTP/2 is an extended CONNECT, and its success is that 101.
 
 use crate::http1::{WEBSOCKET_VERSION, websocket_accept, websocket_key};
 use crate::message::{Framing, Known, RequestHead, ResponseHead};
@@ -32,7 +33,7 @@ pub(crate) fn ask(head: &mut RequestHead, random: [u8; 16]) {
 /// True when a response with 101 opens the WebSocket that the request asked for (RFC 6455, section
 /// 4.1). That there is no subprotocol or extension which nobody asked for, the client sees itself.
 pub(crate) fn is_opened(request: &RequestHead, response: &ResponseHead) -> bool {
-    let Some(key) = request.field(KEY.as_bytes()) else {
+    let Some(key) = key(request) else {
         return false;
     };
     let mut accepts = response
@@ -50,6 +51,34 @@ pub(crate) fn is_opened(request: &RequestHead, response: &ResponseHead) -> bool 
             .any(|field| headers::has_token(field.value, b"upgrade"))
 }
 
+/// Makes the answer of HTTP/1.1 of a success that opens the WebSocket on a stream of HTTP/2 with an
+/// upstream; any other status stays what it is.
+pub(crate) fn answer(request: &RequestHead, response: &mut ResponseHead) {
+    if !(200..300).contains(&response.status) {
+        return;
+    }
+    response.status = 101;
+    response.reason = response.append(b"Switching Protocols");
+    response.framing = Framing::None;
+    // It answers a key, and the endpoint saw none (RFC 8441, section 5).
+    response.remove_fields(ACCEPT.as_bytes());
+    response.append_field(b"upgrade", PROTOCOL.as_bytes());
+    if let Some(key) = key(request) {
+        let accept = websocket_accept(key);
+        response.append_field(ACCEPT.as_bytes(), accept.as_bytes());
+    }
+}
+
+/// The key of a request: the only one, and of 16 bytes in base64 (RFC 6455, section 4.1).
+pub(crate) fn key(request: &RequestHead) -> Option<&[u8]> {
+    let mut keys = request.fields().filter(|field| field.is(KEY.as_bytes()));
+    let key = keys.next()?.value;
+    let digits = key.strip_suffix(b"==")?;
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let is_key = digits.len() == 22 && digits.iter().all(is_digit);
+    (is_key && keys.next().is_none()).then_some(key)
+}
+
 /// 16 bytes for a key.
 pub(crate) fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
@@ -62,7 +91,7 @@ pub(crate) fn random() -> [u8; 16] {
 mod tests {
     use crate::message::{RequestHead, ResponseHead, Version};
     use crate::proxy::headers::asks_for_upgrade;
-    use crate::proxy::websocket::{ask, is_opened};
+    use crate::proxy::websocket::{answer, ask, is_opened, key};
 
     fn asked(fields: &[(&str, &str)]) -> RequestHead {
         let mut head = RequestHead {
@@ -103,6 +132,38 @@ mod tests {
             response.fields.push(&response.text, name, value);
         }
         assert_eq!(is_opened(&asked(&[]), &response), opened, "{fields:?}");
+    }
+
+    #[test]
+    fn a_success_of_http_2_is_the_answer_of_http_1() {
+        let request = asked(&[]);
+        for (status, expected) in [(200, 101), (204, 101), (403, 403), (302, 302)] {
+            let mut response = ResponseHead {
+                status,
+                ..ResponseHead::default()
+            };
+            response.append_field(b"sec-websocket-accept", b"of another key");
+            answer(&request, &mut response);
+            assert_eq!(response.status, expected);
+            response.append_field(b"connection", b"upgrade");
+            assert_eq!(is_opened(&request, &response), expected == 101);
+        }
+    }
+
+    #[test]
+    fn a_key_is_one_of_16_bytes() {
+        let with = |values: &[&str]| {
+            let mut head = RequestHead::default();
+            for value in values {
+                head.append_field(b"Sec-WebSocket-Key", value.as_bytes());
+            }
+            key(&head).is_some()
+        };
+        let good = "dGhlIHNhbXBsZSBub25jZQ==";
+        assert!(with(&[good]));
+        assert!(!with(&[]) && !with(&[good, good]));
+        assert!(!with(&["dGhlIHNhbXBsZSBub25jZQ"]) && !with(&[""]));
+        assert!(!with(&["dGhlIHNhbXBsZSBub25jZ!=="]));
     }
 
     #[test]

@@ -81,3 +81,5 @@ mod vocabulary;
 mod websocket_h2;
 mod websocket_h2_tunnel;
 mod websocket_peers;
+mod websocket_upstream_h2;
+mod websocket_upstream_h2_tunnel;

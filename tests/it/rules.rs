@@ -60,7 +60,8 @@
 //! | **Changes of protocol** | |
 //! | WebSocket and nothing else | `upgrade::a_websocket_passes`, `upgrade::nothing_but_websocket_is_something_to_upgrade_to`, `upgrade::a_change_to_anything_else_than_was_asked_for_is_502`, `h2_plain::an_upgrade_to_h2c_is_not_taken_and_not_passed_on` |
 //! | half-closed, idle, counted | `upgrade::either_side_may_end_while_the_other_goes_on`, `upgrade::an_idle_tunnel_is_closed_in_time`, `upgrade::tunnels_are_counted` |
-//! | from HTTP/2 (RFC 8441) | `websocket_h2::*`, `websocket_h2_tunnel::*`, `websocket_peers::websockets_of_other_stacks_pass_over_http_2` |
+//! | from HTTP/2 (RFC 8441) | `websocket_h2::*`, `websocket_h2_tunnel::*`, `websocket_peers::websockets_pass_to_a_server_of_http_1` |
+//! | to HTTP/2 (RFC 8441) | `websocket_upstream_h2::*`, `websocket_upstream_h2_tunnel::*`, `websocket_peers::websockets_pass_to_a_server_of_http_2` |
 //! | **Methods** | |
 //! | CONNECT and TRACE are refused | `framing::connect_and_trace_are_not_for_this_proxy`, `unread::what_follows_a_connect_is_no_request`, `http1::who_is_refused_for_a_method_is_told_the_others`, `websocket_h2::other_protocols_and_plain_connect_are_refused` |
 //! | `OPTIONS *` is answered here | `http1::options_of_everything_asks_the_proxy_itself` |

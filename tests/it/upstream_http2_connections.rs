@@ -101,21 +101,6 @@ async fn an_endpoint_that_speaks_no_http_2_is_told_apart() {
 }
 
 #[tokio::test]
-async fn an_upgrade_over_an_http_2_upstream_is_refused() {
-    let origin = http2_origin::answering("hello").await;
-    let proxy = proxy::start(&to(&origin)).await;
-    let ask = ask::get("/chat")
-        .field("connection", "upgrade")
-        .field("upgrade", "websocket")
-        .field("sec-websocket-version", "13")
-        .field("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    let answer = proxy.ask(&ask).await;
-    assert_eq!(answer.status, 501);
-    assert!(answer.text().contains("HTTP/2"), "{}", answer.text());
-    assert!(origin.requests().is_empty());
-}
-
-#[tokio::test]
 async fn a_reload_keeps_connections_and_the_streams_on_them() {
     let origin = http2_origin::serving(|mut turn| async move {
         if turn.request.target() == "/hold" {

@@ -1,6 +1,7 @@
 //! A request's head on its way to an upstream.
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use http::uri::{self, Authority, PathAndQuery};
 use http::{Method, Request, Uri};
 
@@ -11,13 +12,11 @@ use crate::proxy::headers::edits::FieldEdits;
 use crate::proxy::headers::forwarded::write_forwarded;
 use crate::proxy::headers::sink::Sink;
 use crate::proxy::headers::{Named, has_token};
+use crate::proxy::websocket::{KEY, PROTOCOL};
 
 /// Our name in `Via`; a request that passed it so often is going in circles.
 const PSEUDONYM: &[u8] = b"tidegate";
 const LOOPS: usize = 2;
-
-/// The protocol that a connection may change to.
-pub(in crate::proxy::headers) const WEBSOCKET: &[u8] = b"websocket";
 
 /// What a request's head on the upstream side depends on besides the head itself.
 #[derive(Debug)]
@@ -104,7 +103,8 @@ pub(crate) fn asks_for_upgrade(head: &RequestHead) -> Option<&[u8]> {
     let named = head
         .known(Known::Connection)
         .any(|value| has_token(value, b"upgrade"));
-    let is_websocket = protocols.next().is_none() && protocol.eq_ignore_ascii_case(WEBSOCKET);
+    let is_websocket =
+        protocols.next().is_none() && protocol.eq_ignore_ascii_case(PROTOCOL.as_bytes());
     let asks = head.version != Version::Http10 && head.framing == Framing::None;
     (asks && named && is_websocket).then_some(protocol)
 }
@@ -156,6 +156,13 @@ pub(crate) fn http2_request(
         Method::from_bytes(head.method()).map_err(|_| Error::BadRequest("invalid method"))?;
     request.headers_mut().reserve(head.fields.len() + 8);
     write_fields(request.headers_mut(), head, edit);
+    if edit.upgrade.is_some() {
+        // RFC 8441, section 4: what is an Upgrade in HTTP/1.1 is a CONNECT with a protocol here.
+        *request.method_mut() = Method::CONNECT;
+        request.headers_mut().remove(KEY);
+        let protocol = Protocol::from_static(PROTOCOL);
+        request.extensions_mut().insert(protocol);
+    }
     Ok(request)
 }
 

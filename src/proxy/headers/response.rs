@@ -3,8 +3,8 @@
 use crate::message::{Field, Framing, Known, ResponseHead, Version};
 use crate::proxy::headers::Named;
 use crate::proxy::headers::edits::FieldEdits;
-use crate::proxy::headers::request::WEBSOCKET;
 use crate::proxy::headers::sink::{Sink, write_number};
+use crate::proxy::websocket::PROTOCOL;
 
 /// What a response's head on the client's side depends on besides the head itself.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl<'a> ResponseFilter<'a> {
 /// True when the response says that it changes to the protocol that was asked for (RFC 9110,
 /// section 15.2.2).
 pub(crate) fn names_upgrade(head: &ResponseHead) -> bool {
-    upgrade(head).is_some_and(|protocol| protocol.eq_ignore_ascii_case(WEBSOCKET))
+    upgrade(head).is_some_and(|protocol| protocol.eq_ignore_ascii_case(PROTOCOL.as_bytes()))
 }
 
 fn upgrade(head: &ResponseHead) -> Option<&[u8]> {

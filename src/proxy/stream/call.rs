@@ -12,6 +12,7 @@ use crate::http1::codec::Asked;
 use crate::message::ResponseHead;
 use crate::proxy::attempt::{Failure, is_idempotent};
 use crate::proxy::stream::head::read_response;
+use crate::proxy::stream::tunnel::TunnelStream;
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::RetryCause;
 use crate::upstream::{StreamLease, was_not_processed};
@@ -56,6 +57,24 @@ impl Call {
                 Err(Failure::Again(RetryCause::Unsent, error))
             }
         }
+    }
+
+    /// Ends the sending side of a stream that was to be a tunnel, and is none: so it ends without a
+    /// reset, of which servers allow a connection only so many.
+    pub(crate) fn no_tunnel(&mut self) {
+        // It fails only for a stream that is no more.
+        let _ended = self.sending.send_data(Bytes::new(), true);
+    }
+
+    /// What a tunnel needs of it, once it was answered: `receiving` is what comes of the answer, and
+    /// `first` has come already. The lease is to end last.
+    pub(crate) fn into_tunnel(
+        self,
+        receiving: RecvStream,
+        first: Option<Bytes>,
+    ) -> (TunnelStream, StreamLease) {
+        let stream = TunnelStream::new(self.sending, receiving, first);
+        (stream, self.lease)
     }
 
     /// Waits for a head, and reads it into `head`.

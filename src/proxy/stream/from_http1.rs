@@ -12,9 +12,9 @@ use h2::RecvStream;
 use http::{HeaderMap, StatusCode};
 
 use crate::http1::codec::Asked;
-use crate::http1::{Outgoing, Outlet, PumpError};
+use crate::http1::{Connection, Outgoing, Outlet, PumpError, Scratch};
 use crate::listener::After;
-use crate::message::{Framing, ResponseHead, Version};
+use crate::message::{Framing, Version};
 use crate::proxy::Error;
 use crate::proxy::attempt::{CONTINUE, Failure, MAX_INTERIM};
 use crate::proxy::body::write_trailers;
@@ -25,10 +25,12 @@ use crate::proxy::forward::Client;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 use crate::proxy::stream::call::{Answer, may_retry};
 use crate::proxy::stream::coming::Coming;
-use crate::proxy::stream::head::has_no_body;
+use crate::proxy::stream::head::{has_no_body, name_status};
 use crate::proxy::stream::trailers::Dropped;
 use crate::proxy::stream::{Call, Part, Request};
 use crate::proxy::trouble::Trouble;
+use crate::proxy::tunnel;
+use crate::proxy::websocket;
 use crate::upstream::StreamLease;
 
 /// The request's body, of which nothing was read.
@@ -55,16 +57,20 @@ pub(crate) async fn attempt(
     request: &mut Request,
     lease: StreamLease,
 ) -> Result<After, Failure> {
-    if dial.target().upgrade {
+    let upgrade = dial.target().upgrade;
+    if upgrade && !lease.takes_extended_connect() {
         return Err(Failure::Final(Error::NoUpgrade));
     }
     let head = decide::http2_head(exchange, client.settings).map_err(Failure::Final)?;
     dial.goes_by(&lease);
     request.upload.again();
-    let call = Call::open(lease, head, request.upload.is_empty())?;
+    let call = Call::open(lease, head, request.upload.is_empty() && !upgrade)?;
     let mut attempt = Attempt::new(exchange, client, dial.target(), request, call);
     match attempt.respond().await {
-        Ok(()) => Ok(attempt.finish().await),
+        Ok(()) => Ok(match attempt.opened.take() {
+            Some(response) => attempt.into_tunnel(response).await,
+            None => attempt.finish().await,
+        }),
         Err(failure) => {
             attempt.note_bytes();
             Err(failure)
@@ -82,6 +88,8 @@ struct Attempt<'e, 'c> {
     asked: Asked,
     /// The response's body, once its head is there.
     coming: Option<Coming>,
+    /// What comes through the tunnel that the response opened, if it did.
+    opened: Option<RecvStream>,
     outlet: Outlet,
     /// True once the whole response was given to the outlet.
     has_ended: bool,
@@ -115,6 +123,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             request,
             call,
             coming: None,
+            opened: None,
             outlet: Outlet::new(Outgoing::Raw),
             has_ended: false,
             broken: None,
@@ -237,7 +246,11 @@ impl<'e, 'c> Attempt<'e, 'c> {
                     self.pass_interim();
                 }
                 Answer::Final(response) => {
-                    self.pass_on(context, response);
+                    if self.target.upgrade && self.is_opened() {
+                        self.opened = Some(response);
+                    } else {
+                        self.pass_on(context, response);
+                    }
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -262,6 +275,36 @@ impl<'e, 'c> Attempt<'e, 'c> {
             self.request.expects = false;
             self.client.deadline.set(self.wait());
         }
+    }
+
+    /// True when the final head opens the WebSocket that was asked for; it is that of HTTP/1.1 then.
+    fn is_opened(&mut self) -> bool {
+        let Scratch {
+            request, response, ..
+        } = self.exchange.scratch();
+        websocket::answer(request, response);
+        let is_opened = response.status == 101;
+        if is_opened {
+            self.exchange.responded();
+        } else {
+            self.call.no_tunnel();
+        }
+        is_opened
+    }
+
+    /// Carries what comes after the head that opens a tunnel, and `response` after that.
+    async fn into_tunnel(self, response: RecvStream) -> After {
+        let Self {
+            exchange,
+            client,
+            target,
+            call,
+            interim_sent,
+            ..
+        } = self;
+        let (upstream, lease) = call.into_tunnel(response, None);
+        let upstream = Connection::new(upstream);
+        tunnel::answer(exchange, client, upstream, lease, target, interim_sent).await
     }
 
     /// Passes the final head on, with what has come behind it.
@@ -442,14 +485,6 @@ impl<'e, 'c> Attempt<'e, 'c> {
             }
             _ => Failure::Final(trouble.into_error()),
         }
-    }
-}
-
-/// Gives a head the usual phrase for its status, which HTTP/2 does not send.
-fn name_status(head: &mut ResponseHead) {
-    let status = StatusCode::from_u16(head.status).ok();
-    if let Some(phrase) = status.and_then(|status| status.canonical_reason()) {
-        head.reason = head.append(phrase.as_bytes());
     }
 }
 

@@ -10,8 +10,8 @@ use h2::RecvStream;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::http1::Deadline;
 use crate::http1::codec::Asked;
+use crate::http1::{Connection, Deadline};
 use crate::listener::Settings;
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
@@ -26,6 +26,8 @@ use crate::proxy::stream::download::{Background, Download, poll_part};
 use crate::proxy::stream::trailers::Dropped;
 use crate::proxy::stream::{Call, Upload};
 use crate::proxy::trouble::Trouble;
+use crate::proxy::tunnel;
+use crate::proxy::websocket;
 use crate::upstream::StreamLease;
 
 /// A request's body, which outlives an attempt that came to nothing.
@@ -60,7 +62,8 @@ pub(crate) async fn attempt(
     settings: &Settings,
     lease: StreamLease,
 ) -> Result<Response<Body>, (Box<Exchange>, Request, Failure)> {
-    if dial.target().upgrade {
+    let upgrade = dial.target().upgrade;
+    if upgrade && !lease.takes_extended_connect() {
         return Err((exchange, request, Failure::Final(Error::NoUpgrade)));
     }
     let head = match decide::http2_head(&mut exchange, settings) {
@@ -69,7 +72,7 @@ pub(crate) async fn attempt(
     };
     dial.goes_by(&lease);
     request.upload.again();
-    let call = match Call::open(lease, head, request.upload.is_empty()) {
+    let call = match Call::open(lease, head, request.upload.is_empty() && !upgrade) {
         Ok(call) => call,
         Err(failure) => return Err((exchange, request, failure)),
     };
@@ -137,6 +140,10 @@ impl Attempt {
             let head = &mut self.exchange.scratch().response;
             match self.call.poll_head(context, self.asked, head) {
                 Poll::Ready(Ok(Answer::Final(mut response))) => {
+                    if target.upgrade {
+                        let scratch = self.exchange.scratch();
+                        websocket::answer(&scratch.request, &mut scratch.response);
+                    }
                     self.exchange.responded();
                     let first = match response.poll_data(context) {
                         Poll::Ready(Some(Ok(data))) => Some(data),
@@ -211,11 +218,12 @@ impl Attempt {
         let Self {
             mut exchange,
             request,
-            call,
+            mut call,
             deadline,
             ..
         } = self;
         let cookie = exchange.sticky_cookie(target);
+        let connect = exchange.connect.take();
         let head = exchange.response();
         let mut response = Response::new(Body::Empty);
         *response.status_mut() =
@@ -232,6 +240,16 @@ impl Attempt {
             fields,
         };
         headers::write_response_fields(response.headers_mut(), head, &edit);
+        if head.status == 101
+            && let Some(connect) = connect
+        {
+            let (upstream, lease) = call.into_tunnel(body, first);
+            let upstream = Connection::new(upstream);
+            return tunnel::open(response, exchange, connect, upstream, lease, target);
+        }
+        if target.upgrade {
+            call.no_tunnel();
+        }
         let dropped = Dropped::new(fields.and_then(FieldEdits::dropped));
         let left = match framing {
             Framing::None => Some(0),

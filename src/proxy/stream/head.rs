@@ -53,6 +53,14 @@ pub(crate) fn has_no_body(status: StatusCode, asked: Asked) -> bool {
         || status == StatusCode::NOT_MODIFIED
 }
 
+/// Gives a head the usual phrase for its status, which HTTP/2 does not send.
+pub(crate) fn name_status(head: &mut ResponseHead) {
+    let status = StatusCode::from_u16(head.status).ok();
+    if let Some(phrase) = status.and_then(|status| status.canonical_reason()) {
+        head.reason = head.append(phrase.as_bytes());
+    }
+}
+
 fn length(fields: &HeaderMap) -> Option<u64> {
     let length = fields.get(header::CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -30,6 +31,7 @@ pub(crate) struct Turn {
     sending: Option<SendStream<Bytes>>,
     record: Arc<Record>,
     index: usize,
+    retiring: Arc<Notify>,
 }
 
 /// Starts an origin that does `serve` with each request.
@@ -52,6 +54,19 @@ where
     serving_at(any, adjust, serve).await
 }
 
+/// Starts an origin likewise that takes extended CONNECT (RFC 8441).
+pub(crate) async fn connecting<F>(
+    serve: impl Fn(Turn) -> F + Clone + Send + Sync + 'static,
+) -> Origin
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let takes = |builder: &mut Builder| {
+        builder.enable_connect_protocol();
+    };
+    serving_as(takes, serve).await
+}
+
 /// Starts an origin likewise at a certain address.
 pub(crate) async fn serving_at<F>(
     address: SocketAddr,
@@ -70,7 +85,7 @@ where
     .await
 }
 
-/// Starts an origin likewise that speaks TLS.
+/// Starts an origin likewise that speaks TLS, and takes extended CONNECT.
 pub(crate) async fn serving_tls<F>(
     config: ServerConfig,
     serve: impl Fn(Turn) -> F + Clone + Send + Sync + 'static,
@@ -85,7 +100,9 @@ where
         let (record, serve) = (Arc::clone(record), serve.clone());
         async move {
             if let Ok(stream) = accepting.await {
-                converse(stream, Builder::new(), record, serve).await;
+                let mut builder = Builder::new();
+                builder.enable_connect_protocol();
+                converse(stream, builder, record, serve).await;
             }
         }
     })
@@ -111,6 +128,21 @@ pub(crate) async fn echo() -> Origin {
     .await
 }
 
+/// Opens every WebSocket (RFC 8441) and sends back the bytes that come through it, whatever they are.
+pub(crate) async fn websocket() -> Origin {
+    connecting(|mut turn| async move {
+        turn.head(200, &[]);
+        let mut n = 0;
+        while turn.some().await {
+            let piece = turn.request.body[n..].to_vec();
+            n += piece.len();
+            turn.data(&piece).await;
+        }
+        turn.last_data(b"").await;
+    })
+    .await
+}
+
 async fn converse<F>(
     stream: impl Stream,
     builder: Builder,
@@ -124,7 +156,18 @@ async fn converse<F>(
         return;
     };
     let mut turns = JoinSet::new();
-    while let Some(Ok((request, respond))) = connection.accept().await {
+    let retiring = Arc::new(Notify::new());
+    loop {
+        let accepted = tokio::select! {
+            accepted = connection.accept() => accepted,
+            () = retiring.notified() => {
+                connection.graceful_shutdown();
+                continue;
+            }
+        };
+        let Some(Ok((request, respond))) = accepted else {
+            return;
+        };
         let (request, body) = read(request);
         let received = request.clone();
         let index = record.change(|recorded| {
@@ -138,6 +181,7 @@ async fn converse<F>(
             sending: None,
             record: Arc::clone(&record),
             index,
+            retiring: Arc::clone(&retiring),
         }));
     }
 }
@@ -151,6 +195,9 @@ fn read(request: Request<RecvStream>) -> (Message, RecvStream) {
     }
     if let Some(scheme) = parts.uri.scheme_str() {
         fields.push((":scheme".to_owned(), scheme.to_owned()));
+    }
+    if let Some(protocol) = parts.extensions.get::<h2::ext::Protocol>() {
+        fields.push((":protocol".to_owned(), protocol.as_str().to_owned()));
     }
     fields.extend(pairs(&parts.headers));
     let request = Message {
@@ -184,6 +231,16 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
 }
 
 impl Turn {
+    /// True for the first request that the origin got.
+    pub(crate) fn is_first(&self) -> bool {
+        self.index == 0
+    }
+
+    /// Tells the proxy that the connection takes no further streams (GOAWAY).
+    pub(crate) fn retire_connection(&self) {
+        self.retiring.notify_one();
+    }
+
     /// Reads the request's body to its end, clean or not, and notes it.
     pub(crate) async fn whole(&mut self) {
         while self.some().await {}

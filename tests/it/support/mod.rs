@@ -22,6 +22,7 @@ pub(crate) mod script;
 pub(crate) mod secure;
 pub(crate) mod terminal;
 pub(crate) mod tool;
+pub(crate) mod tunnel;
 pub(crate) mod secure_origin;
 pub(crate) mod wait;
 pub(crate) mod websocket;
