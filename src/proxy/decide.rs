@@ -12,7 +12,6 @@ use crate::proxy::Error;
 use crate::proxy::exchange::{Assigned, Exchange};
 use crate::proxy::headers::{self, RequestEdit};
 use crate::proxy::snapshot::{Local, Route};
-use crate::proxy::websocket;
 use crate::route::LeadsOut;
 use crate::split::{Assignment, ForceRejected, Identity, Reason};
 use crate::telemetry::stats::{ForcedRejection, Selection, StickyKind};
@@ -261,11 +260,6 @@ pub(crate) fn http2_head(
     exchange: &mut Exchange,
     settings: &Settings,
 ) -> Result<Request<()>, Error> {
-    let request = exchange.request();
-    // Nobody behind us would see it.
-    if headers::asks_for_upgrade(request).is_some() && websocket::key(request).is_none() {
-        return Err(Error::BadRequest("no valid sec-websocket-key"));
-    }
     let local = exchange.local();
     let upstream = exchange.upstream(&local).ok_or(Error::Unavailable)?;
     let scheme = match upstream.upstream().settings().tls {

@@ -337,6 +337,25 @@ async fn many_tunnels_share_a_connection_with_the_upstream() {
 }
 
 #[tokio::test]
+async fn tunnels_beyond_what_a_connection_takes_get_another() {
+    let few = |builder: &mut Builder| {
+        builder.enable_connect_protocol();
+        builder.max_concurrent_streams(2);
+    };
+    let origin = http2_origin::serving_as(few, |mut turn| async move {
+        turn.head(200, &[]);
+        turn.whole().await;
+    })
+    .await;
+    let proxy = one_worker(&to(&origin)).await;
+    let mut clients = Vec::new();
+    for n in 1..=5_usize {
+        clients.push(tunnel::http1(&proxy).await);
+        assert_eq!(origin.n_connections(), n.div_ceil(2));
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_that_takes_nothing_holds_its_client_back_and_nobody_else() {
     let roomy = |builder: &mut Builder| {
         builder.enable_connect_protocol();

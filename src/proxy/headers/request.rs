@@ -12,7 +12,7 @@ use crate::proxy::headers::edits::FieldEdits;
 use crate::proxy::headers::forwarded::write_forwarded;
 use crate::proxy::headers::sink::Sink;
 use crate::proxy::headers::{Named, has_token};
-use crate::proxy::websocket::{KEY, PROTOCOL};
+use crate::proxy::websocket::{self, KEY, PROTOCOL};
 
 /// Our name in `Via`; a request that passed it so often is going in circles.
 const PSEUDONYM: &[u8] = b"tidegate";
@@ -125,7 +125,8 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, edit: &RequestEdit<'
 /// connection of this scheme: some servers refuse a request with another one.
 ///
 /// # Errors
-/// When its target or its method is none by the letter: HTTP/1 lets some pass that HTTP/2 refuses.
+/// When its target or its method is none by the letter: HTTP/1 lets some pass that HTTP/2 refuses. And
+/// when it asks for a WebSocket without a valid key.
 pub(crate) fn http2_request(
     head: &RequestHead,
     edit: &RequestEdit<'_>,
@@ -157,6 +158,10 @@ pub(crate) fn http2_request(
     request.headers_mut().reserve(head.fields.len() + 8);
     write_fields(request.headers_mut(), head, edit);
     if edit.upgrade.is_some() {
+        // Nobody behind us would see it.
+        if websocket::key(head).is_none() {
+            return Err(Error::BadRequest("no valid sec-websocket-key"));
+        }
         // RFC 8441, section 4: what is an Upgrade in HTTP/1.1 is a CONNECT with a protocol here.
         *request.method_mut() = Method::CONNECT;
         request.headers_mut().remove(KEY);
