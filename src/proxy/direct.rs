@@ -180,7 +180,6 @@ impl Direct {
     /// Makes it a response to a call of gRPC, which takes no page and follows no redirect: the head
     /// says all, and its status of HTTP is 200.
     pub(crate) fn grpc(&self, id: Option<(&[u8], &[u8])>) -> (Response<Body>, GrpcStatus) {
-        let status = grpc::of_http(self.status);
         let mut response = Response::new(Body::Empty);
         let headers = response.headers_mut();
         for field in &self.fields {
@@ -191,10 +190,15 @@ impl Direct {
         }
         let content_type = HeaderValue::from_static("application/grpc");
         headers.insert(header::CONTENT_TYPE, content_type);
-        let message = format!("{} {}", self.status, reason_phrase(self.status));
-        for (name, value) in [("grpc-status", status.label()), ("grpc-message", &message)] {
-            headers.remove(name);
-            headers.field(name.as_bytes(), value.as_bytes());
+        // What its own fields say goes before what is made of its status.
+        let said = grpc::in_trailers(headers);
+        let status = said.unwrap_or_else(|| grpc::of_http(self.status));
+        if said.is_none() {
+            headers.field(b"grpc-status", status.label().as_bytes());
+        }
+        if !headers.contains_key("grpc-message") {
+            let message = format!("{} {}", self.status, reason_phrase(self.status));
+            headers.field(b"grpc-message", message.as_bytes());
         }
         (response, status)
     }
@@ -213,4 +217,128 @@ impl Direct {
 /// section 8.6).
 fn has_length(status: u16) -> bool {
     status != 204
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use http_body::Body as _;
+
+    use crate::proxy::direct::{Direct, Page};
+    use crate::proxy::headers::FieldEdits;
+    use crate::proxy::redirect::Redirect;
+    use crate::telemetry::stats::{Buckets, GrpcStatus, VariantLabels, VariantStats};
+
+    const ID: &[u8] = b"x-request-id";
+
+    fn stats() -> Arc<VariantStats> {
+        let labels = VariantLabels {
+            route: "r".into(),
+            variant: "none".into(),
+            upstream: "".into(),
+        };
+        let buckets = Arc::new(Buckets::new(&[1.0]).unwrap());
+        Arc::new(VariantStats::new(labels, 1, buckets))
+    }
+
+    fn page(
+        status: u16,
+        fields: &[(&str, &str)],
+        body: &'static str,
+        edits: &FieldEdits,
+    ) -> Direct {
+        let fields = fields.iter();
+        let fields = fields.map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let page = Page {
+            status,
+            fields: fields.collect(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        Direct::page(&page, edits, Some(ID), stats())
+    }
+
+    fn redirect(edits: &FieldEdits) -> Direct {
+        let to = Redirect {
+            status: 302,
+            scheme: None,
+            host: None,
+            port: None,
+            path: None,
+            query: true,
+        };
+        Direct::redirect(to, edits, Some(ID), stats())
+    }
+
+    fn head(direct: &Direct, close: bool) -> String {
+        let mut out = Vec::new();
+        direct.write_http1(&mut out, b"http://a/", Some((ID, b"7")), close);
+        let head = String::from_utf8(out).unwrap();
+        let (before, rest) = head.split_once("Date: ").unwrap();
+        let (_, after) = rest.split_once("\r\n").unwrap();
+        format!("{before}{after}")
+    }
+
+    #[test]
+    fn a_page_says_its_fields_its_length_and_the_requests_id() {
+        let page = page(503, &[("retry-after", "5")], "soon", &FieldEdits::default());
+        let text = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nContent-Length: 4\r\n\
+                    x-request-id: 7\r\n";
+        assert_eq!(head(&page, false), format!("{text}\r\n"));
+        assert_eq!(
+            head(&page, true),
+            format!("{text}Connection: close\r\n\r\n")
+        );
+        let response = page.http2(b"", None, false);
+        assert_eq!(response.body().size_hint().exact(), Some(4));
+        let response = page.http2(b"", None, true);
+        assert!(response.body().is_end_stream());
+        assert_eq!(response.headers()["content-length"], "4");
+    }
+
+    #[test]
+    fn a_status_without_content_tells_no_length() {
+        let page = page(204, &[], "", &FieldEdits::default());
+        assert_eq!(
+            head(&page, false),
+            "HTTP/1.1 204 No Content\r\nx-request-id: 7\r\n\r\n"
+        );
+        assert!(page.http2(b"", None, false).headers().is_empty());
+    }
+
+    #[test]
+    fn edits_hold_for_what_differs_by_request_too() {
+        let edits = FieldEdits::new(&["x-request-id"], &[("location", "/fixed")], &[]);
+        let redirect = redirect(&edits);
+        assert_eq!(
+            head(&redirect, false),
+            "HTTP/1.1 302 Found\r\nlocation: /fixed\r\nContent-Length: 0\r\n\r\n"
+        );
+        let response = redirect.http2(b"http://a/", Some((ID, b"7")), false);
+        let locations: Vec<_> = response.headers().get_all("location").iter().collect();
+        assert_eq!(locations, ["/fixed"]);
+        assert!(!response.headers().contains_key("x-request-id"));
+    }
+
+    #[test]
+    fn a_call_is_told_the_status_unless_the_page_has_one() {
+        let (response, status) = page(503, &[], "soon", &FieldEdits::default()).grpc(None);
+        assert_eq!(status, GrpcStatus::Unavailable);
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["grpc-status"], "14");
+        assert_eq!(
+            response.headers()["grpc-message"],
+            "503 Service Unavailable"
+        );
+        assert!(response.body().is_end_stream());
+        let (response, status) = redirect(&FieldEdits::default()).grpc(None);
+        assert_eq!(status, GrpcStatus::Unknown);
+        assert!(!response.headers().contains_key("location"));
+        let own = [("grpc-status", "12"), ("grpc-message", "gone")];
+        let (response, status) = page(200, &own, "", &FieldEdits::default()).grpc(None);
+        assert_eq!(status, GrpcStatus::Unimplemented);
+        assert_eq!(response.headers()["grpc-status"], "12");
+        assert_eq!(response.headers()["grpc-message"], "gone");
+    }
 }
