@@ -21,6 +21,13 @@ use crate::upstream;
 pub(crate) enum Decision {
     /// It goes to an upstream; its head, as it goes there, is in `scratch.upstream`.
     Forward(Target),
+    /// It is answered here.
+    Own(Own),
+}
+
+/// What is answered without an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Own {
     /// Its route answers by itself; where that leads, if it does, is in `scratch.rewritten`.
     Direct,
     /// It asks the proxy itself what it can do.
@@ -56,7 +63,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     let request = exchange.request();
     match request.method() {
         b"CONNECT" | b"TRACE" => return Err(Error::MethodNotAllowed),
-        b"OPTIONS" if request.path() == b"*" => return Ok(Decision::Options),
+        b"OPTIONS" if request.path() == b"*" => return Ok(Decision::Own(Own::Options)),
         _ => {}
     }
     headers::check_request(request)?;
@@ -84,7 +91,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
             let scratch = exchange.scratch();
             redirect.locate(&scratch.request, scheme, &mut scratch.rewritten)?;
         }
-        return Ok(Decision::Direct);
+        return Ok(Decision::Own(Own::Direct));
     }
     let fresh = Cell::new(0);
     let assignment = assign(exchange, &local, route, || {

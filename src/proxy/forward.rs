@@ -4,6 +4,7 @@
 //! when the request is not through yet. Each poll looks at all that the exchange waits for: the
 //! request's body, the response, the client's leaving, the deadline.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::message::Version;
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
 use crate::proxy::attempt::{Attempt, Failure};
-use crate::proxy::decide::{self, Decision};
+use crate::proxy::decide::{self, Decision, Own};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::stream::{self, from_http1};
@@ -80,8 +81,7 @@ pub(crate) async fn exchange(
 ) -> Result<After, Error> {
     let target = match decide::decide(exchange, client.settings)? {
         Decision::Forward(target) => target,
-        Decision::Direct => return Ok(direct(exchange, client).await),
-        Decision::Options => return Ok(options(exchange, client).await),
+        Decision::Own(own) => return Ok(answered_here(own, exchange, client).await),
     };
     let mut dial = Dial::new(target);
     // What an HTTP/2 upstream was sent of the request's body.
@@ -161,6 +161,18 @@ pub(crate) async fn answer(
     exchange.failed(error);
     exchange.answered(status, if head_only { 0 } else { length });
     write(exchange, client, &out, close).await
+}
+
+/// Answers what needs no upstream. It is in a box, so that it takes no room in what is forwarded.
+fn answered_here<'f>(
+    own: Own,
+    exchange: &'f mut Exchange,
+    client: &'f mut Client<'_>,
+) -> Pin<Box<dyn Future<Output = After> + 'f>> {
+    match own {
+        Own::Direct => Box::pin(direct(exchange, client)),
+        Own::Options => Box::pin(options(exchange, client)),
+    }
 }
 
 /// Answers what the route says by itself.

@@ -16,7 +16,7 @@ use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
 use crate::proxy::attempt::{Failure, MAX_INTERIM, UPSTREAM_LIMITS, is_idempotent};
 use crate::proxy::body::{Download, Upload, release};
-use crate::proxy::decide::{self, Decision, Target};
+use crate::proxy::decide::{self, Decision, Own, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
@@ -39,8 +39,8 @@ pub(crate) async fn exchange(
 ) -> Result<Response<Body>, (Box<Exchange>, Error)> {
     let target = match decide::decide(&mut exchange, settings) {
         Ok(Decision::Forward(target)) => target,
-        Ok(Decision::Direct) => return Ok(direct(&mut exchange)),
-        Ok(Decision::Options) => {
+        Ok(Decision::Own(Own::Direct)) => return Ok(direct(&mut exchange)),
+        Ok(Decision::Own(Own::Options)) => {
             exchange.answered(204, 0);
             exchange.completed();
             return Ok(answer::options_http2());
