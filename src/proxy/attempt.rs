@@ -12,6 +12,7 @@ use crate::proxy::decide::Target;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::forward::Client;
 use crate::proxy::headers::FieldEdits;
+use crate::proxy::interim::{CONTINUE, Interim, write_continue};
 use crate::proxy::reply::{Passed, Reply};
 use crate::proxy::trouble::Trouble;
 use crate::proxy::unread::Unread;
@@ -25,14 +26,6 @@ pub(crate) const UPSTREAM_LIMITS: Limits = Limits {
     uri_bytes: 0,
     body_bytes: None,
 };
-
-/// Responses of 1xx before the final one: no server needs more than a few, and they are kept until
-/// the client has taken them.
-pub(crate) const MAX_INTERIM: u32 = 100;
-
-/// How long a client that waits for the upstream's word before it sends its body is left waiting;
-/// then it is told to go on. Servers that know nothing of 100 never say it.
-pub(crate) const CONTINUE: Duration = Duration::from_secs(1);
 
 /// Why an attempt brought no response.
 #[derive(Debug)]
@@ -68,9 +61,8 @@ pub(crate) struct Attempt<'e, 'c> {
     close: bool,
     /// True when the end of the connection is the end of the response's body for the client.
     until_close: bool,
-    /// How much of the 1xx heads in `scratch.downstream` the client has taken.
-    interim_sent: usize,
-    n_interim: u32,
+    /// The 1xx, whose heads are in `scratch.downstream`.
+    interim: Interim,
     seen: u64,
 }
 
@@ -110,8 +102,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             replayable: true,
             close: false,
             until_close: false,
-            interim_sent: 0,
-            n_interim: 0,
+            interim: Interim::default(),
             seen: 0,
         }
     }
@@ -190,8 +181,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
     /// Tells the client to send its body; the upstream has said nothing.
     fn give_word(&mut self) {
         self.expects = false;
-        let interim = &mut self.exchange.scratch().downstream;
-        interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        write_continue(&mut self.exchange.scratch().downstream);
         self.client.deadline.set(self.upload_wait());
     }
 
@@ -266,7 +256,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 lease,
                 upload,
                 lost,
-                interim_sent,
+                interim,
                 ..
             } = self;
             let identity = exchange.sticky_cookie(target);
@@ -278,7 +268,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 upgrade: target.upgrade,
                 identity: identity.as_deref(),
                 fields: edits.response,
-                sent: *interim_sent,
+                sent: interim.sent(),
             };
             let to = &mut client.connection.stream;
             let read =
@@ -290,11 +280,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
             match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Some(Passed::Interim))) => {
-                    self.n_interim += 1;
                     self.heard();
-                    if self.n_interim > MAX_INTERIM {
-                        return Poll::Ready(Err(Trouble::Endless));
-                    }
+                    self.interim.count()?;
                 }
                 Poll::Ready(Ok(Some(Passed::Unasked))) => {
                     return Poll::Ready(Err(Trouble::Unasked));
@@ -321,19 +308,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
 
     /// Writes what the client has not taken of 1xx heads.
     fn flush_interim(&mut self, context: &mut Context<'_>) -> Result<(), Trouble> {
-        let interim = &self.exchange.scratch().downstream;
-        if self.interim_sent == interim.len() {
-            return Ok(());
-        }
-        // Not taken yet is no trouble: it goes out before the final head at the latest.
-        match self
-            .client
-            .connection
-            .poll_write_both(context, interim, &[], &mut self.interim_sent)
-        {
-            Poll::Ready(Err(error)) => Err(Trouble::Download(PumpError::Write(error))),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
-        }
+        let heads = &self.exchange.scratch().downstream;
+        self.interim.flush(context, heads, self.client.connection)
     }
 
     /// True when the response turned the connection into a tunnel.
@@ -473,7 +449,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             Trouble::Upload(PumpError::Write(_)) => true,
             _ => false,
         };
-        if silent && self.lease.was_reused() && self.replayable && self.interim_sent == 0 {
+        if silent && self.lease.was_reused() && self.replayable && self.interim.sent() == 0 {
             if self.upload.written() == 0 {
                 return Failure::Stale(RetryCause::Unsent);
             }

@@ -19,6 +19,7 @@ mod forward;
 mod grpc;
 mod headers;
 mod http2_head;
+mod interim;
 mod redirect;
 mod reply;
 mod request_id;

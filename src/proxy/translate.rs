@@ -14,13 +14,14 @@ use crate::listener::Settings;
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
-use crate::proxy::attempt::{Failure, MAX_INTERIM, UPSTREAM_LIMITS, is_idempotent};
+use crate::proxy::attempt::{Failure, UPSTREAM_LIMITS, is_idempotent};
 use crate::proxy::body::{Download, Upload, release};
 use crate::proxy::decide::{self, Decision, Own, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
+use crate::proxy::interim::Interim;
 use crate::proxy::stream::from_http2;
 use crate::proxy::trouble::Trouble;
 use crate::proxy::tunnel;
@@ -99,7 +100,7 @@ pub(crate) async fn exchange(
             upload,
             deadline,
             client_wait: settings.timeouts.body,
-            n_interim: 0,
+            interim: Interim::default(),
             seen: 0,
         };
         match call.respond(dial.target()).await {
@@ -202,7 +203,7 @@ struct Call {
     deadline: Deadline,
     /// How long the client may make no progress with its body.
     client_wait: Duration,
-    n_interim: u32,
+    interim: Interim,
     seen: u64,
 }
 
@@ -263,10 +264,7 @@ impl Call {
                 self.exchange.responded();
                 return Poll::Ready(Ok(()));
             }
-            self.n_interim += 1;
-            if self.n_interim > MAX_INTERIM {
-                return Poll::Ready(Err(Trouble::Endless));
-            }
+            self.interim.count()?;
         }
         if let Err(trouble) = sent
             && (trouble.is_the_clients() || !self.lease.was_reused())

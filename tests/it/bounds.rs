@@ -148,7 +148,7 @@ async fn memory_is_flat_over_reloads_with_tunnels_open() {
                 ("new", weight, other.address),
             ],
         );
-        let config = config.http("protocols = [\"h2\", \"http/1.1\"]");
+        let config = config.http2_too();
         config.split_route(
             &format!("r{}", n % 7),
             "match = { path = \"/x\" }",

@@ -35,8 +35,7 @@ impl Shop {
             ("old", old, self.old.address),
             ("new", new, self.new.address),
         ];
-        config::split(&format!("force = {{ header = \"v\" }}\n{keys}"), &variants)
-            .http("protocols = [\"h2\", \"http/1.1\"]")
+        config::split(&format!("force = {{ header = \"v\" }}\n{keys}"), &variants).http2_too()
     }
 
     /// `old` is off.
@@ -223,13 +222,13 @@ async fn a_variant_or_a_route_that_is_removed_is_switched_off() {
         config::new()
             .upstream("only", &[origin.address])
             .route("all", &format!("upstream = \"only\"\n{keys}"))
-            .http("protocols = [\"h2\", \"http/1.1\"]")
+            .http2_too()
     };
     // The variant goes; its route says what becomes of its tunnels.
     let proxy = proxy::start(&shop.config("")).await;
     let mut sockets = open(&proxy).await;
     let without = config::new()
-        .http("protocols = [\"h2\", \"http/1.1\"]")
+        .http2_too()
         .upstream("new", &[shop.new.address])
         .split_route("shop", CUT, &[("new", 1)]);
     proxy.reload(&without).await;
@@ -247,7 +246,7 @@ async fn a_variant_or_a_route_that_is_removed_is_switched_off() {
     all_echo(&mut sockets, "still here").await;
     // Another upstream is.
     let elsewhere = config::new()
-        .http("protocols = [\"h2\", \"http/1.1\"]")
+        .http2_too()
         .upstream("else", &[shop.new.address])
         .route("all", &format!("upstream = \"else\"\n{CUT}"));
     proxy.reload(&elsewhere).await;

@@ -6,30 +6,19 @@ use std::fmt::Write;
 
 use crate::support::ask;
 use crate::support::client;
-use crate::support::config::{self, Config};
+use crate::support::config;
 use crate::support::frames::{Event, Frames, Outcome};
 use crate::support::http2;
 use crate::support::origin::{self, Origin};
 use crate::support::proxy::{self, Proxy};
 use crate::support::secure;
+use crate::support::tunnel::CONNECT;
 
 /// RFC 8441, section 3: SETTINGS_ENABLE_CONNECT_PROTOCOL.
 const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 
-const CONNECT: [(&str, &str); 5] = [
-    (":method", "CONNECT"),
-    (":protocol", "websocket"),
-    (":scheme", "http"),
-    (":path", "/ws"),
-    (":authority", "edge.test"),
-];
-
-fn plain(config: Config) -> Config {
-    config.http("protocols = [\"h2\", \"http/1.1\"]")
-}
-
 async fn in_front_of(origin: Origin) -> (Origin, Proxy) {
-    let proxy = proxy::start(&plain(config::to(origin.address))).await;
+    let proxy = proxy::start(&config::to(origin.address).http2_too()).await;
     (origin, proxy)
 }
 
@@ -145,7 +134,7 @@ async fn it_is_matched_and_divided_as_the_get_that_it_would_be() {
         .upstream("old", &[old.address])
         .upstream("new", &[new.address])
         .split_route("sockets", keys, &[("old", 1), ("new", 1)]);
-    let proxy = proxy::start(&plain(config)).await;
+    let proxy = proxy::start(&config.http2_too()).await;
     let client = http2::begin(client::tcp(proxy.http()).await).await;
     assert_eq!(client.get("/ws").await.text(), "no websocket");
     // Where a user goes by HTTP/1 it goes by HTTP/2.

@@ -13,24 +13,12 @@ use crate::support::frames::{Event, Frames};
 use crate::support::http2::{self, Http2};
 use crate::support::origin::{self, Origin};
 use crate::support::proxy::{self, Proxy};
+use crate::support::tunnel::{CANCEL, CONNECT};
 use crate::support::wait;
 
 /// RFC 9113, section 7.
 const NO_ERROR: u32 = 0;
 const INTERNAL_ERROR: u32 = 2;
-const CANCEL: u32 = 8;
-
-const CONNECT: [(&str, &str); 5] = [
-    (":method", "CONNECT"),
-    (":protocol", "websocket"),
-    (":scheme", "http"),
-    (":path", "/ws"),
-    (":authority", "edge.test"),
-];
-
-fn plain(config: Config) -> Config {
-    config.http("protocols = [\"h2\", \"http/1.1\"]")
-}
 
 /// An origin that opens every WebSocket and goes on with `then`.
 async fn opening<F>(then: impl Fn(Conversation) -> F + Clone + Send + 'static) -> Origin
@@ -106,7 +94,7 @@ async fn a_client_that_ends_its_side_still_hears_the_other() {
         conversation.send(all).await;
     })
     .await;
-    let (proxy, mut client) = tunnel(&plain(config::to(origin.address))).await;
+    let (proxy, mut client) = tunnel(&config::to(origin.address).http2_too()).await;
     client.data(1, b"that is ").await;
     client.last_data(1, b"all").await;
     expect(&mut client, b"that is all").await;
@@ -123,7 +111,7 @@ async fn an_origin_that_ends_its_side_still_hears_the_other() {
         conversation.wire.rest().await;
     })
     .await;
-    let (proxy, mut client) = tunnel(&plain(config::to(origin.address))).await;
+    let (proxy, mut client) = tunnel(&config::to(origin.address).http2_too()).await;
     expect(&mut client, b"that is all").await;
     ended(&mut client).await;
     client.last_data(1, b"not from here").await;
@@ -144,7 +132,7 @@ async fn what_comes_together_with_the_answer_is_not_lost() {
     })
     .await;
     // The empty line ends the head; what follows it in the same piece is the tunnel's.
-    let (_proxy, mut client) = tunnel(&plain(config::to(origin.address))).await;
+    let (_proxy, mut client) = tunnel(&config::to(origin.address).http2_too()).await;
     expect(&mut client, b"early\r\n").await;
 }
 
@@ -155,7 +143,7 @@ async fn what_a_client_sends_before_the_answer_is_not_lost() {
         conversation.send(got).await;
     })
     .await;
-    let proxy = proxy::start(&plain(config::to(origin.address))).await;
+    let proxy = proxy::start(&config::to(origin.address).http2_too()).await;
     let mut client = Frames::begin(client::tcp(proxy.http()).await).await;
     client.request_head(1, &CONNECT).await;
     client.data(1, b"eager").await;
@@ -172,7 +160,7 @@ async fn a_client_that_resets_its_stream_ends_its_tunnel() {
             conversation.released().await;
         })
         .await;
-        let (proxy, mut client) = tunnel(&plain(config::to(origin.address))).await;
+        let (proxy, mut client) = tunnel(&config::to(origin.address).http2_too()).await;
         client.reset(1, code).await;
         counted(&proxy, "client").await;
         // The connection goes on.
@@ -188,7 +176,7 @@ async fn a_client_that_goes_away_ends_its_tunnels() {
         conversation.wire.rest().await;
     })
     .await;
-    let (proxy, client) = tunnel(&plain(config::to(origin.address))).await;
+    let (proxy, client) = tunnel(&config::to(origin.address).http2_too()).await;
     drop(client);
     origin.all_closed().await;
     counted(&proxy, "client").await;
@@ -201,7 +189,7 @@ async fn an_origin_whose_connection_breaks_resets_the_stream() {
         conversation.reset();
     })
     .await;
-    let (proxy, mut client) = tunnel(&plain(config::to(origin.address))).await;
+    let (proxy, mut client) = tunnel(&config::to(origin.address).http2_too()).await;
     origin.release();
     // RFC 8441, section 5: what stands for the reset of a TCP connection.
     assert_eq!(client.event(1).await, Event::Reset(CANCEL));
@@ -215,7 +203,7 @@ async fn an_idle_tunnel_is_ended_in_order() {
     })
     .await;
     let config = config::to(origin.address).http("timeouts = { tunnel = \"200ms\" }");
-    let (proxy, mut client) = tunnel(&plain(config)).await;
+    let (proxy, mut client) = tunnel(&config.http2_too()).await;
     ended(&mut client).await;
     origin.all_closed().await;
     counted(&proxy, "idle").await;
@@ -228,7 +216,7 @@ async fn an_idle_tunnel_is_ended_in_order() {
 async fn a_tunnel_keeps_its_connection_from_being_idle() {
     let origin = origin::websocket().await;
     let timeouts = "timeouts = { idle = \"100ms\", body = \"100ms\", first_byte = \"100ms\" }";
-    let proxy = proxy::start(&plain(config::to(origin.address)).http(timeouts)).await;
+    let proxy = proxy::start(&config::to(origin.address).http2_too().http(timeouts)).await;
     let client = http2(&proxy).await;
     let mut socket = client.websocket("/ws").await;
     let idle = http2(&proxy).await;
@@ -248,7 +236,7 @@ async fn bytes_are_counted_and_the_log_tells_of_the_tunnel() {
         }
     })
     .await;
-    let (proxy, mut client) = tunnel(&plain(config::to(origin.address))).await;
+    let (proxy, mut client) = tunnel(&config::to(origin.address).http2_too()).await;
     expect(&mut client, b"1234567").await;
     client.last_data(1, b"abc").await;
     counted(&proxy, "client").await;
@@ -284,7 +272,7 @@ async fn a_tunnel_survives_reloads() {
     let split = |weights: [u32; 2]| {
         let [old, new] = weights;
         let variants = [("old", old, origin.address), ("new", new, other.address)];
-        plain(config::split("", &variants))
+        config::split("", &variants).http2_too()
     };
     let proxy = proxy::start(&split([1, 0])).await;
     let client = http2(&proxy).await;
@@ -295,7 +283,7 @@ async fn a_tunnel_survives_reloads() {
         assert_eq!(socket.echo(&text).await, text);
     }
     // Its variant, its route and its upstream may go; the tunnel does not, nor its connection.
-    proxy.reload(&plain(config::to(other.address))).await;
+    proxy.reload(&config::to(other.address).http2_too()).await;
     assert_eq!(client.get("/").await.text(), "other");
     assert_eq!(socket.echo("still here").await, "still here");
     socket.close().await;
@@ -318,7 +306,7 @@ async fn twenty_websockets_share_a_connection_with_requests() {
             "pages",
             "match = { path = \"/page\" }\nupstream = \"pages\"",
         );
-    let proxy = proxy::start(&plain(config)).await;
+    let proxy = proxy::start(&config.http2_too()).await;
     let client = http2(&proxy).await;
     let mut sockets = Vec::new();
     for _ in 0..20 {
@@ -359,7 +347,7 @@ async fn origins_that_take_nothing_do_not_hold_the_connection_up() {
     let config = config::to(origin.address)
         .upstream_with("deaf", &[deaf.address], "timeouts = { body = \"500ms\" }")
         .route("deaf", "match = { path = \"/deaf\" }\nupstream = \"deaf\"");
-    let proxy = proxy::start(&plain(config)).await;
+    let proxy = proxy::start(&config.http2_too()).await;
     let client = http2(&proxy).await;
     let mut socket = client.websocket("/ws").await;
     let mut writing = tokio::task::JoinSet::new();
@@ -407,7 +395,7 @@ async fn a_client_that_takes_nothing_holds_its_origin_back() {
     })
     .await;
     let config = config::to(origin.address).http("timeouts = { tunnel = \"500ms\" }");
-    let (proxy, mut client) = tunnel(&plain(config)).await;
+    let (proxy, mut client) = tunnel(&config.http2_too()).await;
     let memory = proxy.peak_memory();
     // It ends once nothing moves any more.
     counted(&proxy, "idle").await;
@@ -430,7 +418,7 @@ async fn a_client_that_takes_nothing_holds_its_origin_back() {
 async fn a_drain_waits_for_tunnels_and_cuts_them_at_its_deadline() {
     let origin = origin::websocket().await;
     let shutdown = "delay = \"0s\"\nspread = \"0s\"\ntimeout = \"2s\"";
-    let config = plain(config::to(origin.address)).shutdown(shutdown);
+    let config = config::to(origin.address).http2_too().shutdown(shutdown);
     let mut proxy = proxy::start(&config).await;
     let client = http2(&proxy).await;
     let mut socket = client.websocket("/ws").await;

@@ -64,7 +64,7 @@ const N_BY_HTTP2: f64 = 22.0;
 async fn talk(python: &Path, server: &Server, upstream: &str) {
     let config = config::to(([127, 0, 0, 1], server.port).into())
         .upstream_keys("only", upstream)
-        .http("protocols = [\"h2\", \"http/1.1\"]");
+        .http2_too();
     let secure = secure::start(&config).await;
     let ca = secure.proxy.dir().join("authority.pem");
     std::fs::write(&ca, &secure.authority.pem).expect("a file");

@@ -20,7 +20,7 @@ use crate::support::wait;
 fn to(origin: &Origin) -> Config {
     config::to(origin.address)
         .upstream_keys("only", "protocol = \"h2\"")
-        .http("protocols = [\"h2\", \"http/1.1\"]")
+        .http2_too()
 }
 
 /// What an HTTP/2 client gets for an extended CONNECT that opens nothing.
@@ -317,7 +317,7 @@ async fn who_has_no_identity_gets_one_with_the_answer() {
     let config = config::split(keys, &[("a", 1, origin.address), ("b", 0, origin.address)])
         .upstream_keys("a", "protocol = \"h2\"")
         .upstream_keys("b", "protocol = \"h2\"")
-        .http("protocols = [\"h2\", \"http/1.1\"]");
+        .http2_too();
     let proxy = proxy::start(&config).await;
     let mut http1 = proxy.connect().await;
     http1.wire.send(upgrade().http1()).await;

@@ -23,7 +23,7 @@ const PIECE: usize = 64 * 1024;
 fn to(origin: &Origin) -> Config {
     config::to(origin.address)
         .upstream_keys("only", "protocol = \"h2\"")
-        .http("protocols = [\"h2\", \"http/1.1\"]")
+        .http2_too()
 }
 
 /// An origin that opens every WebSocket and goes on with `then`.
@@ -240,7 +240,7 @@ async fn tunnels_of_a_variant_that_is_removed_are_cut_in_order_if_told_so() {
     let other = config::new()
         .upstream_with("other", &[origin.address], "protocol = \"h2\"")
         .route("all", &format!("upstream = \"other\"\n{cut}"))
-        .http("protocols = [\"h2\", \"http/1.1\"]");
+        .http2_too();
     proxy.reload(&other).await;
     for mut client in clients {
         client.ended().await;

@@ -16,13 +16,14 @@ use crate::http1::{Connection, Outgoing, Outlet, PumpError, Scratch};
 use crate::listener::After;
 use crate::message::{Framing, Version};
 use crate::proxy::Error;
-use crate::proxy::attempt::{CONTINUE, Failure, MAX_INTERIM};
+use crate::proxy::attempt::Failure;
 use crate::proxy::body::write_trailers;
 use crate::proxy::decide::{self, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::forward::Client;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
+use crate::proxy::interim::{CONTINUE, Interim, write_continue};
 use crate::proxy::stream::call::{Answer, may_retry};
 use crate::proxy::stream::coming::Coming;
 use crate::proxy::stream::head::{has_no_body, name_status};
@@ -100,9 +101,8 @@ struct Attempt<'e, 'c> {
     close: bool,
     /// True when the end of the connection is the end of the response's body for the client.
     until_close: bool,
-    /// How much of the 1xx heads in `scratch.downstream` the client has taken.
-    interim_sent: usize,
-    n_interim: u32,
+    /// The 1xx, whose heads are in `scratch.downstream`.
+    interim: Interim,
     seen: u64,
 }
 
@@ -129,8 +129,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             broken: None,
             close: false,
             until_close: false,
-            interim_sent: 0,
-            n_interim: 0,
+            interim: Interim::default(),
             seen: 0,
         }
     }
@@ -199,8 +198,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
     /// Tells the client to send its body; the upstream has said nothing.
     fn give_word(&mut self) {
         self.request.expects = false;
-        let interim = &mut self.exchange.scratch().downstream;
-        interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        write_continue(&mut self.exchange.scratch().downstream);
         self.client.deadline.set(self.wait());
     }
 
@@ -239,10 +237,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             let head = &mut self.exchange.scratch().response;
             match ready!(self.call.poll_head(context, self.asked, head))? {
                 Answer::Interim => {
-                    self.n_interim += 1;
-                    if self.n_interim > MAX_INTERIM {
-                        return Poll::Ready(Err(Trouble::Endless));
-                    }
+                    self.interim.count()?;
                     self.pass_interim();
                 }
                 Answer::Final(response) => {
@@ -299,12 +294,12 @@ impl<'e, 'c> Attempt<'e, 'c> {
             client,
             target,
             call,
-            interim_sent,
+            interim,
             ..
         } = self;
         let (upstream, lease) = call.into_tunnel(response, None);
         let upstream = Connection::new(upstream);
-        tunnel::answer(exchange, client, upstream, lease, target, interim_sent).await
+        tunnel::answer(exchange, client, upstream, lease, target, interim.sent()).await
     }
 
     /// Passes the final head on, with what has come behind it.
@@ -365,7 +360,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
             Poll::Pending => (Bytes::new(), None, None),
         };
         self.has_ended |= end.is_some();
-        let head = &self.exchange.scratch().downstream[self.interim_sent..];
+        let head = &self.exchange.scratch().downstream[self.interim.sent()..];
         let to = &mut self.client.connection.stream;
         let wrote = self.outlet.write(context, head, &data, end.as_deref(), to);
         self.exchange.responded();
@@ -377,19 +372,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
 
     /// Writes what the client has not taken of 1xx heads.
     fn flush_interim(&mut self, context: &mut Context<'_>) -> Result<(), Trouble> {
-        let interim = &self.exchange.scratch().downstream;
-        if self.interim_sent == interim.len() {
-            return Ok(());
-        }
-        // Not taken yet is no trouble: it goes out before the final head at the latest.
-        match self
-            .client
-            .connection
-            .poll_write_both(context, interim, &[], &mut self.interim_sent)
-        {
-            Poll::Ready(Err(error)) => Err(Trouble::Download(PumpError::Write(error))),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
-        }
+        let heads = &self.exchange.scratch().downstream;
+        self.interim.flush(context, heads, self.client.connection)
     }
 
     /// Passes on the rest of the response, and of the request while the response lasts.
@@ -480,7 +464,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         let method = self.exchange.request().method();
         match may_retry(&trouble, &self.call.lease, method) {
             // Once the client was told anything, it is this endpoint's.
-            Some(cause) if self.request.upload.is_replayable() && self.interim_sent == 0 => {
+            Some(cause) if self.request.upload.is_replayable() && self.interim.sent() == 0 => {
                 Failure::Again(cause, trouble.into_error())
             }
             _ => Failure::Final(trouble.into_error()),

@@ -15,11 +15,12 @@ use crate::http1::{Connection, Deadline};
 use crate::listener::Settings;
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
-use crate::proxy::attempt::{Failure, MAX_INTERIM};
+use crate::proxy::attempt::Failure;
 use crate::proxy::decide::{self, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
+use crate::proxy::interim::Interim;
 use crate::proxy::stream::call::{Answer, may_retry};
 use crate::proxy::stream::coming::Coming;
 use crate::proxy::stream::download::{Background, Download, poll_part};
@@ -83,7 +84,7 @@ pub(crate) async fn attempt(
         call,
         deadline: Deadline::new(),
         client_wait: settings.timeouts.body,
-        n_interim: 0,
+        interim: Interim::default(),
         seen: 0,
     };
     match attempt.respond(dial.target()).await {
@@ -101,7 +102,7 @@ struct Attempt {
     deadline: Deadline,
     /// How long the client may make no progress with its body.
     client_wait: Duration,
-    n_interim: u32,
+    interim: Interim,
     seen: u64,
 }
 
@@ -154,10 +155,7 @@ impl Attempt {
                 }
                 // hyper's server does not send 1xx over HTTP/2, so they end here.
                 Poll::Ready(Ok(Answer::Interim)) => {
-                    self.n_interim += 1;
-                    if self.n_interim > MAX_INTERIM {
-                        return Poll::Ready(Err(Trouble::Endless));
-                    }
+                    self.interim.count()?;
                 }
                 Poll::Ready(Err(trouble)) => return Poll::Ready(Err(trouble)),
                 Poll::Pending => break,

@@ -74,6 +74,11 @@ impl Config {
         self
     }
 
+    /// Makes the listener `http` speak HTTP/2, too.
+    pub(crate) fn http2_too(self) -> Self {
+        self.http("protocols = [\"h2\", \"http/1.1\"]")
+    }
+
     /// Adds a listener; its address is a free port unless the keys name one.
     pub(crate) fn listener(mut self, name: &str, keys: &str) -> Self {
         self.listeners.push(listener(name, keys));
