@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use crate::support::ask;
 use crate::support::config::{self, Config};
+use crate::support::frames::{Event, Frames};
 use crate::support::http2_origin::{self, Turn};
 use crate::support::message::{End, Message};
 use crate::support::origin::Origin;
@@ -175,10 +176,33 @@ async fn pseudo_fields_in_trailers_go_no_further() {
 }
 
 #[tokio::test]
-async fn endpoints_that_break_the_rules_of_a_connection_lose_it() {
-    for scenario in ["over_the_window", "pushing"] {
-        is_no_answer(scenario).await;
+async fn an_endpoint_that_pushes_what_nobody_wants_loses_its_connection() {
+    is_no_answer("pushing").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_overruns_its_window_is_cut() {
+    let Some((peer, secure)) = in_front_of("over_the_window").await else {
+        return;
+    };
+    // While the client has no room for more than 64 KiB, no more is asked of the endpoint than
+    // what may stand between the two.
+    let mut client = Frames::begin(secure.tls(&["h2"]).await).await;
+    let scheme = [(":scheme", "https"), (":path", "/"), (":authority", "a")];
+    let fields = [&[(":method", "GET")], &scheme[..]].concat();
+    client.request(1, &fields).await;
+    // RFC 9113, section 7: FLOW_CONTROL_ERROR.
+    peer.tells("a reset", |event| event["reset"] == 3).await;
+    for stream in [0, 1] {
+        client.window_update(stream, 16 * 1024 * 1024).await;
     }
+    let end = loop {
+        match client.event(1).await {
+            Event::Head(200, false) | Event::Data(_, false) => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(end, Event::Reset(_)), "{end:?}");
 }
 
 #[tokio::test]

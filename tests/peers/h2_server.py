@@ -274,7 +274,7 @@ def pseudo_trailers(peer, stream):
 def over_the_window(peer, stream):
     """More data than the stream's window allows, without asking."""
     peer.raw(peer.head_frame(stream, [(":status", "200")]))
-    for _ in range(64):
+    for _ in range(256):
         peer.raw(peer.data_frame(stream, b"x" * 16384))
     peer.raw(peer.data_frame(stream, b"", ["END_STREAM"]))
 

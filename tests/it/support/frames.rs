@@ -85,6 +85,11 @@ impl Frames {
         self.headers(stream, fields, END_HEADERS).await;
     }
 
+    /// Makes room for so many bytes more on a stream, or on the connection by the number 0.
+    pub(crate) async fn window_update(&mut self, stream: u32, bytes: u32) {
+        self.frame(8, 0, stream, &bytes.to_be_bytes()).await;
+    }
+
     /// Sends the last data of a request.
     pub(crate) async fn last_data(&mut self, stream: u32, data: &[u8]) {
         let mut bytes = Vec::new();
