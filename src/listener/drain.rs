@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -67,8 +67,10 @@ impl Handle {
     }
 
     /// Runs a connection until it ends or is cut; `None` when it was cut.
-    pub(crate) async fn until_cut<F: Future>(&self, connection: F) -> Option<F::Output> {
-        let mut connection = pin!(connection);
+    pub(crate) async fn until_cut<F: Future>(
+        &self,
+        mut connection: Pin<&mut F>,
+    ) -> Option<F::Output> {
         poll_fn(|context| {
             if self.stage.get() == Stage::Cut {
                 return Poll::Ready(None);

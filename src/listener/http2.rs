@@ -61,14 +61,12 @@ async fn serve_streams<V: Service>(
     streams: &Streams,
 ) {
     let answer = service_fn(|request| {
-        let (service, from) = (service.clone(), Rc::clone(from));
         let settings = service
             .settings(&settings.name)
             .unwrap_or_else(|| Arc::clone(&settings));
         let runner = streams.runner().clone();
+        let answer = answer(service, request, from, settings, runner.clone());
         async move {
-            // In a box, so that the stream's task is small: it is moved more than once.
-            let answer = Box::pin(answer(service, request, from, settings, &runner));
             let response = runner.notes().exchange(answer).await;
             Ok::<_, Infallible>(response.map(|body| runner.notes().body(body)))
         }
@@ -121,25 +119,29 @@ async fn serve_streams<V: Service>(
 }
 
 /// Answers one request, and runs the tunnel that its stream becomes, if it does.
-async fn answer<V: Service>(
-    service: V,
+fn answer<V: Service>(
+    service: &V,
     mut request: Request<Incoming>,
-    from: Rc<Peer>,
+    from: &Rc<Peer>,
     settings: Arc<Settings>,
-    runner: &Runner,
-) -> Response<Body> {
+    runner: Runner,
+) -> impl Future<Output = Response<Body>> + use<V> {
     let connect = (request.method() == Method::CONNECT)
         .then(|| Connect::new(hyper::upgrade::on(&mut request)));
     if let Some(connect) = &connect {
         request.extensions_mut().insert(connect.clone());
     }
-    let (head, body) = service.http2(request, &from, &settings).await.into_parts();
-    let body = match (body, connect) {
-        (Body::Tunnel(tunnel), Some(connect)) => {
-            runner.tunnel(Arc::clone(connect.sending()), tunnel);
-            Body::Empty
-        }
-        (body, _) => body,
-    };
-    Response::from_parts(head, body)
+    // In a box, so that the stream's task is small: it is moved more than once.
+    let answering = Box::pin(service.http2(request, from, settings));
+    async move {
+        let (head, body) = answering.await.into_parts();
+        let body = match (body, connect) {
+            (Body::Tunnel(tunnel), Some(connect)) => {
+                runner.tunnel(Arc::clone(connect.sending()), tunnel);
+                Body::Empty
+            }
+            (body, _) => body,
+        };
+        Response::from_parts(head, body)
+    }
 }

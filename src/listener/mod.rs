@@ -134,14 +134,14 @@ pub trait Service: Clone + 'static {
         last: &dyn Fn() -> bool,
     ) -> impl Future<Output = After>;
 
-    /// Answers one HTTP/2 request. A CONNECT has its stream, a [`Connect`], among its extensions; it
-    /// is answered by [`Body::Tunnel`] to become one.
+    /// Begins to answer one HTTP/2 request. A CONNECT has its stream, a [`Connect`], among its
+    /// extensions; it is answered by [`Body::Tunnel`] to become one.
     fn http2(
         &self,
         request: Request<Incoming>,
         from: &Rc<Peer>,
-        settings: &Arc<Settings>,
-    ) -> impl Future<Output = Response<Body>>;
+        settings: Arc<Settings>,
+    ) -> impl Future<Output = Response<Body>> + use<Self>;
 
     /// The bytes that answer what is no request, after which the connection is closed.
     fn refuse(&self, refusal: &Refusal, from: &Peer) -> Bytes;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
 
 use crate::http1::Deadline;
 use crate::message::{Body, BodyError};
@@ -56,33 +57,59 @@ impl Notes {
         outcome
     }
 
-    /// Runs a stream's task until it ends, or until its client has taken nothing for `timeout`.
-    pub(crate) async fn until_stalled<F: Future<Output = ()>>(&self, task: F, timeout: Duration) {
-        let mut task = pin!(task);
+    /// A stream's task, until it ends or its client has taken nothing for `timeout`.
+    pub(crate) fn until_stalled<F: Future<Output = ()>>(
+        &self,
+        task: F,
+        timeout: Duration,
+    ) -> UntilStalled<F> {
+        UntilStalled {
+            task,
+            seen: Rc::clone(&self.seen),
+            timeout,
+            deadline: None,
+            waiting: false,
+        }
+    }
+}
+
+pin_project! {
+    /// A stream's task, until it ends or its client takes nothing any more. No async block: that
+    /// would have room for the task twice, and it is moved with every stream.
+    pub(crate) struct UntilStalled<F> {
+        #[pin]
+        task: F,
+        seen: Rc<Cell<Seen>>,
+        timeout: Duration,
         // Most streams never wait for their client: no timer is made for them.
-        let mut deadline: Option<Deadline> = None;
-        let mut waiting = false;
-        poll_fn(|context| {
-            self.seen.set(Seen::default());
-            if task.as_mut().poll(context).is_ready() {
-                return Poll::Ready(());
+        deadline: Option<Deadline>,
+        waiting: bool,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for UntilStalled<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        this.seen.set(Seen::default());
+        if this.task.poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let seen = this.seen.get();
+        if seen.not_yet {
+            *this.waiting = false;
+            if let Some(deadline) = this.deadline {
+                deadline.clear();
             }
-            let seen = self.seen.get();
-            if seen.not_yet {
-                waiting = false;
-                if let Some(deadline) = &mut deadline {
-                    deadline.clear();
-                }
-            } else if seen.asked || !waiting {
-                waiting = true;
-                deadline.get_or_insert_default().set(timeout);
-            }
-            match &mut deadline {
-                Some(deadline) => deadline.poll(context),
-                None => Poll::Pending,
-            }
-        })
-        .await;
+        } else if seen.asked || !*this.waiting {
+            *this.waiting = true;
+            this.deadline.get_or_insert_default().set(*this.timeout);
+        }
+        match this.deadline {
+            Some(deadline) => deadline.poll(context),
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -115,8 +115,7 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Runner {
                 tasks.spawn_local(sending.run(task));
             }
             None => {
-                let (notes, patience) = (inner.notes.clone(), inner.patience);
-                tasks.spawn_local(async move { notes.until_stalled(task, patience).await });
+                tasks.spawn_local(inner.notes.until_stalled(task, inner.patience));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -289,8 +290,12 @@ impl<V: Service> Acceptor<V> {
         // The task ends with its connection; the guard lets a drain reach it.
         tokio::task::spawn_local(async move {
             let handle = Rc::clone(guard.handle());
-            let work = serve(stream, from, service, settings, &guard, &stats, index);
-            if handle.until_cut(work).await.is_none() {
+            let is_cut = {
+                let guard = &guard;
+                let work = pin!(serve(stream, from, service, settings, guard, &stats, index));
+                handle.until_cut(work).await.is_none()
+            };
+            if is_cut {
                 debug!("connection cut");
             }
             drop(guard);
@@ -299,6 +304,8 @@ impl<V: Service> Acceptor<V> {
     }
 }
 
+/// Serves a connection. What comes before its requests, and HTTP/2, is in boxes of its own: an idle
+/// connection of HTTP/1 takes as much memory as the largest thing in here that has none.
 async fn serve<V: Service>(
     mut stream: TcpStream,
     mut from: Rc<Peer>,
@@ -317,7 +324,7 @@ async fn serve<V: Service>(
             shard.connection_rejected(RejectReason::ProxyProtocol);
             return;
         }
-        Expected::Yes => match proxy_protocol::read(&mut stream).await {
+        Expected::Yes => match Box::pin(proxy_protocol::read(&mut stream)).await {
             Ok(Origin::Peer) => {}
             Ok(Origin::Client { from: address, to }) => {
                 from = Rc::new(Peer {
@@ -335,7 +342,7 @@ async fn serve<V: Service>(
     }
     let mut stream = match &settings.tls {
         None => Stream::Plain(stream),
-        Some(tls) => match Stream::handshake(stream, tls, settings.timeouts.tls).await {
+        Some(tls) => match Box::pin(Stream::handshake(stream, tls, settings.timeouts.tls)).await {
             Ok(stream) => {
                 if let Some(handshake) = stream.agreed() {
                     debug!(peer = %from.address, ?handshake, "TLS handshake");
@@ -375,7 +382,8 @@ async fn serve<V: Service>(
         Beginning::Http2(begun) => {
             let _open = Open::new(shard, Protocol::H2);
             let stream = Begun::new(begun, stream);
-            http2::serve(stream, &from, &service, settings, guard.handle()).await;
+            let serving = http2::serve(stream, &from, &service, settings, guard.handle());
+            Box::pin(serving).await;
         }
         Beginning::TooSlow => {
             connection::time_out(&mut Connection::new(stream), &from, &service).await;

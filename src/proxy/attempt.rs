@@ -318,8 +318,15 @@ impl<'e, 'c> Attempt<'e, 'c> {
     }
 
     /// Passes on the rest of the response, and of the request while the response lasts.
-    pub(crate) async fn finish(mut self) -> After {
-        let outcome = poll_fn(|context| self.poll_finish(context)).await;
+    ///
+    /// # Errors
+    /// When one of them breaks off.
+    pub(crate) async fn pass_on(&mut self) -> Result<(), Error> {
+        poll_fn(|context| self.poll_finish(context)).await
+    }
+
+    /// Ends an attempt whose response was passed on, or broke off.
+    pub(crate) fn end(mut self, outcome: Result<(), Error>) -> After {
         self.note_bytes();
         match outcome {
             Ok(()) => self.succeed(),
@@ -343,7 +350,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
     pub(crate) async fn into_tunnel(
         mut self,
     ) -> Result<(&'e mut Exchange, &'e mut Client<'c>, Lease), After> {
-        if let Err(error) = poll_fn(|context| self.poll_finish(context)).await {
+        if let Err(error) = self.pass_on().await {
             self.exchange.failed(error);
             return Err(After::Close);
         }

@@ -101,7 +101,8 @@ impl Dial {
                 return Ok(lease);
             }
             let within = self.target.timeouts.connect;
-            let error = match pool.connect(within, beyond).await {
+            // In a box: few exchanges connect, and each connection has room for an exchange.
+            let error = match Box::pin(pool.connect(within, beyond)).await {
                 Ok(lease) => {
                     let address = pool.endpoint().address();
                     let (version, took) = (lease.version(), lease.connected_in());

@@ -85,14 +85,16 @@ pub(crate) async fn exchange(
     };
     let mut dial = Dial::new(target);
     // What an HTTP/2 upstream was sent of the request's body.
-    let mut request: Option<stream::Request> = None;
+    let mut request: Option<Box<stream::Request>> = None;
     let error = loop {
         let lease = match dial.connect(exchange).await {
             Ok(Leased::Http1(lease)) => lease,
             Ok(Leased::Http2(lease)) => {
-                let request =
-                    request.get_or_insert_with(|| from_http1::request(exchange, client, &dial));
-                match from_http1::attempt(exchange, client, &mut dial, request, lease).await {
+                let request = request
+                    .get_or_insert_with(|| Box::new(from_http1::request(exchange, client, &dial)));
+                // In a box, as all that few exchanges come to: each connection has room for one.
+                let attempt = from_http1::attempt(exchange, client, &mut dial, request, lease);
+                match Box::pin(attempt).await {
                     Ok(after) => return Ok(after),
                     Err(Failure::Final(error)) => break error,
                     Err(Failure::Again(cause, error)) => {
@@ -115,9 +117,12 @@ pub(crate) async fn exchange(
         let mut attempt = Attempt::new(exchange, client, dial.target(), lease);
         match attempt.respond().await {
             Ok(()) if attempt.is_tunnel() => {
-                return Ok(tunnel::from_http1(attempt, dial.target()).await);
+                return Ok(Box::pin(tunnel::from_http1(attempt, dial.target())).await);
             }
-            Ok(()) => return Ok(attempt.finish().await),
+            Ok(()) => {
+                let outcome = attempt.pass_on().await;
+                return Ok(attempt.end(outcome));
+            }
             Err(Failure::Final(error) | Failure::Again(_, error)) => {
                 attempt.give_up(&error);
                 return Err(error);

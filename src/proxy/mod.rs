@@ -161,27 +161,24 @@ impl Service for Proxy {
         client.after(answered).await
     }
 
-    async fn http2(
+    fn http2(
         &self,
         request: Request<Incoming>,
         from: &Rc<Peer>,
-        settings: &Arc<Settings>,
-    ) -> Response<Body> {
+        settings: Arc<Settings>,
+    ) -> impl Future<Output = Response<Body>> + use<> {
+        // Before the future, which so has no room for a head that is read once.
         let (mut parts, body) = request.into_parts();
         let mut scratch = Scratch::take();
-        let read = http2_head::read(&parts, &body, &mut scratch.request, settings);
-        let mut exchange = Box::new(self.begin(scratch, from, settings));
+        let read = http2_head::read(&parts, &body, &mut scratch.request, &settings);
+        let mut exchange = Box::new(self.begin(scratch, from, &settings));
         exchange.connect = parts.extensions.remove();
-        let result = match read {
-            Ok(()) => translate::exchange(exchange, body, settings).await,
-            Err(error) => Err((exchange, error)),
-        };
-        match result {
-            Ok(response) => response,
-            Err((refused, error)) => {
-                exchange = refused;
-                translate::answer(&mut exchange, error)
-            }
+        async move {
+            let result = match read {
+                Ok(()) => translate::exchange(exchange, body, &settings).await,
+                Err(error) => Err((exchange, error)),
+            };
+            result.unwrap_or_else(|(mut refused, error)| translate::answer(&mut refused, error))
         }
     }
 

@@ -63,17 +63,17 @@ pub(crate) async fn exchange(
             Leased::Http1(lease) => lease,
             Leased::Http2(lease) => {
                 let request = match sending {
-                    Sending::Http2(request) => request,
+                    Sending::Http2(request) => *request,
                     Sending::Whole(body) => from_http2::Request::new(&exchange, body, limit),
                     Sending::Http1(_) if has_body => return Err((exchange, Error::Unavailable)),
                     Sending::Http1(_) => from_http2::Request::new(&exchange, None, limit),
                 };
                 let attempt = from_http2::attempt(exchange, request, &mut dial, settings, lease);
-                let (failed, request, failure) = match attempt.await {
+                let (failed, request, failure) = match Box::pin(attempt).await {
                     Ok(response) => return Ok(response),
                     Err(failed) => failed,
                 };
-                (exchange, sending) = (failed, Sending::Http2(request));
+                (exchange, sending) = (failed, Sending::Http2(Box::new(request)));
                 match failure {
                     Failure::Final(error) => return Err((exchange, error)),
                     Failure::Again(cause, error) => {
@@ -145,7 +145,7 @@ enum Sending {
     /// To an HTTP/1 upstream.
     Http1(Upload),
     /// To an HTTP/2 upstream.
-    Http2(from_http2::Request),
+    Http2(Box<from_http2::Request>),
 }
 
 /// Makes what the route says by itself.
