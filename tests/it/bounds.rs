@@ -20,6 +20,11 @@ const GROWTH: u64 = 12 * 1024 * 1024;
 /// How much a misbehaving side sends in all, at most.
 const FLOOD: usize = 128 * 1024 * 1024;
 
+/// Idle connections, and how much each may take with what the allocator makes of it. What few
+/// connections ever come to has memory of its own, and no room in every connection's task.
+const N_IDLE: u64 = 400;
+const IDLE: u64 = 8 * 1024;
+
 /// Answers `/` properly, and everything else with `first` and then `again` over and over.
 async fn flooding(first: &'static str, again: &'static str) -> Origin {
     origin::serving(move |mut conversation| async move {
@@ -133,6 +138,21 @@ async fn a_client_that_opens_streams_and_resets_them_is_sent_away() {
     let last = client.outcome(u32::MAX).await;
     let refused = gone || matches!(last, Outcome::Goaway(_) | Outcome::Gone);
     assert!(refused, "it could go on for ever (CVE-2023-44487)");
+}
+
+#[tokio::test]
+async fn an_idle_connection_takes_little_memory() {
+    let origin = origin::answering("fine").await;
+    let proxy = proxy::start(&config::to(origin.address)).await;
+    let before = memory_when_warm(&proxy).await;
+    let mut idle = Vec::new();
+    for _ in 0..N_IDLE {
+        let mut client = proxy.connect().await;
+        assert_eq!(client.get("/").await.status, 200);
+        idle.push(client);
+    }
+    let each = (proxy.peak_memory() - before) / N_IDLE;
+    assert!(each < IDLE, "{each} bytes for each connection");
 }
 
 #[tokio::test]
