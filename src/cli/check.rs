@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, ValueEnum};
 
-use crate::cli::default_file;
+use crate::cli::NamedFile;
 use crate::cli::output::{Failure, Ink, json};
 use crate::config;
 use crate::config::Problem;
@@ -17,14 +17,8 @@ const LINE_WIDTH: usize = 100;
 /// Check a configuration as `run` would.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Check {
-    /// The configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml].
-    #[arg(
-        value_name = "FILE",
-        env = "TIDEGATE_CONFIG",
-        hide_env_values = true,
-        value_hint = ValueHint::FilePath
-    )]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    file: NamedFile,
     /// How to print.
     #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
     format: Format,
@@ -52,7 +46,7 @@ impl Check {
 
     pub(in crate::cli) fn run(self, out: &mut dyn Write, ink: Ink) -> Result<(), Failure> {
         let as_json = self.json();
-        let path = default_file(self.file)?;
+        let path = self.file.path()?;
         let (problems, warnings) = match config::load(&path) {
             Ok(loaded) => (Vec::new(), loaded.warnings),
             Err(problems) => (problems.into_vec(), Vec::new()),

@@ -1,14 +1,13 @@
 //! `tidegate config`: the configuration itself, for editors, people and scripts.
 
 use std::io::Write;
-use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::cli::client::{Client, Instance};
 use crate::cli::output::{Failure, json};
-use crate::cli::{block_on, default_file};
+use crate::cli::{NamedFile, block_on};
 use crate::config;
 
 /// Print the configuration's schema, or what is in effect.
@@ -39,14 +38,8 @@ struct Schema {}
 
 #[derive(Args, Debug)]
 struct Dump {
-    /// The configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml].
-    #[arg(
-        value_name = "FILE",
-        env = "TIDEGATE_CONFIG",
-        hide_env_values = true,
-        value_hint = ValueHint::FilePath
-    )]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    file: NamedFile,
     /// Print what a running instance obeys, and no file.
     #[arg(long)]
     running: bool,
@@ -84,7 +77,7 @@ impl Dump {
             let effective: Value = block_on(client.get("/api/v1/config"))?.value()?;
             (effective, self.instance.admin)
         } else {
-            let path = default_file(self.file)?;
+            let path = self.file.path()?;
             let loaded = config::load(&path);
             let loaded = loaded.map_err(|problems| Failure::of_file(&path, &problems))?;
             (loaded.config.effective(), path.display().to_string())

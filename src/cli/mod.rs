@@ -137,6 +137,26 @@ impl ConfigFile {
     }
 }
 
+/// A configuration, as the commands take it that are about a file and not about a proxy.
+#[derive(Args, Debug)]
+struct NamedFile {
+    /// The configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml].
+    #[arg(
+        value_name = "FILE",
+        env = "TIDEGATE_CONFIG",
+        hide_env_values = true,
+        value_hint = ValueHint::FilePath
+    )]
+    file: Option<PathBuf>,
+}
+
+impl NamedFile {
+    /// The file that was named, else the first of the usual ones that exists.
+    fn path(&self) -> Result<PathBuf, Failure> {
+        default_file(self.file.clone())
+    }
+}
+
 fn default_file(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     named
         .or_else(|| {

@@ -1,7 +1,7 @@
 //! `tidegate plan`: what would change if a configuration were loaded, before it is.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, ValueHint};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::admin::wire::ConfigProblem;
 use crate::cli::client::{Client, Instance};
 use crate::cli::output::{Failure, Ink, json, percent, table};
-use crate::cli::{block_on, default_file};
+use crate::cli::{NamedFile, block_on};
 use crate::config::plan::{Change, DivisionChange, Move, Plan as Planned, Sides, Users};
 use crate::config::{self, Config, Loaded};
 
@@ -18,15 +18,8 @@ use crate::config::{self, Config, Loaded};
 #[command(after_help = "\
 Secrets and files are compared by their names, and not by what they hold.")]
 pub(in crate::cli) struct Plan {
-    /// The configuration that would be loaded [default: ./tidegate.toml, else
-    /// /etc/tidegate/tidegate.toml].
-    #[arg(
-        value_name = "FILE",
-        env = "TIDEGATE_CONFIG",
-        hide_env_values = true,
-        value_hint = ValueHint::FilePath
-    )]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    file: NamedFile,
     /// What it would take the place of: the admin API of an instance, or another file; without it,
     /// what --admin names.
     #[arg(long, value_name = "URL|FILE", value_hint = ValueHint::FilePath)]
@@ -47,8 +40,8 @@ impl Plan {
         self.json
     }
 
-    pub(in crate::cli) fn run(mut self, out: &mut dyn Write, ink: Ink) -> Result<(), Failure> {
-        let path = default_file(self.file.take())?;
+    pub(in crate::cli) fn run(self, out: &mut dyn Write, ink: Ink) -> Result<(), Failure> {
+        let path = self.file.path()?;
         let new = load(&path)?;
         let (old, against) = self.against()?;
         let planned = Planned::new(&old, &new.config);
