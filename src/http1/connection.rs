@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::http1::buffer::{READ_BYTES, give_buffer, poll_read, take_buffer};
-use crate::http1::codec::{HeadError, HeadScanner};
+use crate::http1::codec::{HeadError, HeadScanner, likely_end};
 use crate::message::Limits;
 
 /// Why no head could be read.
@@ -125,11 +125,16 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 }
                 // The common case: a whole head in one read is used where it lies.
                 if inbox.is_empty()
-                    && let Some(end) = scanner.scan(bytes, limits)?
+                    && let Some(end) = likely_end(bytes, limits)
                 {
-                    scanner.reset();
                     let (head, rest) = bytes.split_at(end);
-                    let (taken, used) = take(context, head, rest)?;
+                    let (taken, used) = match take(context, head, rest) {
+                        Ok(taken) => taken,
+                        Err(error) => {
+                            scanner.scan(bytes, limits)?;
+                            return Err(error.into());
+                        }
+                    };
                     return Ok(Some((Some(taken), kept(&rest[used..]))));
                 }
                 if inbox.capacity() == 0 {

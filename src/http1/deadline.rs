@@ -48,6 +48,12 @@ impl Deadline {
         self.due = Due::In(timeout);
     }
 
+    /// Sets it to `timeout` from an instant of just now.
+    pub fn set_from(&mut self, now: std::time::Instant, timeout: Duration) {
+        let due = Instant::from_std(now).checked_add(timeout);
+        self.due = due.map_or(Due::Never, Due::At);
+    }
+
     /// Sets it to an instant, which may have passed.
     pub fn set_at(&mut self, due: Instant) {
         self.due = Due::At(due);

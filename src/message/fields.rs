@@ -60,7 +60,7 @@ impl Known {
         let Some(first) = name.first() else {
             return Self::Other;
         };
-        // By length and first letter: most names end here, and few of the others are compared.
+        // By length and first letter: most names end here, and at most two are compared.
         let candidates: &[(&[u8], Self)] = match (name.len(), first.to_ascii_lowercase()) {
             (2, b't') => &[(b"te", Self::Te)],
             (3, b'v') => &[(b"via", Self::Via)],
@@ -95,7 +95,7 @@ impl Known {
         };
         candidates
             .iter()
-            .find(|(candidate, _)| name.eq_ignore_ascii_case(candidate))
+            .find(|(candidate, _)| is_folded(name, candidate))
             .map_or_else(|| Self::told(name), |&(_, known)| known)
     }
 
@@ -117,12 +117,49 @@ impl Known {
     }
 }
 
+/// True when `name` is `lower`, which is as long and in lower case, but for the case of its letters.
+///
+/// Eight bytes at a time. Setting bit 5 makes a letter small; of all others it changes only control
+/// characters into those that names are made of, and a field's name has none.
+fn is_folded(name: &[u8], lower: &[u8]) -> bool {
+    const SMALL: u64 = 0x2020_2020_2020_2020;
+    let word = |bytes: &[u8], at: usize| {
+        let word = bytes.get(at..at + 8).and_then(|word| word.try_into().ok());
+        word.map(u64::from_ne_bytes)
+    };
+    let n = lower.len();
+    if !(8..=24).contains(&n) {
+        return name.eq_ignore_ascii_case(lower);
+    }
+    let differs = |at| match (word(name, at), word(lower, at)) {
+        (Some(name), Some(lower)) => (name | SMALL) ^ lower,
+        _ => u64::MAX,
+    };
+    // The words overlap where the length is no multiple of eight.
+    let ends = differs(0) | differs(n - 8);
+    ends == 0 && (n <= 16 || differs(8) == 0)
+}
+
 /// Where a field lies in its head's buffer.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     name: Span,
     value: Span,
     known: Known,
+}
+
+impl Entry {
+    fn read<'a>(&self, text: &'a [u8]) -> Field<'a> {
+        Field {
+            name: self.name.of(text),
+            value: self.value.of(text),
+            known: self.known,
+            at: Span {
+                start: self.name.start,
+                end: self.value.end,
+            },
+        }
+    }
 }
 
 /// One field of a head.
@@ -134,12 +171,24 @@ pub struct Field<'a> {
     pub value: &'a [u8],
     /// Which of the names that tidegate acts on it is.
     pub known: Known,
+    /// From its name to the end of its value.
+    at: Span,
 }
 
 impl Field<'_> {
     /// True when the field has this name, in any case.
     pub fn is(&self, name: &[u8]) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+        self.name.len() == name.len() && self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// The field as a line of HTTP/1, if it stands in its head's `text` just as it would be written.
+    pub fn line<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
+        let line = text.get(self.at.start as usize..self.at.end as usize + 2)?;
+        let colon = line.get(self.name.len()..self.name.len() + 2)?;
+        let is_plain = colon == b": "
+            && line.ends_with(b"\r\n")
+            && line.len() == self.name.len() + self.value.len() + 4;
+        is_plain.then_some(line)
     }
 }
 
@@ -147,18 +196,22 @@ impl Field<'_> {
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     entries: Vec<Entry>,
+    /// A bit for each [`Known`] that is among them: most that are looked for are not there.
+    present: u32,
 }
 
 impl Fields {
     /// Forgets all fields and keeps the memory.
     pub fn clear(&mut self) {
         self.entries.clear();
+        self.present = 0;
     }
 
     /// Adds a field by where its name and value lie in `text`; tells which one it is.
     pub fn push(&mut self, text: &[u8], name: Span, value: Span) -> Known {
         let known = Known::of(name.of(text));
         self.entries.push(Entry { name, value, known });
+        self.present |= bit(known);
         known
     }
 
@@ -166,6 +219,13 @@ impl Fields {
     pub fn remove(&mut self, text: &[u8], name: &[u8]) {
         self.entries
             .retain(|entry| !entry.name.of(text).eq_ignore_ascii_case(name));
+        let present = self.entries.iter().map(|entry| bit(entry.known));
+        self.present = present.fold(0, |all, one| all | one);
+    }
+
+    /// True when there is a field of this kind.
+    pub fn has(&self, known: Known) -> bool {
+        self.present & bit(known) != 0
     }
 
     /// How many there are.
@@ -180,12 +240,23 @@ impl Fields {
 
     /// All of them, in the order in which they came, read from their head's `text`.
     pub fn iter<'a>(&'a self, text: &'a [u8]) -> impl DoubleEndedIterator<Item = Field<'a>> {
-        self.entries.iter().map(|entry| Field {
-            name: entry.name.of(text),
-            value: entry.value.of(text),
-            known: entry.known,
-        })
+        self.entries.iter().map(|entry| entry.read(text))
     }
+
+    /// Those of one kind, likewise.
+    pub fn known<'a>(
+        &'a self,
+        text: &'a [u8],
+        known: Known,
+    ) -> impl DoubleEndedIterator<Item = Field<'a>> {
+        let among = if self.has(known) { &*self.entries } else { &[] };
+        let of_it = among.iter().filter(move |entry| entry.known == known);
+        of_it.map(|entry| entry.read(text))
+    }
+}
+
+fn bit(known: Known) -> u32 {
+    1 << known as u32
 }
 
 #[cfg(test)]

@@ -115,11 +115,14 @@ impl RequestHead {
     /// The host alone: the authority without its port; an IPv6 address keeps its brackets.
     pub fn host(&self) -> &[u8] {
         let authority = self.authority();
-        // A colon after the last bracket starts the port; inside brackets it is the address.
-        let after_bracket = memchr::memrchr(b']', authority).map_or(0, |at| at + 1);
-        match memchr::memrchr(b':', &authority[after_bracket..]) {
-            Some(at) => &authority[..after_bracket + at],
-            None => authority,
+        // The last colon starts the port, unless it stands in the brackets of an address. Names are
+        // short: a search by words of bytes would cost more than it saves.
+        match authority
+            .iter()
+            .rposition(|&byte| matches!(byte, b':' | b']'))
+        {
+            Some(at) if authority[at] == b':' => &authority[..at],
+            _ => authority,
         }
     }
 
@@ -147,8 +150,8 @@ impl RequestHead {
 
     /// The values of all fields of this kind.
     pub fn known(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.fields()
-            .filter(move |field| field.known == known)
+        self.fields
+            .known(&self.text, known)
             .map(|field| field.value)
     }
 

@@ -208,7 +208,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
         if !self.uploading {
             return Ok(());
         }
-        if !self.started {
+        let begins = !self.started;
+        if begins {
             self.started = true;
             let scratch = self.exchange.scratch();
             let inbox = self.client.connection.inbox();
@@ -234,7 +235,12 @@ impl<'e, 'c> Attempt<'e, 'c> {
         match result {
             Poll::Ready(()) => {
                 self.uploading = false;
-                self.client.deadline.set(self.target.timeouts.response);
+                let within = self.target.timeouts.response;
+                match self.exchange.sent().filter(|_| begins) {
+                    // Sent in one go: the clock needs not be read again.
+                    Some(sent) => self.client.deadline.set_from(sent, within),
+                    None => self.client.deadline.set(within),
+                }
             }
             Poll::Pending if self.upload.progress() != self.seen => {
                 self.seen = self.upload.progress();
@@ -322,7 +328,12 @@ impl<'e, 'c> Attempt<'e, 'c> {
     /// # Errors
     /// When one of them breaks off.
     pub(crate) async fn pass_on(&mut self) -> Result<(), Error> {
-        poll_fn(|context| self.poll_finish(context)).await
+        let with_head = self.download.progress();
+        poll_fn(|context| self.poll_finish(context)).await?;
+        if self.download.progress() == with_head {
+            self.exchange.ended_with_head();
+        }
+        Ok(())
     }
 
     /// Ends an attempt whose response was passed on, or broke off.
@@ -397,13 +408,13 @@ impl<'e, 'c> Attempt<'e, 'c> {
 
     /// The response is through: both connections go on, if they can.
     fn succeed(self) -> After {
-        self.exchange.completed();
+        let now = self.exchange.completed();
         self.client.connection.consume(self.held);
         let is_read = self.upload.is_read() && !self.lost;
         let sent = self.upload.is_done() && !self.lost;
         let response = self.exchange.response();
         if sent && response.keep_alive && response.framing != Framing::UntilClose {
-            self.lease.give_back();
+            self.lease.give_back(now);
         } else if sent {
             self.lease.close(CloseReason::Upstream);
         } else {

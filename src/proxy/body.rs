@@ -4,6 +4,7 @@ use std::error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -320,7 +321,7 @@ pub(crate) fn release(lease: Lease, exchange: &mut Exchange, upload: &Upload) {
     if !upload.is_done() {
         lease.close(CloseReason::Abandoned);
     } else if response.keep_alive && response.framing != Framing::UntilClose {
-        lease.give_back();
+        lease.give_back(Instant::now());
     } else {
         lease.close(CloseReason::Upstream);
     }

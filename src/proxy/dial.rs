@@ -97,7 +97,7 @@ impl Dial {
                 && let Some(lease) = pool.checkout(asked, beyond)
             {
                 let address = pool.endpoint().address();
-                exchange.connected(address, lease.version(), None, Duration::ZERO);
+                exchange.connected(address, lease.version(), None, Duration::ZERO, asked);
                 return Ok(lease);
             }
             let within = self.target.timeouts.connect;
@@ -106,7 +106,9 @@ impl Dial {
                 Ok(lease) => {
                     let address = pool.endpoint().address();
                     let (version, took) = (lease.version(), lease.connected_in());
-                    exchange.connected(address, version, took, asked.elapsed());
+                    let now = Instant::now();
+                    let waited = now.duration_since(asked);
+                    exchange.connected(address, version, took, waited, now);
                     return Ok(lease);
                 }
                 Err(error) => error,

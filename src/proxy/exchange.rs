@@ -1,5 +1,6 @@
 //! One exchange: what is known of it, and its end, which is counted and logged exactly once.
 
+mod end;
 mod log;
 
 use std::net::SocketAddr;
@@ -15,14 +16,12 @@ use crate::proxy::Error;
 use crate::proxy::Inner;
 use crate::proxy::TunnelSwitch;
 use crate::proxy::decide::Target;
-use crate::proxy::error::Side;
 use crate::proxy::grpc;
 use crate::proxy::headers::FieldEdits;
 use crate::proxy::snapshot::{Local, Route};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::{
-    AttemptResult, Finished, GrpcStatus, Outcome, RetryCause, RetryResult, Selection, Shard,
-    Source, VariantStats,
+    AttemptResult, GrpcStatus, RetryCause, RetryResult, Selection, Shard, Source, VariantStats,
 };
 use crate::upstream::{ConnectError, LocalUpstream};
 
@@ -101,6 +100,10 @@ pub(crate) struct Exchange {
     source: Source,
     error: Option<Error>,
     complete: bool,
+    /// When the response's head came.
+    heard: Option<Instant>,
+    /// When the response was through.
+    ended: Option<Instant>,
 }
 
 impl Exchange {
@@ -139,6 +142,8 @@ impl Exchange {
             source: Source::Proxy,
             error: None,
             complete: false,
+            heard: None,
+            ended: None,
         }
     }
 
@@ -300,14 +305,15 @@ impl Exchange {
         Some(self.stats()?.shard(self.worker.index))
     }
 
-    /// Notes that a connection for the next attempt is there: made for it in a time, if it was, and
-    /// waited for so long.
+    /// Notes that a connection for the next attempt is there, `now`: made for it in a time, if it
+    /// was, and waited for so long.
     pub(crate) fn connected(
         &mut self,
         endpoint: SocketAddr,
         protocol: Version,
         in_time: Option<Duration>,
         waited: Duration,
+        now: Instant,
     ) {
         self.endpoint = Some(endpoint);
         self.upstream_protocol = Some(protocol);
@@ -318,7 +324,6 @@ impl Exchange {
                 shard.connected(took);
             }
         }
-        let now = Instant::now();
         if self.sent.is_none()
             && let Some(route) = self.route()
         {
@@ -329,6 +334,11 @@ impl Exchange {
             route.stats.shard(self.worker.index).overhead(overhead);
         }
         self.sent = Some(now);
+    }
+
+    /// When the last attempt began to be sent.
+    pub(crate) fn sent(&self) -> Option<Instant> {
+        self.sent
     }
 
     /// Notes that an endpoint could not be connected to.
@@ -347,7 +357,9 @@ impl Exchange {
 
     /// Notes that the upstream's final head has come.
     pub(crate) fn responded(&mut self) {
-        self.response_headers = self.sent.map(|sent| sent.elapsed());
+        let now = Instant::now();
+        self.response_headers = self.sent.map(|sent| now.duration_since(sent));
+        self.heard = Some(now);
         self.heard_grpc(|exchange| grpc::in_head(exchange.response()));
         self.status = Some(self.response().status);
         self.source = Source::Upstream;
@@ -394,9 +406,15 @@ impl Exchange {
         }
     }
 
-    /// Notes that the response was passed on to its end.
-    pub(crate) fn completed(&mut self) {
+    /// Notes that the whole response was passed on with its head.
+    pub(crate) fn ended_with_head(&mut self) {
+        self.ended = self.heard;
+    }
+
+    /// Notes that the response was passed on to its end; tells when that was.
+    pub(crate) fn completed(&mut self) -> Instant {
         self.complete = true;
+        *self.ended.get_or_insert_with(Instant::now)
     }
 
     /// Notes what went wrong. The status is the one that was passed on, if one was; a client that
@@ -412,21 +430,6 @@ impl Exchange {
             self.source = Source::Proxy;
         }
         self.error = Some(error);
-    }
-
-    fn outcome(&self, status: u16) -> Outcome {
-        match &self.error {
-            Some(error) if error.side() == Side::Client => match error {
-                Error::ClientClosed => Outcome::ClientClosed,
-                _ => Outcome::Success,
-            },
-            Some(_) => Outcome::Failure,
-            None if status >= 500 => Outcome::Failure,
-            None if self.grpc.is_some_and(|call| grpc::is_failure(call, status)) => {
-                Outcome::Failure
-            }
-            None => Outcome::Success,
-        }
     }
 }
 
@@ -447,51 +450,5 @@ fn attempt_result(error: &Error) -> Option<AttemptResult> {
         Error::ResponseTimeout => Some(AttemptResult::Timeout),
         Error::ClientClosed | Error::Drained => Some(AttemptResult::Abandoned),
         _ => None,
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let Some(mut scratch) = self.scratch.take() else {
-            return;
-        };
-        if !self.complete && self.error.is_none() {
-            // Dropped halfway: the task was cut, or HTTP/2 gave the stream up with its client.
-            self.failed(Error::ClientClosed);
-        }
-        let status = self.status.unwrap_or(499);
-        let duration = self.started.elapsed();
-        let outcome = self.outcome(status);
-        if outcome == Outcome::ClientClosed && self.grpc == Some(GrpcStatus::None) {
-            // That is what both ends take it for.
-            self.grpc = Some(GrpcStatus::Cancelled);
-        }
-        let reason = self.error.as_ref().map(Error::reason);
-        match self.assigned {
-            Some(assigned) => {
-                if let Some(shard) = self.shard() {
-                    shard.finish(&Finished {
-                        code: status,
-                        source: self.source,
-                        selection: assigned.selection,
-                        outcome,
-                        duration,
-                        response_headers: self.response_headers,
-                        request_bytes: self.request_bytes,
-                        response_bytes: self.response_bytes,
-                        error: reason,
-                    });
-                    if let Some(status) = self.grpc {
-                        shard.grpc(status);
-                    }
-                }
-            }
-            None => self
-                .local()
-                .unrouted(&self.from.listener, self.worker.index, status),
-        }
-        self.log(status, duration, outcome, reason, &scratch.request);
-        scratch.response.clear();
-        scratch.give();
     }
 }

@@ -60,7 +60,12 @@ impl Parked {
     }
 
     /// Puts a connection back; why not, when it is to be closed instead.
-    fn put(&self, reach: &Reach, connection: Connection<Stream>) -> Result<(), CloseReason> {
+    fn put(
+        &self,
+        reach: &Reach,
+        connection: Connection<Stream>,
+        now: Instant,
+    ) -> Result<(), CloseReason> {
         let mut idle = self.idle.borrow_mut();
         if !connection.inbox().is_empty() {
             return Err(CloseReason::Error);
@@ -74,7 +79,7 @@ impl Parked {
         reach.shard().connection_parked();
         idle.push(Idle {
             connection,
-            since: Instant::now(),
+            since: now,
         });
         Ok(())
     }
@@ -144,13 +149,13 @@ impl Lease {
         &self.pool
     }
 
-    /// Gives the connection back; nothing of the last exchange may be left on it.
-    pub fn give_back(mut self) {
+    /// Gives the connection back, `now`; nothing of the last exchange may be left on it.
+    pub fn give_back(mut self, now: Instant) {
         let Some(connection) = self.connection.take() else {
             return;
         };
         self.close = match self.pool.wire() {
-            pool::Wire::Http1(parked) => parked.put(self.pool.reach(), connection).err(),
+            pool::Wire::Http1(parked) => parked.put(self.pool.reach(), connection, now).err(),
             pool::Wire::Http2(_) => Some(CloseReason::Removed),
         };
     }

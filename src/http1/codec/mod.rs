@@ -27,6 +27,7 @@ pub use framing::content_length;
 pub use request::read_request;
 pub use response::{Asked, read_response};
 pub use scan::HeadScanner;
+pub(crate) use scan::likely_end;
 pub use target::{is_authority, is_origin_form};
 pub use trailers::is_forbidden_trailer;
 

@@ -4,7 +4,10 @@
 //! the first one in the bytes is told, so a head that comes byte by byte is refused at that byte,
 //! and the same head in one piece is refused for the same reason.
 
+use std::sync::LazyLock;
+
 use memchr::memchr;
+use memchr::memmem::Finder;
 
 use crate::http1::codec::{HeadError, METHOD_BYTES, is_token_char};
 use crate::message::Limits;
@@ -105,6 +108,28 @@ impl HeadScanner {
         self.line = start;
         Ok(true)
     }
+}
+
+/// The last line of a head and the empty one.
+const END: &[u8] = b"\r\n\r\n";
+static FIND_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END));
+
+/// Where a head that has come whole would end: one search instead of one for each line.
+///
+/// Bytes of which [`read_request`](crate::http1::codec::read_request) or
+/// [`read_response`](crate::http1::codec::read_response) then makes a head are those of which
+/// [`HeadScanner`] says the same. Where they make none, it has to be asked, too: it tells the first
+/// fault.
+pub(crate) fn likely_end(bytes: &[u8], limits: &Limits) -> Option<usize> {
+    let window = &bytes[..bytes.len().min(limits.head_bytes)];
+    if !window.first().copied().is_some_and(is_token_char) {
+        return None;
+    }
+    let first_line_end = METHOD_BYTES + limits.uri_bytes + REQUEST_LINE_REST;
+    if let Some(line) = window.get(..first_line_end) {
+        memchr(b'\n', line)?;
+    }
+    Some(FIND_END.find(window)? + END.len())
 }
 
 /// The first fault at or after `from`: a control character other than HTAB, or a CR or LF that is

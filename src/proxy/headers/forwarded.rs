@@ -33,7 +33,7 @@ pub(in crate::proxy::headers) fn write_forwarded<S: Sink>(
     }
     if !trusted(Known::XForwardedPort) {
         out.composed(b"X-Forwarded-Port", |out| {
-            write_number(out, u64::from(edit.from.local.port()));
+            write_number(out, edit.from.local.port());
         });
     }
     if let Some(prefix) = edit.rewrite.prefix {
@@ -74,7 +74,7 @@ fn write_address(out: &mut Vec<u8>, address: IpAddr) {
                 if n > 0 {
                     out.push(b'.');
                 }
-                write_number(out, u64::from(octet));
+                write_number(out, octet);
             }
         }
         IpAddr::V6(address) => write!(out, "{address}").expect("a Vec takes any bytes"),

@@ -29,9 +29,10 @@ struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    fn of(fields: impl Iterator<Item = Field<'a>>) -> Self {
+    /// Those in these Connection fields.
+    fn of(connection: impl Iterator<Item = Field<'a>>) -> Self {
         let mut names = Vec::new();
-        for field in fields.filter(|field| field.known == Known::Connection) {
+        for field in connection {
             for name in field.value.split(|&byte| byte == b',') {
                 let name = name.trim_ascii();
                 // What is dropped anyway, and what a client must not be able to have dropped.

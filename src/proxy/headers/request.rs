@@ -57,6 +57,9 @@ pub struct Rewritten<'a> {
 /// # Errors
 /// When the request has come through here before, or expects what nobody knows.
 pub(crate) fn check_request(head: &RequestHead) -> Result<(), Error> {
+    if !head.fields.has(Known::Via) && !head.fields.has(Known::Expect) {
+        return Ok(());
+    }
     let mut passed = 0;
     for field in head.fields() {
         match field.known {
@@ -173,7 +176,7 @@ pub(crate) fn http2_request(
 
 /// Writes the fields of a request as they go to an upstream, whichever protocol it speaks.
 fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>) {
-    let named = Named::of(head.fields());
+    let named = Named::of(head.fields.known(&head.text, Known::Connection));
     let mut cookies = 0;
     let mut trailers = false;
     for field in head.fields() {
@@ -228,7 +231,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
             }
             _ => {}
         }
-        out.field(field.name, field.value);
+        out.passed(&field, &head.text);
     }
     if cookies > 0 {
         write_cookies(out, head, edit.drop_cookies);

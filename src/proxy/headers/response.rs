@@ -24,7 +24,7 @@ pub struct ResponseEdit<'a> {
 /// Writes a response's head as it goes to an HTTP/1 client.
 pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, edit: &ResponseEdit<'_>) {
     out.extend_from_slice(b"HTTP/1.1 ");
-    write_number(out, u64::from(head.status));
+    write_number(out, head.status);
     out.push(b' ');
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
@@ -41,7 +41,7 @@ pub(crate) fn write_response_fields<S: Sink>(
     let filter = ResponseFilter::new(head);
     for field in head.fields() {
         if filter.keeps(&field) && !edit.fields.is_some_and(|edits| edits.drop(field.name)) {
-            out.field(field.name, field.value);
+            out.passed(&field, &head.text);
         }
     }
     // Nothing is promised for the final response by an interim one.
@@ -80,7 +80,7 @@ impl<'a> ResponseFilter<'a> {
     /// Makes the filter for a response's head.
     fn new(head: &'a ResponseHead) -> Self {
         Self {
-            named: Named::of(head.fields()),
+            named: Named::of(head.fields.known(&head.text, Known::Connection)),
             keeps_length: head.framing == Framing::None && head.status >= 200 && head.status != 204,
         }
     }
@@ -109,17 +109,16 @@ pub(crate) fn names_upgrade(head: &ResponseHead) -> bool {
 }
 
 fn upgrade(head: &ResponseHead) -> Option<&[u8]> {
-    let mut fields = head.fields();
-    let field = fields.find(|field| field.known == Known::Upgrade)?;
-    Some(field.value)
+    let mut fields = head.fields.known(&head.text, Known::Upgrade);
+    Some(fields.next()?.value)
 }
 
 /// True when the response, as it goes to the client, may be stored and given to others, so that it
 /// must not carry anybody's identity (RFC 9111, section 5.2.2).
 pub(crate) fn is_shared(head: &ResponseHead, edits: Option<&FieldEdits>) -> bool {
     let came = head
-        .fields()
-        .filter(|field| field.known == Known::CacheControl)
+        .fields
+        .known(&head.text, Known::CacheControl)
         .filter(|field| !edits.is_some_and(|edits| edits.drop(field.name)))
         .map(|field| field.value);
     let added = edits

@@ -4,10 +4,15 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::message::Field;
+
 /// What takes the fields of a head, in their order.
 pub(crate) trait Sink {
     /// Takes a field.
     fn field(&mut self, name: &[u8], value: &[u8]);
+
+    /// Takes a field as it came in a head's `text`.
+    fn passed(&mut self, field: &Field<'_>, text: &[u8]);
 
     /// Takes a field whose value is made of several pieces.
     fn composed(&mut self, name: &[u8], compose: impl FnOnce(&mut Vec<u8>));
@@ -38,6 +43,13 @@ impl Sink for Vec<u8> {
         self.extend_from_slice(b": ");
         self.extend_from_slice(value);
         self.extend_from_slice(b"\r\n");
+    }
+
+    fn passed(&mut self, field: &Field<'_>, text: &[u8]) {
+        match field.line(text) {
+            Some(line) => self.extend_from_slice(line),
+            None => self.field(field.name, field.value),
+        }
     }
 
     fn composed(&mut self, name: &[u8], compose: impl FnOnce(&mut Vec<u8>)) {
@@ -87,6 +99,10 @@ impl Sink for HeaderMap {
         }
     }
 
+    fn passed(&mut self, field: &Field<'_>, _: &[u8]) {
+        self.field(field.name, field.value);
+    }
+
     fn composed(&mut self, name: &[u8], compose: impl FnOnce(&mut Vec<u8>)) {
         let mut value = Vec::new();
         compose(&mut value);
@@ -111,16 +127,6 @@ impl Sink for HeaderMap {
 }
 
 /// Writes a number in decimal.
-pub(in crate::proxy::headers) fn write_number(out: &mut Vec<u8>, mut n: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+pub(in crate::proxy::headers) fn write_number(out: &mut Vec<u8>, n: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
 }

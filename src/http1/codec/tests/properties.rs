@@ -8,7 +8,7 @@ use crate::http1::codec::tests::generate::{
     chunks, cut, cuts, encode, lines, mutate, mutation, origin_target, scraps, token, value,
 };
 use crate::http1::codec::{
-    Asked, ChunkError, ChunkStep, ChunkedReader, HeadError, HeadScanner, read_request,
+    Asked, ChunkError, ChunkStep, ChunkedReader, HeadError, HeadScanner, likely_end, read_request,
     read_response,
 };
 use crate::message::{Limits, RequestHead, ResponseHead};
@@ -124,6 +124,22 @@ proptest! {
             let whole = head(&[&bytes], &limits, response);
             prop_assert_eq!(&head(&cut(&bytes, &cuts), &limits, response), &whole);
             prop_assert_eq!(&head(&single, &limits, response), &whole);
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_found_by_its_end_alone_is_the_one_that_is_found_by_its_lines(
+        bytes in head_like(),
+    ) {
+        for limits in [Limits::default(), tight()] {
+            let Some(end) = likely_end(&bytes, &limits) else {
+                continue;
+            };
+            for read in [request, response] {
+                if let Ok(text) = read(&bytes[..end], &limits) {
+                    prop_assert_eq!(head(&[&bytes], &limits, read), Ok(Some((end, text))));
+                }
+            }
         }
     }
 
