@@ -1,6 +1,7 @@
 """Processes of the load test: starting, placing, weighing and ending them."""
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -49,15 +50,35 @@ def free_ports(count):
             one.close()
 
 
+class Cpu:
+    """Processor time in seconds: in ticks of 10 ms by user and system, in nanoseconds by thread."""
+
+    def __init__(self, user, system, threads):
+        self.user, self.system, self.threads = user, system, threads
+
+    def since(self, before):
+        """(user, system, all, all of threads called worker-N) between two looks, in seconds.
+
+        All is exact where the kernel tells each thread's time. A thread that ended in between is
+        missing there, so the ticks are believed when they say clearly more.
+        """
+        user, system = self.user - before.user, self.system - before.system
+        spent = {key: ns - before.threads.get(key, 0) for key, ns in self.threads.items()}
+        exact = sum(spent.values()) / 1e9
+        worker = sum(ns for (_, name), ns in spent.items() if name.startswith("worker-")) / 1e9
+        ticks = user + system
+        return user, system, exact if exact > ticks - 4 / TICKS else ticks, worker
+
+
 class Process:
     """One started program with everything it says in a log file."""
 
-    def __init__(self, argv, folder, name, on=None, out=None):
+    def __init__(self, argv, folder, name, on=None, out=None, environment=None):
         self.name, self.log = name, Path(folder) / f"{name}.log"
         with open(self.log, "w") as log:
             self.child = subprocess.Popen(
                 [str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=out or log, stderr=log,
-                text=True, preexec_fn=placed(on))
+                text=True, preexec_fn=placed(on), env={**os.environ, **(environment or {})})
 
     def said(self):
         return self.log.read_text(errors="replace")[-2000:]
@@ -87,20 +108,33 @@ class Process:
             found.extend(parents.get(pid, []))
         return found
 
-    def cpu_seconds(self):
-        """User and system time so far of it and all that it started."""
-        fields = [f for f in map(stat_fields, self.family()) if f]
-        return sum(int(f[11]) for f in fields) / TICKS, sum(int(f[12]) for f in fields) / TICKS
+    def cpu(self):
+        """Processor time so far of it and all that it started."""
+        family = self.family()
+        fields = [f for f in map(stat_fields, family) if f]
+        threads = [t for pid in family for t in threads_of(pid)]
+        return Cpu(sum(int(f[11]) for f in fields) / TICKS, sum(int(f[12]) for f in fields) / TICKS, dict(threads))
 
-    def memory_kib(self):
+    def memory_kib(self, kind="Pss"):
+        """Its proportional set size and that of all it started, or the part of it that is of a kind.
+
+        `Pss_Anon` leaves files out, whose pages several processes of one program share.
+        """
         total = 0
         for pid in self.family():
             try:
                 text = Path(f"/proc/{pid}/smaps_rollup").read_text()
             except OSError:
                 continue
-            total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+            total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{kind}:"))
         return total
+
+    def place(self, on):
+        """Moves it to these processors, or to any; where it was."""
+        was = os.sched_getaffinity(self.child.pid)
+        for thread in Path(f"/proc/{self.child.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), on or os.sched_getaffinity(0))
+        return was
 
     def signal(self, number):
         self.child.send_signal(number)
@@ -130,6 +164,40 @@ def stat_fields(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+
+
+def threads_of(pid):
+    """((thread, name), nanoseconds on a processor) for each thread; none where the kernel does not tell."""
+    found = []
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return found
+    for task in tasks:
+        try:
+            ns = int((task / "schedstat").read_text().split()[0])
+            found.append(((int(task.name), (task / "comm").read_text().strip()), ns))
+        except (OSError, ValueError):
+            pass
+    return found
+
+
+def allow_files():
+    """Raises the limit of open files as far as it goes, for all that is started; that limit."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def apart(options):
+    """(proxy's, load's) processors, not the same ones: for what counts time that passes.
+
+    The processors that were asked for, where they differ already or may be any; else the first two.
+    """
+    if options.proxy_cpus != options.load_cpus or options.proxy_cpus is None:
+        return options.proxy_cpus, options.load_cpus
+    there = sorted(os.sched_getaffinity(0))
+    return ({there[0]}, {there[1]}) if len(there) > 1 else (options.proxy_cpus, options.load_cpus)
 
 
 def client_ports(server_ports):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from . import tools
+from . import report, tools
 from .measure import Origin, tolerance
 from .peers import KNOWN, Setup
 from .process import Failed, Process, client_ports, find, free_ports
@@ -49,8 +49,43 @@ def python_with_websockets(folder, here):
     return sys.executable
 
 
+def compare(name, scenario, peers, _origin, options, cert, record):
+    """Runs it for each peer that can reload a file; [what does not hold for tidegate]."""
+    if options.smoke:
+        scenario = {**scenario, "rewrites": 10, "seconds": 2}
+    wrong = []
+    for peer_name, binary in peers.items():
+        if not KNOWN[peer_name].reloads or (options.smoke and peer_name != "tidegate"):
+            continue
+        try:
+            figures = run(scenario, peer_name, binary, options, cert)
+        except Failed as problem:
+            wrong += [f"{name}: {problem}"] if peer_name == "tidegate" else []
+            record.add(peer_name, f"## {name}, {peer_name}: it did not run to its end\n\n{problem}\n", {})
+            continue
+        results = checks(figures)
+        figures["checks"] = [{"check": check, "holds": holds, "numbers": numbers} for check, holds, numbers in results]
+        record.add(peer_name, told(name, peer_name, figures, results), figures)
+        if peer_name == "tidegate":
+            wrong += [f"{name}: not so: {check} ({numbers})" for check, holds, numbers in results if not holds]
+    return wrong
+
+
+def told(name, peer_name, figures, results):
+    """Its tables."""
+    verdict = "PASS" if all(holds for _, holds, _ in results) else "FAIL"
+    rows = [[check, "PASS" if holds else "FAIL", numbers] for check, holds, numbers in results]
+    loads = [[load, f"{s['requests']}", f"{s['rps']:.0f}", str(s["errors"]), str(s["non_2xx"]),
+              *(f"{s[key]:.0f}" if s.get(key) is not None else "" for key in ("p50_us", "p99_us", "p999_us"))]
+             for load, s in figures["generators"].items()]
+    heads = ["generator", "requests", "req/s", "failed", "non-2xx", "p50 µs", "p99 µs", "p99.9 µs"]
+    return (f"## {name}, {peer_name}: {verdict}\n\n{figures['rewrites']} rewrites in {figures['span_s']} s; "
+            f"from rename to live, ms: {figures['to_live_ms'] or 'not known'}; PSS KiB before and after: {figures['memory_kib']}\n\n"
+            f"{report.markdown(['check', '', 'numbers'], rows)}\n\n{report.markdown(heads, loads)}\n")
+
+
 def run(scenario, peer_name, binary, options, cert):
-    """Runs it against one peer; the figures, with `checks`: [(sentence, holds, numbers)]."""
+    """Runs it against one peer; the figures, without `checks`."""
     folder = options.folder / f"reload-{peer_name}"
     folder.mkdir()
     rewrites, span = scenario["rewrites"], scenario["seconds"]

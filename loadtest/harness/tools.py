@@ -1,7 +1,7 @@
 """The generators: our own, wrk and h2load, each brought to the same figures.
 
 A result is a dict: requests, rps, errors, non_2xx, p50_us, p99_us, p999_us, and from our own
-generator also what only it can see (dropped connections, groups, causes).
+generator also what only it can see (dropped connections, groups, causes, its own lateness).
 """
 
 import json
@@ -29,18 +29,26 @@ def command(scenario, load_binary, http, https, seconds, folder):
     if tool == "own":
         argv = [load_binary, "drive", "--address", f"127.0.0.1:{port}", "--mode", scenario.get("mode", "closed"),
                 "--connections", connections, "--seconds", seconds, "--size", size]
-        for name in ("post", "rate"):
+        for name in ("post", "rate", "requests"):
             if name in scenario:
                 argv += [f"--{name}", scenario[name]]
+        for name in scenario.get("fields", ()):
+            argv += ["--count-field", name]
         return argv
     url = f"{scheme}://127.0.0.1:{port}/{size}"
-    whole = max(1, round(seconds))
+    whole = length(scenario, seconds)
     if tool == "wrk":
-        return [find("wrk"), "-t1", f"-c{connections}", f"-d{whole}s", "--timeout", "10s", "-s", WRK_SCRIPT, url]
+        fields = [word for field in scenario.get("headers", ()) for word in ("-H", field)]
+        return [find("wrk"), "-t1", f"-c{connections}", f"-d{whole}s", "--timeout", "10s", "-s", WRK_SCRIPT, *fields, url]
     if tool == "h2load":
         argv = [find("h2load"), "-t1", f"-c{connections}", f"-m{scenario.get('streams', 32)}", "-D", whole]
         return argv + [f"--log-file={folder}/h2load.log", url]
     raise Failed(f"no generator is called {tool}")
+
+
+def length(scenario, seconds):
+    """How long a run is: wrk and h2load know whole seconds only."""
+    return seconds if scenario.get("tool", "own") == "own" else max(1, round(seconds))
 
 
 def start(argv, on=None):

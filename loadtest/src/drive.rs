@@ -5,7 +5,9 @@
 //! due, so that a stall is seen by all the requests it delays. *churn*: a connection per request.
 
 use crate::arguments::Arguments;
+use crate::fields::Fields;
 use crate::reply::{Finished, Reply};
+use crate::requests::{Requests, Shape};
 use crate::tally::Tally;
 use crate::wire::{self, Got, Poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -41,8 +43,6 @@ struct Settings {
     size: usize,
     /// Requests a second, of all connections together; for the open loop.
     rate: f64,
-    /// One whole request, the same for all.
-    request: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -57,12 +57,17 @@ struct Client {
     state: State,
     /// When the present request was due.
     due: Instant,
+    /// Since when it has been free, or not connected.
+    since: Instant,
+    /// The number of the present request.
+    request: usize,
     sent: usize,
     reply: Reply,
 }
 
 struct Drive {
     settings: Settings,
+    requests: Requests,
     poll: Poll,
     clients: Vec<Client>,
     idle: VecDeque<usize>,
@@ -80,7 +85,18 @@ struct Drive {
 /// When the arguments are wrong or the kernel refuses an epoll.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     let settings = Settings::from(arguments)?;
-    let drive = Drive::new(settings).map_err(|error| format!("drive: {error}"))?;
+    let shape = Shape {
+        host: arguments
+            .one("host")?
+            .unwrap_or_else(|| settings.address.to_string()),
+        size: settings.size,
+        closes: settings.mode == Mode::Churn,
+        body: arguments.one("post")?,
+    };
+    let requests = Requests::new(arguments, &shape)?;
+    let mut tally = Tally::default();
+    tally.noted.fields = Fields::new(arguments.all("count-field"));
+    let drive = Drive::new(settings, requests, tally).map_err(|error| format!("drive: {error}"))?;
     println!(
         "{}",
         drive.finish().map_err(|error| format!("drive: {error}"))?
@@ -100,25 +116,6 @@ impl Settings {
             Some(other) => return Err(format!("--mode {other}: closed, open or churn")),
         };
         let size = arguments.one("size")?.unwrap_or(200);
-        let body = arguments.one::<usize>("post")?;
-        let host = arguments
-            .one("host")?
-            .unwrap_or_else(|| address.to_string());
-        let method = if body.is_some() { "POST" } else { "GET" };
-        let mut request = format!("{method} /{size} HTTP/1.1\r\nhost: {host}\r\n");
-        for field in arguments.all("header") {
-            request.push_str(field);
-            request.push_str("\r\n");
-        }
-        if mode == Mode::Churn {
-            request.push_str("connection: close\r\n");
-        }
-        if let Some(length) = body {
-            request.push_str(&format!("content-length: {length}\r\n"));
-        }
-        request.push_str("\r\n");
-        let mut request = request.into_bytes();
-        request.resize(request.len() + body.unwrap_or(0), b'x');
         let rate = arguments.one("rate")?.unwrap_or(1000.0);
         let seconds = arguments.one("seconds")?.unwrap_or(3.0);
         let n_connections = arguments.one("connections")?.unwrap_or(64);
@@ -132,13 +129,12 @@ impl Settings {
             seconds,
             size,
             rate,
-            request,
         })
     }
 }
 
 impl Drive {
-    fn new(settings: Settings) -> io::Result<Self> {
+    fn new(settings: Settings, requests: Requests, tally: Tally) -> io::Result<Self> {
         let start = Instant::now();
         let deadline = start + Duration::from_secs_f64(settings.seconds);
         let clients = (0..settings.n_connections)
@@ -146,16 +142,19 @@ impl Drive {
                 stream: None,
                 state: State::Connecting,
                 due: start,
+                since: start,
+                request: 0,
                 sent: 0,
                 reply: Reply::default(),
             })
             .collect();
         Ok(Self {
             settings,
+            requests,
             poll: Poll::new()?,
             clients,
             idle: VecDeque::new(),
-            tally: Tally::default(),
+            tally,
             start,
             deadline,
             n_busy: 0,
@@ -178,7 +177,7 @@ impl Drive {
         }
         self.tally.errors.timeout += self.n_busy as u64 + self.backlog();
         self.tally.errors.connect += self.n_stuck();
-        Ok(self.tally.json(self.settings.seconds))
+        Ok(self.tally.json(self.settings.seconds, &self.requests))
     }
 
     /// How long to wait for events; `None` when the run is over.
@@ -281,7 +280,7 @@ impl Drive {
         }
         match client
             .reply
-            .take(bytes, self.settings.size, &mut self.tally.groups)
+            .take(bytes, self.settings.size, &mut self.tally.noted)
         {
             Ok(None) => {}
             Ok(Some(finished)) => self.answered(index, &finished),
@@ -299,6 +298,9 @@ impl Drive {
         client.state = State::Idle;
         self.n_busy -= 1;
         let took = now.saturating_duration_since(client.due);
+        if let Some(group) = finished.group {
+            self.requests.answered(client.request, group);
+        }
         self.tally
             .answered(finished.status, took, now <= self.deadline);
         if self.settings.mode == Mode::Churn {
@@ -314,6 +316,7 @@ impl Drive {
     /// The connection can take a request.
     fn ready(&mut self, index: usize, since: Instant) {
         if self.settings.mode == Mode::Open {
+            self.clients[index].since = Instant::now();
             self.idle.push_back(index);
         } else if Instant::now() < self.deadline {
             self.start_request(index, since);
@@ -324,7 +327,8 @@ impl Drive {
     fn dispatch(&mut self) {
         while self.settings.mode == Mode::Open && self.backlog() > 0 {
             let due = self.due(self.n_started);
-            if Instant::now() < due {
+            let now = Instant::now();
+            if now < due {
                 return;
             }
             let Some(index) = self.idle.pop_front() else {
@@ -332,6 +336,9 @@ impl Drive {
             };
             // One that was lost while idle is in the queue no more than once: see `again`.
             self.n_started += 1;
+            let since = self.clients[index].since;
+            let late = now.saturating_duration_since(due.max(since));
+            self.tally.sent(late, due < since);
             self.start_request(index, due);
         }
     }
@@ -340,6 +347,7 @@ impl Drive {
         let client = &mut self.clients[index];
         client.due = due;
         client.sent = 0;
+        client.request = self.requests.turn();
         client.state = State::Busy;
         self.n_busy += 1;
         self.send(index);
@@ -347,7 +355,7 @@ impl Drive {
 
     fn send(&mut self, index: usize) {
         let client = &mut self.clients[index];
-        let left = &self.settings.request[client.sent..];
+        let left = &self.requests.bytes(client.request)[client.sent..];
         let Some(stream) = &client.stream else {
             return;
         };

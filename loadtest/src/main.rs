@@ -6,10 +6,12 @@
 mod arguments;
 mod counts;
 mod drive;
+mod fields;
 mod head;
 mod histogram;
 mod origin;
 mod reply;
+mod requests;
 mod tally;
 mod wire;
 
@@ -17,12 +19,14 @@ use arguments::Arguments;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-tidegate-load origin --group NAME=ADDRESS [--group …]
-    answers GET /N and POST /N with N bytes and the field `x-group: NAME`;
-    /_counts and /_timeline tell what was answered
+tidegate-load origin --group NAME=ADDRESS [--group …] [--count-field NAME …]
+    answers GET and POST of any path that ends with /N with N bytes and the field `x-group: NAME`;
+    /_counts, /_timeline and /_fields tell what was answered, and how many requests had a field
 tidegate-load drive --address ADDRESS [--mode closed|open|churn] [--connections N]
     [--seconds S] [--size N] [--post N] [--rate N] [--host NAME] [--header 'NAME: VALUE' …]
-    asks for /SIZE, checks status and length, counts groups; prints JSON";
+    [--requests FILE] [--count-field NAME …]
+    asks for /SIZE, or for what the lines of FILE name (host, path and fields, with tabs between
+    them) in turns; checks status and length, counts groups and fields; prints JSON";
 
 fn main() -> ExitCode {
     let mut given = std::env::args().skip(1);

@@ -1,11 +1,14 @@
-//! The origin: groups of listeners that answer `/N` with N bytes and say which group they are.
+//! The origin: groups of listeners that answer any path that ends with `/N` with N bytes, and say
+//! which group they are.
 //!
 //! One thread. A request is read from one shared buffer and answered with one write of bytes that
 //! were made the first time that size was asked for.
 
 use crate::arguments::Arguments;
 use crate::counts::Counts;
+use crate::fields::Fields;
 use crate::head;
+use crate::tally::object;
 use crate::wire::{self, Got, Poll};
 use std::collections::HashMap;
 use std::io;
@@ -40,6 +43,7 @@ enum Asked {
     Bytes(usize),
     HeadOnly(usize),
     Counts,
+    Fields,
     Timeline,
     Unknown,
 }
@@ -50,6 +54,7 @@ struct Origin {
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     counts: Counts,
+    fields: Fields,
 }
 
 /// Serves until it is killed; prints `NAME ADDRESS` for every group once all of them listen.
@@ -72,13 +77,13 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     if groups.is_empty() {
         return Err("origin wants at least one --group NAME=ADDRESS".to_owned());
     }
-    Origin::new(groups)
+    Origin::new(groups, Fields::new(arguments.all("count-field")))
         .and_then(Origin::serve)
         .map_err(|error| format!("origin: {error}"))
 }
 
 impl Origin {
-    fn new(groups: Vec<Group>) -> io::Result<Self> {
+    fn new(groups: Vec<Group>, fields: Fields) -> io::Result<Self> {
         let poll = Poll::new()?;
         for (index, group) in groups.iter().enumerate() {
             group.listener.set_nonblocking(true)?;
@@ -92,6 +97,7 @@ impl Origin {
             connections: Vec::new(),
             free: Vec::new(),
             counts: Counts::new(names),
+            fields,
         })
     }
 
@@ -203,6 +209,7 @@ impl Origin {
             };
             let (head, after) = rest.split_at(length);
             connection.asked = Some(asked(head));
+            self.fields.look(head);
             connection.body_left = match head::field(head, b"content-length") {
                 Some(digits) => match head::number(digits) {
                     Some(length) => length,
@@ -233,6 +240,7 @@ impl Origin {
                 connection.send(&whole[..end])
             }
             Asked::Counts => connection.send(&json_answer(&self.counts.totals_json())),
+            Asked::Fields => connection.send(&json_answer(&object(self.fields.counts()))),
             Asked::Timeline => connection.send(&json_answer(&self.counts.timeline_json())),
             Asked::Unknown => {
                 connection.send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
@@ -280,10 +288,12 @@ fn asked(head: &[u8]) -> Asked {
         .unwrap_or_default();
     match path {
         b"/_counts" => return Asked::Counts,
+        b"/_fields" => return Asked::Fields,
         b"/_timeline" => return Asked::Timeline,
         _ => {}
     }
-    match path.strip_prefix(b"/").and_then(head::number) {
+    let last = path.rsplit(|&byte| byte == b'/').next();
+    match last.and_then(head::number) {
         Some(size) if MAX_SIZE < size => Asked::Unknown,
         Some(size) if method == b"HEAD" => Asked::HeadOnly(size),
         Some(size) => Asked::Bytes(size),

@@ -1,5 +1,6 @@
 //! The client's reading of one response: its status, whether it is whole, and who answered.
 
+use crate::fields::Fields;
 use crate::head;
 
 /// Why a response cannot be believed.
@@ -18,6 +19,8 @@ pub struct Finished {
     pub status: u16,
     /// Whether the server said that it will close the connection.
     pub closes: bool,
+    /// Who answered, by the order of `Groups`; `None` when it did not say.
+    pub group: Option<usize>,
 }
 
 /// How many answers came from each group, as the field `x-group` told.
@@ -27,12 +30,25 @@ pub struct Groups {
     pub counts: Vec<(Vec<u8>, u64)>,
 }
 
+/// What is noted of the heads of all responses.
+#[derive(Default)]
+pub struct Noted {
+    /// Who answered.
+    pub groups: Groups,
+    /// The fields that were looked for.
+    pub fields: Fields,
+}
+
 impl Groups {
-    fn add(&mut self, name: &[u8]) {
-        match self.counts.iter_mut().find(|(known, _)| known == name) {
-            Some((_, count)) => *count += 1,
-            None => self.counts.push((name.to_vec(), 1)),
-        }
+    /// Counts an answer; gives the place of its group.
+    fn add(&mut self, name: &[u8]) -> usize {
+        let known = self.counts.iter().position(|(known, _)| known == name);
+        let index = known.unwrap_or_else(|| {
+            self.counts.push((name.to_vec(), 0));
+            self.counts.len() - 1
+        });
+        self.counts[index].1 += 1;
+        index
     }
 }
 
@@ -54,24 +70,24 @@ impl Reply {
         &mut self,
         bytes: &[u8],
         wanted: usize,
-        groups: &mut Groups,
+        noted: &mut Noted,
     ) -> Result<Option<Finished>, Fault> {
         if self.reading.is_some() {
             return self.take_body(bytes);
         }
         if self.held.is_empty() {
-            return self.take_head(bytes, wanted, groups);
+            return self.take_head(bytes, wanted, noted);
         }
         let mut held = std::mem::take(&mut self.held);
         held.extend_from_slice(bytes);
-        self.take_head(&held, wanted, groups)
+        self.take_head(&held, wanted, noted)
     }
 
     fn take_head(
         &mut self,
         bytes: &[u8],
         wanted: usize,
-        groups: &mut Groups,
+        noted: &mut Noted,
     ) -> Result<Option<Finished>, Fault> {
         let Some(length) = head::length(bytes) else {
             self.held = bytes.to_vec();
@@ -84,7 +100,7 @@ impl Reply {
             .and_then(head::number)
             .ok_or(Fault::Framing)?;
         if status < 200 {
-            return self.take_head(body, wanted, groups);
+            return self.take_head(body, wanted, noted);
         }
         let length = head::field(head, b"content-length")
             .and_then(head::number)
@@ -92,14 +108,14 @@ impl Reply {
         if status == 200 && length != wanted {
             return Err(Fault::Length);
         }
-        if let Some(group) = head::field(head, b"x-group") {
-            groups.add(group);
-        }
+        let group = head::field(head, b"x-group").map(|name| noted.groups.add(name));
+        noted.fields.look(head);
         let closes = head::field(head, b"connection")
             .is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
         let finished = Finished {
             status: status as u16,
             closes,
+            group,
         };
         self.reading = Some((finished, length));
         self.take_body(body)
@@ -119,7 +135,7 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
-    use crate::reply::{Fault, Finished, Groups, Reply};
+    use crate::reply::{Fault, Finished, Noted, Reply};
 
     const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-Group: blue\r\n\r\nxxx";
 
@@ -127,23 +143,24 @@ mod tests {
     fn a_response_is_the_same_however_it_is_cut() {
         for cut in 0..WHOLE.len() {
             let mut reply = Reply::default();
-            let mut groups = Groups::default();
-            let first = reply.take(&WHOLE[..cut], 3, &mut groups).unwrap();
+            let mut noted = Noted::default();
+            let first = reply.take(&WHOLE[..cut], 3, &mut noted).unwrap();
             assert_eq!(first, None, "cut at {cut}");
-            let finished = reply.take(&WHOLE[cut..], 3, &mut groups).unwrap();
+            let finished = reply.take(&WHOLE[cut..], 3, &mut noted).unwrap();
             let expected = Finished {
                 status: 200,
                 closes: false,
+                group: Some(0),
             };
             assert_eq!(finished, Some(expected), "cut at {cut}");
-            assert_eq!(groups.counts, vec![(b"blue".to_vec(), 1)]);
+            assert_eq!(noted.groups.counts, vec![(b"blue".to_vec(), 1)]);
         }
     }
 
     #[test]
     fn a_wrong_length_a_missing_one_and_bytes_too_many_are_faults() {
         let take =
-            |bytes: &[u8], wanted| Reply::default().take(bytes, wanted, &mut Groups::default());
+            |bytes: &[u8], wanted| Reply::default().take(bytes, wanted, &mut Noted::default());
         assert_eq!(take(WHOLE, 4), Err(Fault::Length));
         assert_eq!(take(b"HTTP/1.1 200 OK\r\n\r\n", 0), Err(Fault::Framing));
         assert_eq!(take(b"nonsense\r\n\r\n", 0), Err(Fault::Framing));

@@ -1,7 +1,8 @@
 //! What one run of the generator came to, and how it is told: one JSON object.
 
 use crate::histogram::Histogram;
-use crate::reply::{Fault, Groups};
+use crate::reply::{Fault, Noted};
+use crate::requests::Requests;
 use std::time::Duration;
 
 /// Requests that did not end in a whole response, by what went wrong.
@@ -30,14 +31,17 @@ pub struct Tally {
     pub announced_closes: u64,
     /// Bytes received, heads included.
     pub bytes: u64,
-    /// Who answered.
-    pub groups: Groups,
+    /// What the heads told.
+    pub noted: Noted,
     /// What failed.
     pub errors: Errors,
     requests: u64,
     in_time: u64,
     statuses: Vec<(u16, u64)>,
     latency: Histogram,
+    /// How much later than they could requests of the open loop were sent.
+    late: Histogram,
+    n_queued: u64,
 }
 
 impl Errors {
@@ -68,8 +72,19 @@ impl Tally {
         }
     }
 
-    /// All of it as JSON; `seconds` is how long the run was meant to be.
-    pub fn json(&self, seconds: f64) -> String {
+    /// Counts a request of the open loop that was sent `late` after it was due and a connection was
+    /// free, which is the generator's own doing; `queued` when none was free when it was due, which
+    /// is the proxy's.
+    pub fn sent(&mut self, late: Duration, queued: bool) {
+        self.late
+            .record(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
+        self.n_queued += u64::from(queued);
+    }
+
+    /// All of it as JSON; `seconds` is how long the run was meant to be, `requests` what
+    /// was asked for in it.
+    pub fn json(&self, seconds: f64, requests: &Requests) -> String {
+        let (lines, wavering) = (requests.len(), requests.n_wavering());
         let errors = &self.errors;
         let non_2xx: u64 = self
             .statuses
@@ -79,11 +94,13 @@ impl Tally {
             .sum();
         let statuses = object(self.statuses.iter().map(|(name, n)| (name.to_string(), *n)));
         let groups = object(
-            self.groups
+            self.noted
+                .groups
                 .counts
                 .iter()
                 .map(|(name, n)| (String::from_utf8_lossy(name).into_owned(), *n)),
         );
+        let fields = object(self.noted.fields.counts());
         let named = [
             ("connect", errors.connect),
             ("closed", errors.closed),
@@ -97,29 +114,46 @@ impl Tally {
             "{{\"seconds\":{seconds},\"requests\":{},\"rps\":{:.1},\"opened\":{},\"bytes\":{},\
              \"errors\":{},\"errors_by_cause\":{by_cause},\"announced_closes\":{},\
              \"non_2xx\":{non_2xx},\"statuses\":{statuses},\"groups\":{groups},\
-             \"p50_us\":{},\"p99_us\":{},\"p999_us\":{},\"max_us\":{:.1}}}",
+             \"fields\":{fields},\"lines\":{lines},\"wavering\":{wavering},\"queued\":{},\
+             \"late_us\":{},\"p50_us\":{},\"p99_us\":{},\"p999_us\":{},\"p9999_us\":{},\
+             \"max_us\":{:.1}}}",
             self.requests,
             self.in_time as f64 / seconds,
             self.opened,
             self.bytes,
             errors.total(),
             self.announced_closes,
-            self.quantile(0.5),
-            self.quantile(0.99),
-            self.quantile(0.999),
+            self.n_queued,
+            self.lateness(),
+            microseconds(&self.latency, 0.5),
+            microseconds(&self.latency, 0.99),
+            microseconds(&self.latency, 0.999),
+            microseconds(&self.latency, 0.9999),
             self.latency.largest() as f64 / 1000.0,
         )
     }
 
-    fn quantile(&self, quantile: f64) -> String {
-        self.latency.quantile(quantile).map_or_else(
-            || "null".to_owned(),
-            |ns| format!("{:.1}", ns as f64 / 1000.0),
+    fn lateness(&self) -> String {
+        format!(
+            "{{\"p50\":{},\"p99\":{},\"p999\":{},\"max\":{}}}",
+            microseconds(&self.late, 0.5),
+            microseconds(&self.late, 0.99),
+            microseconds(&self.late, 0.999),
+            microseconds(&self.late, 1.0),
         )
     }
 }
 
-fn object(fields: impl Iterator<Item = (String, u64)>) -> String {
+/// A quantile in microseconds; `null` without values.
+fn microseconds(histogram: &Histogram, quantile: f64) -> String {
+    histogram.quantile(quantile).map_or_else(
+        || "null".to_owned(),
+        |ns| format!("{:.1}", ns as f64 / 1000.0),
+    )
+}
+
+/// A JSON object of counts.
+pub fn object(fields: impl Iterator<Item = (String, u64)>) -> String {
     let fields: Vec<String> = fields
         .map(|(name, value)| format!("\"{}\":{value}", name.replace(['"', '\\'], "_")))
         .collect();
