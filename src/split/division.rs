@@ -1,7 +1,7 @@
 //! Divisions: weights over the variants of a split, and who is picked by them, by a key's hash or by
 //! a point of the draw, with who stands in for one that is unavailable.
 
-use crate::split::hash::{KeyHasher, Score};
+use crate::split::hash::{Bounds, KeyHash, NameHash, Score};
 use crate::split::spec::{State, VariantSpec};
 
 /// Weights over the variants of a split.
@@ -27,8 +27,10 @@ pub(in crate::split) struct Candidate {
     pub(in crate::split) variant: usize,
     /// Its weight, which is not zero.
     pub(in crate::split) weight: u32,
-    /// The name and a zero byte: what is hashed before the key.
-    pub(in crate::split) prefix: Box<[u8]>,
+    /// One over the weight.
+    per_weight: f64,
+    /// The hash of its name.
+    name: NameHash,
 }
 
 impl Division {
@@ -44,10 +46,11 @@ impl Division {
             .map(|(index, (variant, &weight))| Candidate {
                 variant: index,
                 weight,
-                prefix: format!("{}\0", variant.name).into_bytes().into(),
+                per_weight: f64::from(weight).recip(),
+                name: NameHash::new(&variant.name),
             })
             .collect();
-        candidates.sort_by(|a, b| a.prefix.cmp(&b.prefix));
+        candidates.sort_by_key(|candidate| &variants[candidate.variant].name);
         Self {
             seed,
             weights: weights.into(),
@@ -108,15 +111,41 @@ impl Division {
         if let [only] = &self.candidates[..] {
             return may(only.variant).then_some(only.variant);
         }
-        let mut hasher = KeyHasher::new(self.seed, key);
+        let key = KeyHash::new(self.seed, key);
+        let mut first: Option<(usize, Bounds)> = None;
+        let mut second = f64::INFINITY;
+        for candidate in &self.candidates {
+            let bounds = Bounds::of(key.of(candidate.name), candidate.per_weight);
+            if first.is_some_and(|(_, first)| first.low <= bounds.low) {
+                if bounds.low < second && may(candidate.variant) {
+                    second = bounds.low;
+                }
+            } else if may(candidate.variant) {
+                if let Some((_, former)) = first {
+                    second = former.low;
+                }
+                first = Some((candidate.variant, bounds));
+            }
+        }
+        let (variant, bounds) = first?;
+        if bounds.high < second {
+            return Some(variant);
+        }
+        self.by_score(key, bounds.high, may).or(Some(variant))
+    }
+
+    /// The candidate with the greatest score of those that may be and whose time may be as short as
+    /// this.
+    fn by_score(&self, key: KeyHash, time: f64, may: impl Fn(usize) -> bool) -> Option<usize> {
         let mut best: Option<(usize, Score)> = None;
         for candidate in &self.candidates {
-            if !may(candidate.variant) {
+            let bounds = Bounds::of(key.of(candidate.name), candidate.per_weight);
+            if time < bounds.low || !may(candidate.variant) {
                 continue;
             }
             let score = Score {
                 weight: candidate.weight,
-                delay: hasher.delay(&candidate.prefix),
+                delay: key.delay(candidate.name),
             };
             // By name: of equal scores the first stays.
             if best.is_none_or(|(_, best)| score.beats(best)) {
@@ -182,4 +211,62 @@ fn by_point<'a>(
         left -= part;
         None
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    use crate::split::division::{Candidate, Division};
+    use crate::split::hash::{Bounds, KeyHash};
+    use crate::split::spec::{State, VariantSpec};
+
+    fn division(seed: u64, weights: &[u32]) -> Division {
+        let variants = weights.iter().enumerate().map(|(n, &weight)| VariantSpec {
+            name: format!("v{n}"),
+            weight,
+            state: State::On,
+        });
+        Division::new(seed, &variants.collect::<Vec<_>>(), weights)
+    }
+
+    proptest! {
+        #[test]
+        fn who_has_a_key_is_who_has_the_greatest_score(
+            weights in vec(1_u32..=1_000_000, 2..20),
+            seed in any::<u64>(),
+            keys in vec(any::<[u8; 6]>(), 100),
+            gone in 0_usize..20,
+        ) {
+            let division = division(seed, &weights);
+            for key in keys {
+                let may = |variant: usize| variant != gone;
+                let hash = KeyHash::new(seed, &key);
+                prop_assert_eq!(
+                    division.by_hash(&key, may),
+                    division.by_score(hash, f64::INFINITY, may)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_that_overlap_leave_it_to_the_scores() {
+        // Enough variants and keys for some to be too close for the bounds.
+        let weights = [10; 64];
+        let division = division(7, &weights);
+        let n_close = (0..20_000_u32).filter(|n| {
+            let key = n.to_be_bytes();
+            let hash = KeyHash::new(7, &key);
+            let exact = division.by_score(hash, f64::INFINITY, |_| true);
+            assert_eq!(division.by_hash(&key, |_| true), exact, "{n}");
+            let bounds =
+                |candidate: &Candidate| Bounds::of(hash.of(candidate.name), candidate.per_weight);
+            let all = || division.candidates.iter().map(bounds);
+            let high = all().map(|bounds| bounds.high).fold(f64::MAX, f64::min);
+            all().filter(|bounds| bounds.low <= high).count() > 1
+        });
+        assert!(n_close.count() > 50);
+    }
 }

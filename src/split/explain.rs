@@ -1,7 +1,7 @@
 //! Explaining: why a key has its variant, and what would move it.
 
 use crate::split::Split;
-use crate::split::hash::{Delay, KeyHasher};
+use crate::split::hash::{Delay, KeyHash, NameHash};
 use crate::split::spec::State;
 
 /// Why a key has its variant.
@@ -47,11 +47,11 @@ impl Split {
     /// available, and why.
     pub fn explain(&self, rule: Option<usize>, key: &[u8]) -> Explanation {
         let division = self.division_of(rule);
-        let mut hasher = KeyHasher::new(self.seed, key);
+        let hash = KeyHash::new(self.seed, key);
         let delays: Vec<Delay> = self
             .variants
             .iter()
-            .map(|variant| hasher.delay(format!("{}\0", variant.name).as_bytes()))
+            .map(|variant| hash.delay(NameHash::new(&variant.name)))
             .collect();
         let score = |variant: usize| f64::from(division.weight(variant)) / delays[variant].value();
         let variants = (0..self.variants.len())

@@ -8,9 +8,9 @@
 //! - **pin**: the request has a cookie that names a variant which is on, see [`PinSpec`].
 //! - **hash**: the first key that is there, else the identity cookie. The key has the variant with the
 //!   greatest `weight / -ln u`, where `u` in 0 to 1 comes from
-//!   `xxh3_64(name ‖ 0 ‖ key, seed = xxh3_64(salt))`; of equals the one with the smaller name. So the
-//!   answer depends on nothing but names, weights, salt and key: not on order, scale, time or
-//!   instance. A client with neither gets an identity that is hashed for this very request.
+//!   `mix(xxh3_64(key, seed = xxh3_64(salt)) xor xxh3_64(name))`; of equals the one with the smaller
+//!   name. So the answer depends on nothing but names, weights, salt and key: not on order, scale,
+//!   time or instance. A client with neither gets an identity that is hashed for this very request.
 //! - **draw**: no key and no cookie. See [`Draw`].
 //!
 //! When the variant that a pin, hash or draw chose is unavailable, the runner-up with a weight serves,
@@ -64,6 +64,7 @@ pub use crate::split::cookie::StickyCookie;
 pub use crate::split::draw::Draw;
 pub use crate::split::explain::{Explanation, Flip, Standing};
 pub use crate::split::force::ForceRejected;
+pub use crate::split::hash::mix;
 pub use crate::split::identity::Identity;
 pub use crate::split::key::{ClientKey, HashKey, Key, KeyError};
 pub use crate::split::ln::ln;

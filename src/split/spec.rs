@@ -13,7 +13,7 @@ use crate::split::secret::SharedSecret;
 
 /// The largest weight: enough for one request in a million.
 pub const MAX_WEIGHT: u32 = 1_000_000;
-/// The longest name of a variant, so that hashing can lay it out on the stack.
+/// The longest name of a variant: it is a label, a header and a part of a cookie.
 pub const MAX_NAME_BYTES: usize = 64;
 
 /// The division of a route's requests among its variants, as written.

@@ -6,13 +6,13 @@ use std::fs;
 
 use serde_json::{Map, Value, json};
 
-use crate::split::hash::KeyHasher;
+use crate::split::hash::{KeyHash, NameHash};
 use crate::split::tests::{noise, spec};
 use crate::split::{ClientKey, Identity, Split, SplitSpec, ln};
 
 const FILE: &str = include_str!("../../tests/vectors/split.json");
 
-const ABOUT: &str = "hash = xxh3_64(name, 0x00, key; seed = xxh3_64(salt)); u = ((hash >> 11) + 0.5) / 2^53; \
+const ABOUT: &str = "hash = mix(xxh3_64(key; seed = xxh3_64(salt)) xor xxh3_64(name)), where mix is the finalizer of SplitMix64; u = ((hash >> 11) + 0.5) / 2^53; \
 the variant with the greatest weight / -ln u is chosen. Hashes are hexadecimal; ln lists the bits of u and of ln u as f64.";
 
 const SPLITS: [(&str, &str); 6] = [
@@ -92,16 +92,11 @@ fn render() -> String {
         lines(
             &mut out,
             keys().iter().map(|key| {
-                let mut hasher = KeyHasher::new(split.seed, key.as_bytes());
+                let hash = KeyHash::new(split.seed, key.as_bytes());
                 let hashes: Vec<_> = split
                     .variants()
                     .iter()
-                    .map(|variant| {
-                        format!(
-                            "{:016x}",
-                            hasher.hash(format!("{}\0", variant.name).as_bytes())
-                        )
-                    })
+                    .map(|variant| format!("{:016x}", hash.of(NameHash::new(&variant.name))))
                     .collect();
                 let chosen = &split.variants()[split.explain(None, key.as_bytes()).chosen].name;
                 json!({"key": key, "hashes": hashes, "chosen": chosen})

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::split::Key;
-use crate::upstream::rendezvous::{Rendezvous, mix};
+use crate::split::{Key, mix};
+use crate::upstream::rendezvous::Rendezvous;
 use crate::upstream::{Pool, endpoint};
 
 /// How an endpoint is chosen.

@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::split::mix;
+
 /// What endpoints are known by, in their order; made once for a set of them.
 #[derive(Debug)]
 pub(in crate::upstream) struct Rendezvous {
@@ -46,14 +48,6 @@ impl Rendezvous {
         }
         best.map(|(index, _)| index)
     }
-}
-
-/// A well-mixed number for a number, another one for each (the finalizer of SplitMix64; Steele, Lea,
-/// Flood, 2014).
-pub(in crate::upstream) fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -39,14 +39,20 @@ def check_ln(rows):
     return f"{len(rows)} logarithms, worst error {worst:.3f} units in the last place"
 
 
+def mix(z):
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
 def check_split(split):
     seed = xxhash.xxh3_64_intdigest(split["salt"].encode())
     assert f"{seed:016x}" == split["seed"], split["salt"]
     for row in split["keys"]:
         best = None
+        key_hash = xxhash.xxh3_64_intdigest(row["key"].encode(), seed=seed)
         for (name, weight), expected in zip(split["weights"].items(), row["hashes"], strict=True):
-            text = name.encode() + b"\0" + row["key"].encode()
-            digest = xxhash.xxh3_64_intdigest(text, seed=seed)
+            digest = mix(key_hash ^ xxhash.xxh3_64_intdigest(name.encode()))
             assert f"{digest:016x}" == expected, (split["salt"], name, row["key"])
             u = ((digest >> 11) + 0.5) / 2**53
             if weight:
