@@ -1,6 +1,7 @@
 //! Reads `[route.NAME]`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::config::advice;
 use crate::config::direct::{self, DirectConfig};
@@ -42,7 +43,7 @@ pub struct RouteConfig {
     /// [`ONLY_VARIANT`].
     pub split_spec: SplitSpec,
     /// How it divides what it catches, checked.
-    pub split: Split,
+    pub split: Arc<Split>,
     /// The upstream of each variant, in the order of the split's variants.
     pub upstreams: Vec<String>,
     /// What becomes of requests whose variant has no endpoint left.
@@ -282,8 +283,9 @@ fn undivided(route: &str) -> SplitSpec {
 
 /// Makes the split itself. All that can be wrong with it was looked at where it is written, so this
 /// finds nothing that has no better place.
-fn split(table: &Table<'_>, spec: &SplitSpec) -> Option<Split> {
+fn split(table: &Table<'_>, spec: &SplitSpec) -> Option<Arc<Split>> {
     Split::new(spec.clone())
+        .map(Arc::new)
         .map_err(|error| table.refuse(error.to_string()))
         .ok()
 }

@@ -287,7 +287,7 @@ impl Builder {
         places: &HashMap<&str, usize>,
         request_id: Option<&str>,
     ) -> Result<Route, String> {
-        let split = route.split.clone();
+        let split = Arc::clone(&route.split);
         let name: Arc<str> = name.into();
         let selections = possible(route);
         let mut variants = Vec::with_capacity(split.variants().len());

@@ -11,6 +11,7 @@ mod direct;
 mod follow;
 mod handle;
 mod resolver;
+mod retired;
 mod secure;
 mod sockets;
 mod tunnels;
@@ -32,6 +33,7 @@ use crate::config::{self, Config, Loaded, Problem, Sources};
 use crate::control::build::Builder;
 use crate::control::handle::{Reply, Shared};
 use crate::control::resolver::{Done, Resolver};
+use crate::control::retired::Retired;
 use crate::control::sockets::Sockets;
 use crate::listener::Worker;
 use crate::proxy::Snapshot;
@@ -63,6 +65,7 @@ pub struct Controller {
     watcher: Watcher,
     changes: mpsc::Receiver<Change>,
     requests: mpsc::Receiver<Reply>,
+    retired: Retired,
 }
 
 /// What is needed to begin.
@@ -155,6 +158,7 @@ impl Prepared {
                 watcher,
                 changes,
                 requests: received,
+                retired: Retired::default(),
             },
             control,
             sockets: plan,
@@ -215,6 +219,7 @@ impl Controller {
                     certificates::warn_of_due(snapshot, SystemTime::now());
                 }
                 _ = looks.tick() => {
+                    self.retired.sweep();
                     n_looks = n_looks.wrapping_add(1);
                     if n_looks.is_multiple_of(UPKEEP_LOOKS) {
                         self.telemetry.upkeep();
@@ -248,6 +253,7 @@ impl Controller {
             .await
             .map_err(|_| refused(&self.path, "", "loading it panicked".into()))?
             .inspect_err(|problems| self.watch_also(problems.sources()))?;
+        let read_in = began.elapsed();
         let live = self.shared.live.load_full();
         // What is refused from here on may be mended in any of its files.
         self.watch_also(&loaded.sources);
@@ -273,6 +279,7 @@ impl Controller {
                 return Err(rejected);
             }
         };
+        let prepared_in = began.elapsed() - read_in;
         // From here on nothing can fail.
         self.resolver.commit(&loaded.config, &before);
         self.watcher.set_sources(loaded.sources.clone());
@@ -302,8 +309,16 @@ impl Controller {
             next.applied_at,
         );
         self.show();
+        self.retired.add(live);
         tell_warnings(&next.warnings);
-        info!(generation = next.generation, ?took, "configuration applied");
+        let generation = next.generation;
+        info!(
+            generation,
+            ?read_in,
+            ?prepared_in,
+            ?took,
+            "configuration applied"
+        );
         Ok(Applied {
             generation: next.generation,
             outcome: Outcome::Applied,

@@ -4,7 +4,7 @@
 //! reaches it by the switch of its variant. Switches are known by what the variant's numbers are
 //! known by: a variant that is given another upstream is another one, and the one before removed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use crate::telemetry::stats::VariantLabels;
 /// The switches of all variants that are configured, or were and have tunnels still.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Switches {
-    known: BTreeMap<VariantLabels, Known>,
+    known: HashMap<VariantLabels, Known>,
 }
 
 #[derive(Debug, Default)]

@@ -55,7 +55,7 @@ pub struct Route {
     /// Its name.
     pub name: Arc<str>,
     /// How its requests are divided; its variants are those of `variants`, in the same order.
-    pub split: Split,
+    pub split: Arc<Split>,
     /// The draw for requests without a key; it outlives the snapshot.
     pub draw: Arc<Draw>,
     /// The rules of its split, in the same order.

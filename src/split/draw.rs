@@ -1,5 +1,6 @@
 //! The draw for requests that nothing ties to a variant: a counter instead of dice.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// 2⁶⁴ divided by the golden ratio, to the nearest odd number: its multiples modulo 2⁶⁴ fill the
@@ -17,7 +18,9 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// It lives outside the snapshot: a reload does not begin it again.
 #[derive(Debug)]
 pub struct Draw {
-    workers: Box<[Counter]>,
+    start: u64,
+    /// Made when the worker first draws: most routes of many are drawn from on few workers.
+    workers: Box<[OnceLock<Box<Counter>>]>,
 }
 
 /// The next point of one worker. It has cache lines of its own (processors fetch two at a time), as
@@ -30,13 +33,8 @@ impl Draw {
     /// Makes the sequences of so many workers; `start` is random, so that instances which start
     /// together do not send their first requests to the same variant.
     pub fn new(n_workers: usize, start: u64) -> Self {
-        let n_workers = n_workers.max(1);
-        let distance = u64::MAX / n_workers as u64;
-        let workers = (0..n_workers as u64)
-            .map(|worker| start.wrapping_add(worker.wrapping_mul(distance)))
-            .map(|point| Counter(AtomicU64::new(point)))
-            .collect();
-        Self { workers }
+        let workers = (0..n_workers.max(1)).map(|_| OnceLock::new()).collect();
+        Self { start, workers }
     }
 
     /// The next point of a worker, anywhere from 0 to 2⁶⁴ − 1.
@@ -44,7 +42,12 @@ impl Draw {
     /// A worker is one thread. Two threads under one number would do no harm but draw the same point
     /// now and then.
     pub fn point(&self, worker: usize) -> u64 {
-        let Counter(next) = &self.workers[worker % self.workers.len()];
+        let worker = worker % self.workers.len();
+        let Counter(next) = &**self.workers[worker].get_or_init(|| {
+            let distance = u64::MAX / self.workers.len() as u64;
+            let first = (worker as u64).wrapping_mul(distance);
+            Box::new(Counter(AtomicU64::new(self.start.wrapping_add(first))))
+        });
         let point = next.load(Ordering::Relaxed);
         next.store(point.wrapping_add(GOLDEN), Ordering::Relaxed);
         point
