@@ -4,6 +4,7 @@
 //! was read: nothing in the environment can change what the file is made of.
 
 use std::ffi::OsString;
+use std::fmt::{self, Display, Formatter};
 
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,7 +18,7 @@ pub(crate) fn expand(
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) {
     let expansion = Expansion { document, variable };
-    expansion.table("", entries);
+    expansion.table(None, entries);
 }
 
 struct Expansion<'e> {
@@ -25,34 +26,60 @@ struct Expansion<'e> {
     variable: &'e dyn Fn(&str) -> Option<OsString>,
 }
 
+/// The way to a value: that of what it is in, if that is not the root, and one more step. It is
+/// written out only for a value that has something wrong with it.
+#[derive(Clone, Copy)]
+struct Way<'w> {
+    before: Option<&'w Way<'w>>,
+    step: Step<'w>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'w> {
+    Key(&'w str),
+    Index(usize),
+}
+
+impl Display for Way<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(before) = self.before {
+            before.fmt(formatter)?;
+        }
+        match self.step {
+            Step::Key(key) if self.before.is_none() => formatter.write_str(key),
+            Step::Key(key) => write!(formatter, ".{key}"),
+            Step::Index(n) => write!(formatter, "[{n}]"),
+        }
+    }
+}
+
 impl Expansion<'_> {
-    fn table(&self, path: &str, entries: &mut DeTable<'_>) {
+    fn table(&self, before: Option<&Way<'_>>, entries: &mut DeTable<'_>) {
         for (key, value) in entries.iter_mut() {
-            let path = match path {
-                "" => key.get_ref().to_string(),
-                path => format!("{path}.{}", key.get_ref()),
-            };
-            self.value(&path, value);
+            let step = Step::Key(key.get_ref());
+            self.value(&Way { before, step }, value);
         }
     }
 
-    fn value(&self, path: &str, spanned: &mut Spanned<DeValue<'_>>) {
+    fn value(&self, way: &Way<'_>, spanned: &mut Spanned<DeValue<'_>>) {
         let at = spanned.span().start;
         match spanned.get_mut() {
             DeValue::String(text) => {
                 if text.contains("${") {
                     match self.text(text) {
                         Ok(expanded) => *text = expanded.into(),
-                        Err(message) => self.document.unexpanded(at, path, message),
+                        Err(message) => self.document.unexpanded(at, &way.to_string(), message),
                     }
                 }
             }
             DeValue::Array(values) => {
                 for (n, value) in values.iter_mut().enumerate() {
-                    self.value(&format!("{path}[{n}]"), value);
+                    let step = Step::Index(n);
+                    let before = Some(way);
+                    self.value(&Way { before, step }, value);
                 }
             }
-            DeValue::Table(entries) => self.table(path, entries),
+            DeValue::Table(entries) => self.table(Some(way), entries),
             DeValue::Integer(_)
             | DeValue::Float(_)
             | DeValue::Boolean(_)

@@ -14,6 +14,7 @@ mod shape;
 mod trail;
 mod value;
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use serde_spanned::Spanned;
@@ -38,6 +39,7 @@ pub(crate) struct Table<'d> {
     trail: Option<Rc<Trail<'d>>>,
     at: usize,
     entries: &'d DeTable<'d>,
+    /// The keys that were asked for, in that order; some more than once.
     asked: Vec<&'static str>,
 }
 
@@ -59,9 +61,7 @@ impl<'d> Table<'d> {
 
     /// The value of a key, if it is there.
     pub(crate) fn optional(&mut self, key: &'static str) -> Option<Value<'d>> {
-        if !self.asked.contains(&key) {
-            self.asked.push(key);
-        }
+        self.asked.push(key);
         let found = self.entries.get_key_value(key);
         self.tell(|shape| shape.key(key).is_present |= found.is_some());
         let (name, value) = found?;
@@ -144,7 +144,10 @@ impl<'d> Table<'d> {
             let hint = near::nearest(name_text, self.asked.iter().copied())
                 .map(|near| format!(", did you mean {near}?"))
                 .unwrap_or_default();
-            let message = format!("unknown key{hint} (known here: {})", self.asked.join(", "));
+            let mut known = self.asked.clone();
+            let mut seen = HashSet::new();
+            known.retain(|key| seen.insert(*key));
+            let message = format!("unknown key{hint} (known here: {})", known.join(", "));
             value.refuse_key(message);
         }
     }

@@ -170,20 +170,19 @@ impl<'d> Value<'d> {
     /// Reads one of a few words.
     pub(crate) fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Option<T> {
         self.may_be(|| choices.iter().map(|(word, _)| (*word).to_owned()));
+        let text = self.spanned.get_ref().as_str();
+        let found = choices.iter().find(|(word, _)| Some(*word) == text);
+        if let Some((_, choice)) = found {
+            return Some(choice.clone());
+        }
         let words: Vec<String> = choices
             .iter()
             .map(|(word, _)| format!("\"{word}\""))
             .collect();
-        let what = words.join(" or ");
-        let text = self.as_string(&what)?;
-        let found = choices.iter().find(|(word, _)| *word == text);
-        if found.is_none() {
-            self.is_not(&format!(
-                "{what}{}",
-                near::hint(text, choices.iter().map(|(word, _)| *word))
-            ));
-        }
-        found.map(|(_, choice)| choice.clone())
+        let near = |text| near::hint(text, choices.iter().map(|(word, _)| *word));
+        let hint = text.map(near).unwrap_or_default();
+        self.is_not(&format!("{}{hint}", words.join(" or ")));
+        None
     }
 
     /// Tells which words a text may be.
@@ -287,28 +286,49 @@ impl<'d> Value<'d> {
 
     /// Reads a duration within a range.
     pub(crate) fn duration(&self, range: &RangeInclusive<Duration>) -> Option<Duration> {
-        let what = format!(
-            "a duration from {} to {}, such as \"250ms\", \"2s\" or \"5m\"",
-            unit::write_duration(*range.start()),
-            unit::write_duration(*range.end())
-        );
         self.looks_like(|| unit::pattern(!range.start().is_zero(), &unit::DURATIONS));
-        self.parsed(&what, |text| {
-            unit::read_duration(text).filter(|duration| range.contains(duration))
-        })
+        self.measured(
+            || {
+                format!(
+                    "a duration from {} to {}, such as \"250ms\", \"2s\" or \"5m\"",
+                    unit::write_duration(*range.start()),
+                    unit::write_duration(*range.end())
+                )
+            },
+            |text| unit::read_duration(text).filter(|duration| range.contains(duration)),
+        )
     }
 
     /// Reads a size within a range, in bytes.
     pub(crate) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
-        let what = format!(
-            "a size from {} to {}, such as \"512B\", \"64KiB\" or \"1MiB\"",
-            unit::write_size(*range.start()),
-            unit::write_size(*range.end())
-        );
         self.looks_like(|| unit::pattern(*range.start() != 0, &unit::SIZES));
-        self.parsed(&what, |text| {
-            unit::read_size(text).filter(|size| range.contains(size))
-        })
+        self.measured(
+            || {
+                format!(
+                    "a size from {} to {}, such as \"512B\", \"64KiB\" or \"1MiB\"",
+                    unit::write_size(*range.start()),
+                    unit::write_size(*range.end())
+                )
+            },
+            |text| unit::read_size(text).filter(|size| range.contains(size)),
+        )
+    }
+
+    /// Reads a text that `parse` makes a measure of; `what` says what it must be, where somebody is
+    /// to read that.
+    fn measured<T>(
+        &self,
+        what: impl Fn() -> String,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.tell(|shape| {
+            shape.add_text(&what());
+        });
+        let result = self.spanned.get_ref().as_str().and_then(parse);
+        if result.is_none() {
+            self.is_not(&what());
+        }
+        result
     }
 
     /// What looks at the certificates of files; nothing where files are not looked at.
