@@ -4,7 +4,8 @@
 //! counter begins anew. What the new configuration no longer names is dropped some time later, so
 //! that a scraper sees its last values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -107,12 +108,12 @@ struct Kept<S> {
 
 #[derive(Debug, Default)]
 struct Families {
-    variants: BTreeMap<VariantLabels, Kept<VariantStats>>,
-    routes: BTreeMap<Arc<str>, Kept<RouteStats>>,
-    rules: BTreeMap<RuleLabels, Kept<RuleStats>>,
-    upstreams: BTreeMap<Arc<str>, Kept<UpstreamStats>>,
-    listeners: BTreeMap<Arc<str>, Kept<ListenerStats>>,
-    live: Live,
+    variants: HashMap<VariantLabels, Kept<VariantStats>>,
+    routes: HashMap<Arc<str>, Kept<RouteStats>>,
+    rules: HashMap<RuleLabels, Kept<RuleStats>>,
+    upstreams: HashMap<Arc<str>, Kept<UpstreamStats>>,
+    listeners: HashMap<Arc<str>, Kept<ListenerStats>>,
+    live: Arc<Live>,
 }
 
 /// What there is to show at one moment.
@@ -122,7 +123,7 @@ pub(crate) struct Shown {
     pub(crate) rules: Vec<Arc<RuleStats>>,
     pub(crate) upstreams: Vec<Arc<UpstreamStats>>,
     pub(crate) listeners: Vec<Arc<ListenerStats>>,
-    pub(crate) live: Live,
+    pub(crate) live: Arc<Live>,
 }
 
 impl Registry {
@@ -177,29 +178,19 @@ impl Registry {
     ///
     /// To be called at every commit, and again whenever a share or an endpoint has changed.
     pub fn set_live(&self, live: Live, now: Instant) {
-        let mut families = self.lock();
         let variants = live.variants.iter().map(|live| &live.labels);
-        let variants: BTreeSet<_> = variants.chain(&live.direct).collect();
-        let routes: BTreeSet<_> = variants.iter().map(|labels| &labels.route).collect();
-        mark(
-            &mut families.variants,
-            |labels| variants.contains(labels),
-            now,
-        );
-        mark(&mut families.routes, |name| routes.contains(name), now);
-        let rules: BTreeSet<_> = live.rules.iter().collect();
-        mark(&mut families.rules, |labels| rules.contains(labels), now);
-        mark(
-            &mut families.upstreams,
-            |name| live.upstreams.contains(name),
-            now,
-        );
-        mark(
-            &mut families.listeners,
-            |name| live.listeners.contains(name),
-            now,
-        );
-        families.live = live;
+        let variants: HashSet<_> = variants.chain(&live.direct).collect();
+        let routes: HashSet<_> = variants.iter().map(|labels| &labels.route).collect();
+        let rules: HashSet<_> = live.rules.iter().collect();
+        let upstreams: HashSet<_> = live.upstreams.iter().collect();
+        let listeners: HashSet<_> = live.listeners.iter().collect();
+        let mut families = self.lock();
+        mark(&mut families.variants, &variants, now);
+        mark(&mut families.routes, &routes, now);
+        mark(&mut families.rules, &rules, now);
+        mark(&mut families.upstreams, &upstreams, now);
+        mark(&mut families.listeners, &listeners, now);
+        families.live = Arc::new(live);
     }
 
     /// Drops what was removed long ago and tells what is left, everything in the order of names.
@@ -219,7 +210,7 @@ impl Registry {
             rules: all(&families.rules),
             upstreams: all(&families.upstreams),
             listeners: all(&families.listeners),
-            live: families.live.clone(),
+            live: Arc::clone(&families.live),
         }
     }
 
@@ -231,8 +222,8 @@ impl Registry {
 }
 
 /// The numbers of this key, made if there are none.
-fn keep<K: Clone + Ord, S>(
-    kept: &mut BTreeMap<K, Kept<S>>,
+fn keep<K: Clone + Eq + Hash, S>(
+    kept: &mut HashMap<K, Kept<S>>,
     key: &K,
     make: impl FnOnce() -> S,
 ) -> Arc<S> {
@@ -244,9 +235,9 @@ fn keep<K: Clone + Ord, S>(
 }
 
 /// Notes since when each is no longer live.
-fn mark<K, S>(kept: &mut BTreeMap<K, Kept<S>>, is_live: impl Fn(&K) -> bool, now: Instant) {
+fn mark<K: Eq + Hash, S>(kept: &mut HashMap<K, Kept<S>>, live: &HashSet<&K>, now: Instant) {
     for (key, kept) in kept {
-        if is_live(key) {
+        if live.contains(key) {
             kept.removed_at = None;
         } else {
             kept.removed_at.get_or_insert(now);
@@ -255,7 +246,7 @@ fn mark<K, S>(kept: &mut BTreeMap<K, Kept<S>>, is_live: impl Fn(&K) -> bool, now
 }
 
 /// Drops what was removed long ago and has come to rest.
-fn drop_old<K: Ord, S>(kept: &mut BTreeMap<K, Kept<S>>, now: Instant, rests: impl Fn(&S) -> bool) {
+fn drop_old<K, S>(kept: &mut HashMap<K, Kept<S>>, now: Instant, rests: impl Fn(&S) -> bool) {
     kept.retain(|_, kept| {
         let old = kept
             .removed_at
@@ -264,8 +255,12 @@ fn drop_old<K: Ord, S>(kept: &mut BTreeMap<K, Kept<S>>, now: Instant, rests: imp
     });
 }
 
-fn all<K, S>(kept: &BTreeMap<K, Kept<S>>) -> Vec<Arc<S>> {
-    kept.values().map(|kept| Arc::clone(&kept.stats)).collect()
+/// All numbers in the order of their keys.
+fn all<K: Ord, S>(kept: &HashMap<K, Kept<S>>) -> Vec<Arc<S>> {
+    let mut all: Vec<_> = kept.iter().collect();
+    all.sort_unstable_by_key(|&(key, _)| key);
+    let stats = all.into_iter().map(|(_, kept)| Arc::clone(&kept.stats));
+    stats.collect()
 }
 
 #[cfg(test)]

@@ -16,10 +16,15 @@ use crate::support::proxy;
 use crate::support::wait;
 
 #[tokio::test]
-async fn every_series_of_a_variant_is_there_from_the_start() {
+async fn the_counts_of_a_variant_are_there_from_the_start_and_the_rest_with_its_first_request() {
     let pair = Pair::start().await;
     let proxy = proxy::start(&pair.split([1, 0], "")).await;
     let metrics = proxy.metrics().await;
+    let later = [
+        "tidegate_request_duration_seconds_count",
+        "tidegate_response_headers_seconds_count",
+        "tidegate_errors_total",
+    ];
     for variant in ["stable", "canary"] {
         for code in ["200", "404", "499", "500", "502", "503", "504"] {
             let labels = [("route", "shop"), ("variant", variant), ("code", code)];
@@ -29,15 +34,22 @@ async fn every_series_of_a_variant_is_there_from_the_start() {
         }
         let labels = [("route", "shop"), ("variant", variant)];
         for name in [
-            "tidegate_request_duration_seconds_count",
-            "tidegate_response_headers_seconds_count",
             "tidegate_requests_in_flight",
-            "tidegate_errors_total",
             "tidegate_variant_weight",
             "tidegate_tunnels_open",
         ] {
             assert!(metrics.has(name, &labels), "{name} {variant}");
         }
+        for name in later {
+            assert!(!metrics.has(name, &labels), "{name} {variant}");
+        }
+    }
+    assert_eq!(proxy.get("/").await.status, 200);
+    let used = proxy.metrics().await;
+    for name in later {
+        let labels = |variant| [("route", "shop"), ("variant", variant)];
+        assert!(used.has(name, &labels("stable")), "{name}");
+        assert!(!used.has(name, &labels("canary")), "{name}");
     }
     let weight = |variant| {
         let labels = [("route", "shop"), ("variant", variant)];

@@ -1,6 +1,6 @@
 //! The text is one that Prometheus reads, with every series that there should be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -285,9 +285,75 @@ fn every_family_of_the_catalogue_is_rendered_once_and_in_its_order() {
     }
 }
 
+/// The same after one request of each variant.
+fn begun() -> Telemetry {
+    let telemetry = quiet();
+    let registry = telemetry.registry();
+    for variant in ["stable", "canary"] {
+        let labels = labels(variant);
+        let stats = registry.variant(&labels, &[]);
+        stats.shard(0).begin(Selection::Hash);
+        let route = registry.route(&labels.route);
+        route.shard(0).overhead(Duration::from_micros(70));
+    }
+    telemetry
+}
+
+/// The number of series of a text whose name begins so.
+fn n_series(telemetry: &Telemetry, name: &str) -> usize {
+    let read = read(&telemetry.render(Instant::now()));
+    let series = read.series.keys();
+    series.filter(|series| series.starts_with(name)).count()
+}
+
+#[test]
+fn what_a_first_request_is_missed_by_is_there_before_it_and_the_rest_with_it() {
+    let (quiet, begun) = (quiet(), begun());
+    for name in [
+        "tidegate_requests_total{",
+        "tidegate_selections_total{",
+        "tidegate_requests_in_flight{",
+        "tidegate_tunnels_open{",
+        "tidegate_variant_weight{",
+        "tidegate_upstream_endpoints{",
+    ] {
+        assert_ne!(n_series(&quiet, name), 0, "{name}");
+        assert_eq!(n_series(&quiet, name), n_series(&begun, name), "{name}");
+    }
+    for name in [
+        "tidegate_request_duration_seconds",
+        "tidegate_response_headers_seconds",
+        "tidegate_proxy_overhead_seconds",
+        "tidegate_errors_total",
+        "tidegate_failovers_total",
+        "tidegate_upstream_attempts_total",
+        "tidegate_retries_total",
+    ] {
+        assert_eq!(n_series(&quiet, name), 0, "{name}");
+        assert_ne!(n_series(&begun, name), 0, "{name}");
+    }
+}
+
+#[test]
+fn of_many_variants_only_pairs_that_failed_over_are_shown() {
+    let telemetry = Telemetry::new(1, Buckets::default());
+    let registry = telemetry.registry();
+    let mut live = Live::default();
+    for n in 0..64 {
+        let labels = labels(&format!("v{n}"));
+        registry.variant(&labels, &[Selection::Hash]);
+        live.direct.push(labels);
+    }
+    let route = registry.route(&labels("v1").route);
+    route.shard(0).failover(&"v1".into(), &"v2".into());
+    registry.set_live(live, Instant::now());
+    assert_eq!(n_series(&telemetry, "tidegate_failovers_total"), 1);
+}
+
 #[test]
 fn what_has_not_happened_yet_is_there_as_0() {
-    let read = read(&quiet().render(Instant::now()));
+    let telemetry = begun();
+    let read = read(&telemetry.render(Instant::now()));
     let value = |wanted: &str| {
         let found = read.series.iter().filter(|(name, _)| {
             let (name, labels) = split_labels(name);
@@ -314,8 +380,9 @@ fn what_has_not_happened_yet_is_there_as_0() {
                 let wanted = format!("tidegate_requests_total {variant} {code} {selection}");
                 assert_eq!(value(&wanted), 0.0);
             }
+            let begun = if selection == "hash" { 1.0 } else { 0.0 };
             let wanted = format!("tidegate_selections_total {variant} {selection}");
-            assert_eq!(value(&wanted), 0.0);
+            assert_eq!(value(&wanted), begun);
         }
         for reason in ErrorReason::ALL {
             let wanted = format!("tidegate_errors_total {variant} {}", reason.label());
@@ -329,7 +396,7 @@ fn what_has_not_happened_yet_is_there_as_0() {
         }
         assert_eq!(
             value(&format!("tidegate_requests_in_flight {variant}")),
-            0.0
+            1.0
         );
         assert_eq!(value(&format!("tidegate_tunnels_open {variant}")), 0.0);
     }
@@ -385,14 +452,16 @@ fn the_text_is_the_same_when_nothing_has_happened() {
 
 #[test]
 fn a_split_of_two_has_no_more_series_than_the_documents_say() {
-    let read = read(&quiet().render(Instant::now()));
-    let of_variants: BTreeSet<_> = read
-        .series
-        .keys()
-        .filter(|name| name.contains("variant=\""))
-        .collect();
+    let of_variants = |telemetry: &Telemetry| {
+        let read = read(&telemetry.render(Instant::now()));
+        let names = read.series.keys();
+        names.filter(|name| name.contains("variant=\"")).count()
+    };
     // 2 variants, each with 7 histograms of 18 series and about 70 plain ones.
-    assert!(of_variants.len() <= 2 * 200, "{}", of_variants.len());
+    let n_series = of_variants(&begun());
+    assert!(n_series <= 2 * 200, "{n_series}");
+    // 7 statuses and the selection for each of two ways to be chosen, and 8 of what is live.
+    assert_eq!(of_variants(&quiet()), 2 * (2 * (7 + 1) + 8));
 }
 
 #[test]

@@ -8,9 +8,10 @@ use crate::telemetry::metrics::{self as names, Family};
 use crate::telemetry::registry::{VariantLive, VariantState};
 use crate::telemetry::render::code_label;
 use crate::telemetry::stats::{
-    AttemptResult, Code, CodeKey, ErrorReason, ForcedRejection, GrpcStatus, HistogramTotals,
-    Outcome, RetryCause, RetryResult, RouteStats, RouteTotals, RuleLabels, RuleStats, Selection,
-    Source, StickyKind, TunnelEnd, VariantLabels, VariantStats, VariantTotals,
+    AttemptResult, Buckets, Code, CodeKey, ErrorReason, ForcedRejection, GrpcStatus,
+    HistogramTotals, Outcome, RetryCause, RetryResult, RouteStats, RouteTotals, RuleLabels,
+    RuleStats, Selection, Source, StickyKind, TunnelEnd, VariantLabels, VariantStats,
+    VariantTotals,
 };
 
 /// The statuses whose series are there before the first of them occurs, each with who usually makes
@@ -25,9 +26,16 @@ const EXPECTED: [(u16, Source); 7] = [
     (504, Source::Proxy),
 ];
 
+/// The most variants of a route of which every pair is shown before the first failover between
+/// them: there are as many pairs as variants, squared.
+const ALL_PAIRS: usize = 8;
+
 /// A variant, its labels as text, and its numbers at one moment.
 pub(crate) struct VariantRow<'a> {
     stats: &'a VariantStats,
+    /// True while it has had no request. Of those, which are most where there are many, only what
+    /// is told in advance is shown.
+    is_quiet: bool,
     labels: Labels,
     totals: VariantTotals,
 }
@@ -41,6 +49,7 @@ pub(crate) struct RouteRow<'a> {
 
 pub(crate) fn variant_rows(variants: &[Arc<VariantStats>]) -> Vec<VariantRow<'_>> {
     let rows = variants.iter().map(|stats| {
+        let is_quiet = stats.is_quiet();
         let mut totals = stats.read();
         let own = stats
             .own_status()
@@ -58,6 +67,7 @@ pub(crate) fn variant_rows(variants: &[Arc<VariantStats>]) -> Vec<VariantRow<'_>
         }
         VariantRow {
             stats,
+            is_quiet,
             labels: text_of(stats.labels()),
             totals,
         }
@@ -65,8 +75,10 @@ pub(crate) fn variant_rows(variants: &[Arc<VariantStats>]) -> Vec<VariantRow<'_>
     rows.collect()
 }
 
+/// The routes that have had a request; of the others nothing is told in advance.
 pub(crate) fn route_rows(routes: &[Arc<RouteStats>]) -> Vec<RouteRow<'_>> {
-    let rows = routes.iter().map(|stats| RouteRow {
+    let used = routes.iter().filter(|stats| !stats.is_quiet());
+    let rows = used.map(|stats| RouteRow {
         stats,
         labels: Labels::new([("route", stats.route())]),
         totals: stats.read(),
@@ -88,19 +100,15 @@ pub(crate) fn requests(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &
             }
         }
     });
-    by_outcome(text, &names::REQUEST_DURATION, rows.iter(), |totals| {
+    by_outcome(text, &names::REQUEST_DURATION, used(rows), |totals| {
         &totals.request_duration
     });
-    by_outcome(text, &names::RESPONSE_HEADERS, led_on(rows), |totals| {
+    by_outcome(text, &names::RESPONSE_HEADERS, called(rows), |totals| {
         &totals.response_headers
     });
     text.family(&names::PROXY_OVERHEAD, |samples| {
         for row in routes {
-            samples.histogram(
-                &row.labels,
-                row.stats.overhead_buckets(),
-                &row.totals.overhead,
-            );
+            samples.histogram(&row.labels, Buckets::overhead(), &row.totals.overhead);
         }
     });
     by_variant(
@@ -109,15 +117,15 @@ pub(crate) fn requests(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &
         rows.iter(),
         VariantTotals::in_flight,
     );
-    by_variant(text, &names::REQUEST_BYTES, rows.iter(), |totals| {
+    by_variant(text, &names::REQUEST_BYTES, used(rows), |totals| {
         totals.request_bytes
     });
-    by_variant(text, &names::RESPONSE_BYTES, rows.iter(), |totals| {
+    by_variant(text, &names::RESPONSE_BYTES, used(rows), |totals| {
         totals.response_bytes
     });
     text.family(&names::GRPC_RESPONSES, |samples| {
         // Most variants never see such a call, so its series come with the first.
-        for row in rows {
+        for row in used(rows) {
             let counts = row.totals.grpc.unwrap_or_default();
             let statuses = row.totals.grpc.map_or(&[][..], |_| GrpcStatus::ALL);
             for (status, n) in statuses.iter().zip(counts) {
@@ -127,7 +135,7 @@ pub(crate) fn requests(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &
         }
     });
     text.family(&names::ERRORS, |samples| {
-        for row in rows {
+        for row in used(rows) {
             for (reason, n) in ErrorReason::ALL.iter().zip(row.totals.errors) {
                 samples.value(&row.labels.and([("reason", reason.label())]), n);
             }
@@ -190,17 +198,27 @@ pub(crate) fn selections(
         let none = BTreeSet::new();
         for row in routes {
             let variants = variants.get(row.stats.route()).unwrap_or(&none);
-            for &from in variants {
-                for &to in variants.iter().filter(|&&to| to != from) {
-                    let pair = (Arc::clone(from), Arc::clone(to));
-                    let n = row.totals.failovers.get(&pair).copied().unwrap_or_default();
-                    samples.value(&row.labels.and([("from", &**from), ("to", &**to)]), n);
-                }
+            let all = if variants.len() <= ALL_PAIRS {
+                variants
+            } else {
+                &none
+            };
+            let mut counts = BTreeMap::new();
+            for &from in all {
+                let others = all.iter().filter(|&&to| to != from);
+                counts.extend(others.map(|&to| ((from, to), 0)));
+            }
+            let known = |name| variants.contains(name);
+            let pairs = row.totals.failovers.iter();
+            let pairs = pairs.filter(|((from, to), _)| known(from) && known(to));
+            counts.extend(pairs.map(|((from, to), &n)| ((from, to), n)));
+            for ((from, to), n) in counts {
+                samples.value(&row.labels.and([("from", &**from), ("to", &**to)]), n);
             }
         }
     });
     text.family(&names::RETRIES, |samples| {
-        for row in led_on(rows) {
+        for row in called(rows) {
             for (cause, results) in RetryCause::ALL.iter().zip(row.totals.retries) {
                 for (result, n) in RetryResult::ALL.iter().zip(results) {
                     let labels = [("cause", cause.label()), ("result", result.label())];
@@ -229,14 +247,14 @@ pub(crate) fn selections(
 /// Attempts to get an answer.
 pub(crate) fn attempts(text: &mut Exposition, rows: &[VariantRow<'_>]) {
     text.family(&names::UPSTREAM_ATTEMPTS, |samples| {
-        for row in led_on(rows) {
+        for row in called(rows) {
             for (result, n) in AttemptResult::ALL.iter().zip(row.totals.attempts) {
                 samples.value(&row.labels.and([("result", result.label())]), n);
             }
         }
     });
     text.family(&names::UPSTREAM_CONNECT_DURATION, |samples| {
-        for row in led_on(rows) {
+        for row in called(rows) {
             let buckets = row.stats.buckets();
             samples.histogram(&row.labels, buckets, &row.totals.connect_duration);
         }
@@ -264,16 +282,26 @@ pub(crate) fn tunnels(text: &mut Exposition, rows: &[VariantRow<'_>]) {
         led_on(rows),
         VariantTotals::tunnels_open,
     );
-    by_variant(text, &names::TUNNELS_OPENED, led_on(rows), |totals| {
+    by_variant(text, &names::TUNNELS_OPENED, called(rows), |totals| {
         totals.tunnels_opened
     });
     text.family(&names::TUNNELS, |samples| {
-        for row in led_on(rows) {
+        for row in called(rows) {
             for (end, n) in TunnelEnd::ALL.iter().zip(row.totals.tunnels_closed) {
                 samples.value(&row.labels.and([("end", end.label())]), n);
             }
         }
     });
+}
+
+/// Those that have had a request.
+fn used<'r>(rows: &'r [VariantRow<'r>]) -> impl Iterator<Item = &'r VariantRow<'r>> {
+    rows.iter().filter(|row| !row.is_quiet)
+}
+
+/// Those of them behind which there is an upstream.
+fn called<'r>(rows: &'r [VariantRow<'r>]) -> impl Iterator<Item = &'r VariantRow<'r>> {
+    led_on(rows).filter(|row| !row.is_quiet)
 }
 
 /// Those behind which there is an upstream.

@@ -1,5 +1,6 @@
 //! Histograms with fixed bounds.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -76,8 +77,11 @@ impl Buckets {
     }
 
     /// The bounds of the time that is spent in tidegate itself.
-    pub fn overhead() -> Self {
-        Self::new(&OVERHEAD_SECONDS).expect("the constant ascends")
+    #[inline]
+    pub fn overhead() -> &'static Self {
+        static OVERHEAD: LazyLock<Buckets> =
+            LazyLock::new(|| Buckets::new(&OVERHEAD_SECONDS).expect("the constant ascends"));
+        &OVERHEAD
     }
 
     /// The bounds in seconds.

@@ -12,7 +12,6 @@ use crate::telemetry::stats::{Buckets, Counter, ForcedRejection, HistogramTotals
 #[derive(Debug)]
 pub struct RouteStats {
     route: Arc<str>,
-    overhead_buckets: Arc<Buckets>,
     shards: Shards<RouteShard>,
 }
 
@@ -21,7 +20,6 @@ impl RouteStats {
     pub fn new(route: Arc<str>, n_workers: usize) -> Self {
         Self {
             route,
-            overhead_buckets: Arc::new(Buckets::overhead()),
             shards: Shards::new(n_workers),
         }
     }
@@ -32,13 +30,7 @@ impl RouteStats {
     /// When there are not so many workers.
     #[inline]
     pub fn shard(&self, worker: usize) -> &RouteShard {
-        self.shards.of(worker, || RouteShard {
-            overhead_buckets: Arc::clone(&self.overhead_buckets),
-            overhead: Histogram::default(),
-            cookies_set: Default::default(),
-            forced_rejected: Default::default(),
-            failovers: OnceLock::new(),
-        })
+        self.shards.of(worker, RouteShard::default)
     }
 
     /// The name of the route.
@@ -46,15 +38,15 @@ impl RouteStats {
         &self.route
     }
 
-    /// The bounds of the overhead's histogram.
-    pub fn overhead_buckets(&self) -> &Buckets {
-        &self.overhead_buckets
+    /// True while nothing has been recorded.
+    pub fn is_quiet(&self) -> bool {
+        self.shards.is_empty()
     }
 
     /// Adds up the shards of all workers.
     pub fn read(&self) -> RouteTotals {
         let mut totals = RouteTotals {
-            overhead: HistogramTotals::new(&self.overhead_buckets),
+            overhead: HistogramTotals::new(Buckets::overhead()),
             cookies_set: [0; StickyKind::N],
             forced_rejected: [0; ForcedRejection::N],
             failovers: BTreeMap::new(),
@@ -82,10 +74,9 @@ impl RouteStats {
 }
 
 /// The part of a route's numbers that one worker records.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct RouteShard {
-    overhead_buckets: Arc<Buckets>,
     overhead: Histogram,
     cookies_set: [Counter; StickyKind::N],
     forced_rejected: [Counter; ForcedRejection::N],
@@ -105,7 +96,7 @@ impl RouteShard {
     /// Counts the time of one exchange that was spent in tidegate itself.
     #[inline]
     pub fn overhead(&self, spent: Duration) {
-        self.overhead.record(&self.overhead_buckets, spent);
+        self.overhead.record(Buckets::overhead(), spent);
     }
 
     /// Counts a cookie that was set.

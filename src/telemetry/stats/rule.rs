@@ -6,7 +6,7 @@ use crate::telemetry::stats::Counter;
 use crate::telemetry::stats::shards::Shards;
 
 /// What the numbers of a rule are labelled with.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RuleLabels {
     /// The route.
     pub route: Arc<str>,

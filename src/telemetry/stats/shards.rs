@@ -28,6 +28,11 @@ impl<S> Shards<S> {
         self.slots[worker].get_or_init(|| Box::new(make()))
     }
 
+    /// True while no worker has recorded anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
     /// The shards that have been made so far.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &S> {
         self.slots

@@ -121,6 +121,11 @@ impl VariantStats {
             .filter(move |&selection| bits >> selection as u8 & 1 == 1)
     }
 
+    /// True while it has had no request.
+    pub fn is_quiet(&self) -> bool {
+        self.shards.is_empty()
+    }
+
     /// Adds up the shards of all workers.
     pub fn read(&self) -> VariantTotals {
         let mut totals = VariantTotals::new(&self.buckets);
