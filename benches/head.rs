@@ -8,7 +8,9 @@ use tidegate::http1::codec::{
 };
 use tidegate::listener::{ForwardedSource, Peer};
 use tidegate::message::{Limits, RequestHead, ResponseHead, Scheme, Version};
-use tidegate::proxy::{RequestEdit, ResponseEdit, Rewritten, write_request, write_response};
+use tidegate::proxy::{
+    FieldEdits, RequestEdit, ResponseEdit, Rewritten, write_request, write_response,
+};
 
 /// A load generator's request of 151 bytes.
 const SMALL: &[u8] = b"GET /api/v1/items?page=2 HTTP/1.1\r\n\
@@ -83,6 +85,28 @@ fn rewrites(criterion: &mut Criterion) {
             });
         });
     }
+    // Two of each kind: go, take the place of what came, come besides.
+    let fields = FieldEdits::new(
+        &["x-secret", "accept-language"],
+        &[("x-set", "one"), ("x-request-source", "edge")],
+        &[("x-added", "two"), ("x-also-added", "three")],
+    );
+    let edited = RequestEdit {
+        fields: Some(&fields),
+        ..edit
+    };
+    for (name, text) in [
+        ("request small edited", SMALL),
+        ("request browser edited", BROWSER),
+    ] {
+        read(text, &limits, &mut head);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                write_request(&mut out, black_box(&head), &edited);
+            });
+        });
+    }
     let mut response = ResponseHead::default();
     read_response(RESPONSE, &limits, Asked::Other, &mut response).expect("it is valid");
     let edit = ResponseEdit {
@@ -96,6 +120,16 @@ fn rewrites(criterion: &mut Criterion) {
         bencher.iter(|| {
             out.clear();
             write_response(&mut out, black_box(&response), &edit);
+        });
+    });
+    let edited = ResponseEdit {
+        fields: Some(&fields),
+        ..edit
+    };
+    group.bench_function("response edited", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            write_response(&mut out, black_box(&response), &edited);
         });
     });
     group.finish();
