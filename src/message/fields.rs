@@ -228,6 +228,16 @@ impl Fields {
         self.present & bit(known) != 0
     }
 
+    /// The value of the first one of a name, in any case.
+    pub fn find<'a>(&self, text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+        let mut entries = self.entries.iter();
+        let found = entries.find(|entry| {
+            let own = entry.name.of(text);
+            own.len() == name.len() && own.eq_ignore_ascii_case(name)
+        });
+        Some(found?.value.of(text))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()

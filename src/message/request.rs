@@ -1,5 +1,7 @@
 //! The head of a request: method, target and fields, whichever protocol it came by.
 
+use std::iter;
+
 use crate::message::{Field, Fields, Framing, Known, Span, Version};
 
 /// Whether the downstream connection is encrypted.
@@ -143,9 +145,7 @@ impl RequestHead {
 
     /// The value of the first field of this name, in any case.
     pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
-        self.fields()
-            .find(|field| field.is(name))
-            .map(|field| field.value)
+        self.fields.find(&self.text, name)
     }
 
     /// The values of all fields of this kind.
@@ -162,13 +162,18 @@ impl RequestHead {
 
     /// The values of all cookies of this name: browsers send several when paths or domains differ.
     pub fn cookies<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.known(Known::Cookie)
-            .flat_map(|value| value.split(|&byte| byte == b';'))
-            .filter_map(move |pair| {
-                let pair = pair.trim_ascii();
-                let equals = memchr::memchr(b'=', pair)?;
-                (pair[..equals].trim_ascii() == name).then(|| pair[equals + 1..].trim_ascii())
-            })
+        self.cookie_pairs().filter_map(move |pair| {
+            let after = pair.strip_prefix(name)?.trim_ascii_start();
+            Some(after.strip_prefix(b"=")?.trim_ascii_start())
+        })
+    }
+
+    /// All cookies as they stand in Cookie fields, with their names, without the space around them.
+    pub fn cookie_pairs(&self) -> impl Iterator<Item = &[u8]> {
+        let pairs = self.known(Known::Cookie).flat_map(pieces);
+        pairs
+            .map(<[u8]>::trim_ascii)
+            .filter(|pair| !pair.is_empty())
     }
 
     /// The value of the first query parameter of this name, as sent: nothing is decoded.
@@ -178,6 +183,19 @@ impl RequestHead {
             (&pair[..equals] == name).then(|| pair.get(equals + 1..).unwrap_or_default())
         })
     }
+}
+
+/// What stands between semicolons.
+fn pieces(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(value);
+    iter::from_fn(move || {
+        let value = rest?;
+        let Some(end) = memchr::memchr(b';', value) else {
+            return rest.take();
+        };
+        rest = Some(&value[end + 1..]);
+        Some(&value[..end])
+    })
 }
 
 #[cfg(test)]
@@ -214,6 +232,15 @@ mod tests {
         assert_eq!(head.cookie(b"c"), Some(&b"3"[..]));
         assert_eq!(head.cookies(b"a").count(), 2);
         assert_eq!(head.cookie(b"d"), None);
+        let pairs: Vec<_> = head.cookie_pairs().collect();
+        assert_eq!(pairs, [&b"a=1"[..], b"b=2", b"c = 3", b"a=4"]);
+    }
+
+    #[test]
+    fn a_cookie_has_the_whole_name_and_an_equals_sign() {
+        let head = head(&[("Cookie", ";; ab=1; a; a b=2;a\t=\t3 4 ; a=")]);
+        let values: Vec<_> = head.cookies(b"a").collect();
+        assert_eq!(values, [&b"3 4"[..], b""]);
     }
 
     #[test]

@@ -23,8 +23,10 @@ impl Identity {
     /// Reads a cookie's value; anything but 32 lower-case hexadecimal digits is no identity.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let text: [u8; TEXT_BYTES] = value.try_into().ok()?;
-        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        text.iter().all(is_digit).then_some(Self(text))
+        // All of them, and no early end: so a few instructions look at sixteen at a time.
+        let is_digit = |byte: u8| byte.is_ascii_digit() | (byte.wrapping_sub(b'a') < 6);
+        let are_digits = text.iter().fold(true, |all, &byte| all & is_digit(byte));
+        are_digits.then_some(Self(text))
     }
 
     /// The digits.

@@ -285,15 +285,15 @@ fn write_target(out: &mut Vec<u8>, head: &RequestHead, edit: &RequestEdit<'_>) {
 
 /// Writes one Cookie field of all cookies but those that are ours.
 fn write_cookies<S: Sink>(out: &mut S, head: &RequestHead, drop: &[String]) {
-    let mut pairs = head
-        .known(Known::Cookie)
-        .flat_map(|value| value.split(|&byte| byte == b';'))
-        .map(<[u8]>::trim_ascii)
-        .filter(|pair| {
-            let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
-            let is_ours = |ours: &String| ours.as_bytes() == name.trim_ascii();
-            !pair.is_empty() && !drop.iter().any(is_ours)
-        });
+    let mut pairs = head.cookie_pairs().filter(|pair| {
+        let is_ours = |ours: &String| {
+            let after = pair
+                .strip_prefix(ours.as_bytes())
+                .map(<[u8]>::trim_ascii_start);
+            after.is_some_and(|after| after.is_empty() || after.starts_with(b"="))
+        };
+        !drop.iter().any(is_ours)
+    });
     let Some(first) = pairs.next() else {
         return;
     };

@@ -112,14 +112,14 @@ fn member(
             push_thousandths(line, millis.into());
             line.push(b'Z');
         }),
-        Field::Listener => object.text(r#","listener":"#, entry.listener.as_bytes()),
-        Field::Route => object.text_if_known(r#","route":"#, entry.route),
-        Field::Variant => object.text_if_known(r#","variant":"#, entry.variant),
-        Field::ServedVariant => object.text_if_known(r#","served_variant":"#, entry.served_variant),
+        Field::Listener => object.word(r#","listener":"#, entry.listener),
+        Field::Route => object.word_if_known(r#","route":"#, entry.route),
+        Field::Variant => object.word_if_known(r#","variant":"#, entry.variant),
+        Field::ServedVariant => object.word_if_known(r#","served_variant":"#, entry.served_variant),
         Field::Selection => {
-            object.text_if_known(r#","selection":"#, entry.selection.map(Selection::label));
+            object.word_if_known(r#","selection":"#, entry.selection.map(Selection::label));
         }
-        Field::Segment => object.text_if_known(r#","segment":"#, entry.segment),
+        Field::Segment => object.word_if_known(r#","segment":"#, entry.segment),
         Field::KeyHash => {
             if let Some(hash) = entry.key_hash {
                 object.quoted(r#","key_hash":"#, |line| push_hash(line, hash));
@@ -134,9 +134,9 @@ fn member(
             }
         }
         Field::Status => object.number(r#","status":"#, entry.status.into()),
-        Field::Source => object.text(r#","source":"#, entry.source.label().as_bytes()),
+        Field::Source => object.word(r#","source":"#, entry.source.label()),
         Field::Reason => {
-            object.text_if_known(r#","reason":"#, entry.reason);
+            object.word_if_known(r#","reason":"#, entry.reason);
         }
         Field::BytesIn => object.number(r#","bytes_in":"#, entry.bytes_in),
         Field::BytesOut => object.number(r#","bytes_out":"#, entry.bytes_out),
@@ -154,12 +154,12 @@ fn member(
         Field::ClientIp => object.quoted(r#","client_ip":"#, |line| {
             push_address(line, masks.address(entry.client_ip));
         }),
-        Field::Protocol => object.text(r#","protocol":"#, entry.protocol.name().as_bytes()),
+        Field::Protocol => object.word(r#","protocol":"#, entry.protocol.name()),
         Field::UpstreamProtocol => {
             let protocol = entry.upstream_protocol.map(Version::name);
-            object.text_if_known(r#","upstream_protocol":"#, protocol);
+            object.word_if_known(r#","upstream_protocol":"#, protocol);
         }
-        Field::GrpcStatus => object.text_if_known(r#","grpc_status":"#, entry.grpc_status),
+        Field::GrpcStatus => object.word_if_known(r#","grpc_status":"#, entry.grpc_status),
         Field::Generation => object.number(r#","generation":"#, entry.generation),
         Field::RequestId => {
             if let Some(id) = entry.request_id {
@@ -214,9 +214,14 @@ impl Object<'_> {
         self.quoted(name, |line| escape::json(line, value));
     }
 
-    fn text_if_known(&mut self, name: &str, value: Option<&str>) {
+    /// A value of the configuration's or our own: a name or a label, with nothing to escape.
+    fn word(&mut self, name: &str, value: &str) {
+        self.quoted(name, |line| line.extend_from_slice(value.as_bytes()));
+    }
+
+    fn word_if_known(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
-            self.text(name, value.as_bytes());
+            self.word(name, value);
         }
     }
 
