@@ -1,6 +1,7 @@
 //! One client's HTTP/2 connection. hyper speaks the protocol; here are its limits, its timeouts
 //! and its end.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -20,7 +21,7 @@ use crate::listener::connect::Connect;
 use crate::listener::drain::Handle;
 use crate::listener::preface::Begun;
 use crate::listener::streams::{Runner, Streams};
-use crate::listener::{LINGER, Peer, Service, Settings};
+use crate::listener::{HeldSettings, LINGER, Peer, Service, Settings};
 use crate::message::Body;
 
 /// Bytes that a client may send on a stream, and on all streams together, before it has to wait
@@ -60,10 +61,17 @@ async fn serve_streams<V: Service>(
     handle: &Rc<Handle>,
     streams: &Streams,
 ) {
+    // A listener that is being given up has no settings any more: the last ones hold.
+    let current = RefCell::new((None, Rc::new(HeldSettings(Arc::clone(&settings)))));
     let answer = service_fn(|request| {
-        let settings = service
-            .settings(&settings.name)
-            .unwrap_or_else(|| Arc::clone(&settings));
+        let (generation, current) = &mut *current.borrow_mut();
+        if *generation != Some(service.generation()) {
+            *generation = Some(service.generation());
+            if let Some(changed) = service.settings(&settings.name) {
+                *current = Rc::new(HeldSettings(changed));
+            }
+        }
+        let settings = Rc::clone(current);
         let runner = streams.runner().clone();
         let answer = answer(service, request, from, settings, runner.clone());
         async move {
@@ -123,7 +131,7 @@ fn answer<V: Service>(
     service: &V,
     mut request: Request<Incoming>,
     from: &Rc<Peer>,
-    settings: Arc<Settings>,
+    settings: Rc<HeldSettings>,
     runner: Runner,
 ) -> impl Future<Output = Response<Body>> + use<V> {
     let connect = (request.method() == Method::CONNECT)

@@ -18,6 +18,7 @@ mod streams;
 mod worker;
 
 use std::future::Future;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +93,19 @@ pub struct Settings {
     pub tls: Option<Arc<Acceptor>>,
 }
 
+/// The settings of a listener as one worker's requests hold them, by a count of the worker's own:
+/// the count of the settings themselves belongs to all workers, and no request writes there.
+#[derive(Debug)]
+pub struct HeldSettings(Arc<Settings>);
+
+impl Deref for HeldSettings {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.0
+    }
+}
+
 /// Why a request was not even read, or not wholly.
 #[derive(Debug)]
 pub enum Refusal {
@@ -140,7 +154,7 @@ pub trait Service: Clone + 'static {
         &self,
         request: Request<Incoming>,
         from: &Rc<Peer>,
-        settings: Arc<Settings>,
+        settings: Rc<HeldSettings>,
     ) -> impl Future<Output = Response<Body>> + use<Self>;
 
     /// The bytes that answer what is no request, after which the connection is closed.

@@ -186,27 +186,27 @@ async fn direct(exchange: &mut Exchange, client: &mut Client<'_>) -> After {
     let head_only = exchange.request().method() == b"HEAD";
     let mut out = take_buffer();
     let mut body = Bytes::new();
+    let mut with_head = 0;
     if let Some(direct) = exchange.direct() {
         let (location, id) = (exchange.location(), exchange.told_id());
         direct.write_http1(&mut out, location, id, close);
-        if !head_only {
-            body = direct.body();
+        match direct.body() {
+            _ if head_only => {}
+            small if small.len() <= WITH_HEAD => {
+                out.extend_from_slice(small);
+                with_head = small.len();
+            }
+            large => body = large.clone(),
         }
         let status = direct.status();
         exchange.answered(status, 0);
     }
-    let with_head = if body.len() <= WITH_HEAD {
-        body.split_off(0)
-    } else {
-        Bytes::new()
-    };
-    out.extend_from_slice(&with_head);
     let head = timeout(ANSWER, client.connection.write_all(&out)).await;
     give_buffer(out);
     if !matches!(head, Ok(Ok(()))) {
         return After::Close;
     }
-    exchange.response_bytes += with_head.len() as u64;
+    exchange.response_bytes += with_head as u64;
     // A larger one is not copied for each client, and a slow client may take its time.
     for piece in body.chunks(PIECE) {
         let write = client.connection.write_all(piece);

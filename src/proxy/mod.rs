@@ -47,7 +47,7 @@ use hyper::body::Incoming;
 use tokio::time::interval;
 
 use crate::http1::{Connection, Deadline, Scratch};
-use crate::listener::{After, Peer, Refusal, Service, Settings};
+use crate::listener::{After, HeldSettings, Peer, Refusal, Service, Settings};
 use crate::message::Body;
 use crate::proxy::answer::Answer;
 use crate::proxy::exchange::Exchange;
@@ -165,7 +165,7 @@ impl Service for Proxy {
         &self,
         request: Request<Incoming>,
         from: &Rc<Peer>,
-        settings: Arc<Settings>,
+        settings: Rc<HeldSettings>,
     ) -> impl Future<Output = Response<Body>> + use<> {
         // Before the future, which so has no room for a head that is read once.
         let (mut parts, body) = request.into_parts();

@@ -57,6 +57,7 @@ mod routing;
 mod rules;
 mod segments;
 mod schema;
+mod shared;
 mod smuggling;
 mod smuggling_answers;
 mod split;
