@@ -8,9 +8,13 @@ use std::task::{Context, Poll, ready};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::http1::buffer::{READ_BYTES, give_buffer, poll_read, take_buffer};
+use crate::http1::buffer::{give_buffer, poll_read, take_buffer};
 use crate::http1::codec::{HeadError, HeadScanner, likely_end};
 use crate::message::Limits;
+
+/// Bytes read at once when a head is expected: it with a body of 64 KiB. What of a larger body is not
+/// read here need not be copied.
+const HEAD_BYTES: usize = 72 * 1024;
 
 /// Why no head could be read.
 #[derive(Debug, Error)]
@@ -115,7 +119,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 inbox,
                 scanner,
             } = self;
-            let step = ready!(poll_read(stream, context, READ_BYTES, |context, bytes| {
+            let step = ready!(poll_read(stream, context, HEAD_BYTES, |context, bytes| {
                 if bytes.is_empty() {
                     return if inbox.is_empty() {
                         Ok(Some((None, Vec::new())))

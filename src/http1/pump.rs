@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use crate::http1::buffer::{READ_BYTES, poll_read, with_encode};
 use crate::http1::codec::{
@@ -21,6 +22,7 @@ use crate::http1::codec::{
 };
 use crate::http1::connection::Connection;
 use crate::http1::spill::Spill;
+use crate::http1::splice::{FillError, PIPE_BYTES, Piped, Wire};
 use crate::message::{Framing, Limits};
 
 /// The first reads of a body, and all reads for a slow reader, are at most this large, so that
@@ -29,6 +31,11 @@ const SMALL_READ_BYTES: usize = 64 * 1024;
 
 /// A body of so few bytes is copied behind its head: one plain write costs less than a gathering one.
 const COPY_BYTES: usize = 4 * 1024;
+
+/// A body of which so much is still to come goes from socket to socket without a copy through our
+/// memory, where both are bare sockets. Below that it costs as much as copying, or more: a body of
+/// 128 KiB 1.00 of it, one of 256 KiB 0.76.
+const SPLICE_BYTES: u64 = 128 * 1024;
 
 /// Bytes that become one frame for a receiver that is no stream: two frames of HTTP/2's default
 /// size, so that many streams share a connection fairly.
@@ -109,6 +116,12 @@ pub struct Pump {
     /// Bytes of body read so far, without framing.
     body_bytes: u64,
     ended: bool,
+    /// Bytes that go from socket to socket.
+    piped: Option<Box<Piped>>,
+    /// How much of it at once.
+    pipe: usize,
+    /// True when the kernel was found not to do that here.
+    copies: bool,
 }
 
 impl Pump {
@@ -123,6 +136,9 @@ impl Pump {
             window: SMALL_READ_BYTES,
             body_bytes: 0,
             ended,
+            piped: None,
+            pipe: PIPE_BYTES,
+            copies: false,
         }
     }
 
@@ -148,12 +164,12 @@ impl Pump {
 
     /// True when the receiver is what it waits for.
     pub fn is_waiting_to_write(&self) -> bool {
-        !self.spill.is_through()
+        !self.spill.is_through() || self.piped.is_some()
     }
 
     /// True when the whole body was read and written.
     pub fn is_done(&self) -> bool {
-        self.ended && self.spill.is_through()
+        self.ended && !self.is_waiting_to_write()
     }
 
     /// Uses bytes that were read behind a head: writes `head` and as much of the body as is there
@@ -205,11 +221,16 @@ impl Pump {
         to: &mut W,
     ) -> Poll<Result<(), PumpError>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: AsyncRead + Wire + Unpin,
+        W: AsyncWrite + Wire + Unpin,
     {
         loop {
             ready!(self.spill.poll(context, to)).map_err(PumpError::Write)?;
+            if (self.piped.is_some() || self.splices(from.inbox()))
+                && let (Some(from), Some(to)) = (from.stream.bare(), to.bare())
+            {
+                ready!(self.poll_splice(context, from, to))?;
+            }
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
@@ -250,6 +271,57 @@ impl Pump {
             } else {
                 self.window
             };
+        }
+    }
+
+    /// True when the rest of the body is to go from socket to socket.
+    fn splices(&self, inbox: &[u8]) -> bool {
+        matches!(self.incoming, Incoming::Length(left) if left >= SPLICE_BYTES)
+            && self.outgoing == Outgoing::Raw
+            && !self.copies
+            && inbox.is_empty()
+    }
+
+    /// Moves bytes of a body whose length is known from socket to socket, until it is through or a
+    /// side has to be waited for; or until it turns out that the kernel does not do that here.
+    fn poll_splice(
+        &mut self,
+        context: &mut Context<'_>,
+        from: &TcpStream,
+        to: &TcpStream,
+    ) -> Poll<Result<(), PumpError>> {
+        loop {
+            if let Some(piped) = &mut self.piped {
+                let spill = &mut self.spill;
+                let drained = piped.poll_drain(context, to, |n| spill.count(n));
+                self.pipe = if drained.is_ready() {
+                    (self.pipe * 2).min(PIPE_BYTES)
+                } else {
+                    SMALL_READ_BYTES
+                };
+                ready!(drained).map_err(PumpError::Write)?;
+                if let Some(piped) = self.piped.take() {
+                    piped.end();
+                }
+            }
+            let Incoming::Length(left @ 1..) = self.incoming else {
+                return Poll::Ready(Ok(()));
+            };
+            let window = usize::try_from(left).map_or(self.pipe, |left| left.min(self.pipe));
+            match ready!(Piped::poll_fill(context, from, window)) {
+                Ok(Some(piped)) => {
+                    self.incoming = Incoming::Length(left - piped.held() as u64);
+                    self.ended = left == piped.held() as u64;
+                    self.count(piped.held())?;
+                    self.piped = Some(Box::new(piped));
+                }
+                Ok(None) => return Poll::Ready(Err(PumpError::Cut)),
+                Err(FillError::Read(error)) => return Poll::Ready(Err(PumpError::Read(error))),
+                Err(FillError::Unable) => {
+                    self.copies = true;
+                    return Poll::Ready(Ok(()));
+                }
+            }
         }
     }
 

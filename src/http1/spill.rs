@@ -40,6 +40,11 @@ impl Spill {
         self.written
     }
 
+    /// Counts bytes that went to the receiver by another way.
+    pub(crate) fn count(&mut self, n: usize) {
+        self.written += n as u64;
+    }
+
     /// True while bytes are kept.
     pub(crate) fn is_holding(&self) -> bool {
         !self.bytes.is_empty()

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
+use crate::http1::Wire;
 use crate::telemetry::stats::{Handshake, KeyExchange, TlsSession, TlsVersion};
 use crate::tls::{Acceptor, Fault, HandshakeError};
 
@@ -142,6 +143,15 @@ async fn linger(mut tcp: TcpStream) {
             && n_bytes < LINGER_BYTES
         {
             n_bytes += n;
+        }
+    }
+}
+
+impl Wire for Stream {
+    fn bare(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(stream) => Some(stream),
+            Self::Tls(_) => None,
         }
     }
 }

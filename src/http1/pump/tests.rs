@@ -3,10 +3,17 @@
 use std::future::poll_fn;
 
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert_eq, proptest};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpStream;
 
-use crate::http1::{Connection, Incoming, Outgoing, Pump, PumpError};
+use crate::http1::{Connection, Incoming, Outgoing, Pump, PumpError, Wire};
 use crate::message::{Framing, Limits};
+
+impl Wire for DuplexStream {
+    fn bare(&self) -> Option<&TcpStream> {
+        None
+    }
+}
 
 /// Sends `input` in pieces of `piece` bytes through a pump; gives what came out, or why it failed,
 /// and what is left for the next message.
