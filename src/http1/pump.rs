@@ -3,7 +3,8 @@
 //! It is read as its framing says and framed anew for the other side, so nothing that one side
 //! might read differently is passed on. Bytes go from the thread's read buffer straight into the
 //! other socket; only what that socket does not take is kept, and nothing more is read until it is
-//! gone: the slower side sets the pace and one read's worth of memory bounds it.
+//! gone: the slower side sets the pace and one read's worth of memory bounds it. What is large, and
+//! needs no other framing, goes from socket to socket and through no memory of ours.
 
 #[cfg(test)]
 mod tests;
