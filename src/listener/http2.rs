@@ -1,26 +1,32 @@
-//! One client's HTTP/2 connection. hyper speaks the protocol; here are its limits, its timeouts
-//! and its end.
+//! One client's HTTP/2 connection. The `h2` crate speaks the protocol; here are its limits, its
+//! timeouts and its end.
+//!
+//! The connection and its streams are one task. What came is read first, streams are moved on
+//! where they lie, and what they all have to say is written at the end of a round together.
 
-use std::cell::RefCell;
-use std::convert::Infallible;
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Ping, PingPong, Reason, RecvStream};
+use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use tracing::debug;
 
 use crate::http1::Deadline;
+use crate::listener::client_body::ClientBody;
 use crate::listener::connect::Connect;
 use crate::listener::drain::Handle;
 use crate::listener::preface::Begun;
-use crate::listener::streams::{Runner, Streams};
+use crate::listener::streams::{CONNECTION, Streams};
+use crate::listener::tunnels::Tunnels;
+use crate::listener::woken::Woken;
 use crate::listener::{HeldSettings, LINGER, Peer, Service, Settings};
 use crate::message::Body;
 
@@ -39,6 +45,13 @@ const RESETS: usize = 32;
 /// How often a client that says nothing is asked whether it is there, and how long it may take.
 const PING: Duration = Duration::from_secs(20);
 
+/// How often a connection is looked at before other tasks have their turn: once for what came, and
+/// once for what its streams had to say at once; a client that floods it gets no more.
+const ROUNDS: usize = 4;
+
+/// Streams that are begun in one round, and those that are moved on.
+const STREAMS: usize = 256;
+
 /// Serves a connection until it ends.
 pub(crate) async fn serve<V: Service>(
     stream: Begun,
@@ -47,10 +60,10 @@ pub(crate) async fn serve<V: Service>(
     settings: Arc<Settings>,
     handle: &Rc<Handle>,
 ) {
-    let streams = Streams::new(settings.timeouts.body);
-    serve_streams(stream, from, service, settings, handle, &streams).await;
+    let tunnels = Tunnels::default();
+    serve_streams(stream, from, service, settings, handle, &tunnels).await;
     // Without their connection tunnels end at once, and know by whose doing.
-    streams.end().await;
+    tunnels.end().await;
 }
 
 async fn serve_streams<V: Service>(
@@ -59,97 +72,252 @@ async fn serve_streams<V: Service>(
     service: &V,
     settings: Arc<Settings>,
     handle: &Rc<Handle>,
-    streams: &Streams,
+    tunnels: &Tunnels,
 ) {
-    // A listener that is being given up has no settings any more: the last ones hold.
-    let current = RefCell::new((None, Rc::new(HeldSettings(Arc::clone(&settings)))));
-    let answer = service_fn(|request| {
-        let (generation, current) = &mut *current.borrow_mut();
-        if *generation != Some(service.generation()) {
-            *generation = Some(service.generation());
-            if let Some(changed) = service.settings(&settings.name) {
-                *current = Rc::new(HeldSettings(changed));
-            }
-        }
-        let settings = Rc::clone(current);
-        let runner = streams.runner().clone();
-        let answer = answer(service, request, from, settings, runner.clone());
-        async move {
-            let response = runner.notes().exchange(answer).await;
-            Ok::<_, Infallible>(response.map(|body| runner.notes().body(body)))
-        }
-    });
-    let connection = http2::Builder::new(streams.runner().clone())
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_concurrent_streams(settings.streams)
-        .max_header_list_size(u32::try_from(settings.limits.head_bytes).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS)
-        .enable_connect_protocol()
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
-        .serve_connection(TokioIo::new(stream), answer);
-    let mut connection = pin!(connection);
+    let patience = settings.timeouts.body;
+    let idle = settings.timeouts.idle;
+    let n_read = stream.n_read();
     let mut deadline = Deadline::new();
     // Until the first request; from then on it is idling that ends it.
     deadline.set(settings.timeouts.first_byte);
-    let mut ending = false;
+    let shaking = shake(stream, &settings, handle, &mut deadline);
+    let Some(mut connection) = shaking.await else {
+        return;
+    };
+    // A listener that is being given up has no settings any more: the last ones hold.
+    let mut held = Rc::new(HeldSettings(Arc::clone(&settings)));
+    let mut generation = None;
+    let answer = |request: Request<ClientBody>| {
+        if generation != Some(service.generation()) {
+            generation = Some(service.generation());
+            if let Some(changed) = service.settings(&settings.name) {
+                held = Rc::new(HeldSettings(changed));
+            }
+        }
+        service.http2(request, from, Rc::clone(&held))
+    };
+    let woken = Woken::default();
+    let mut driver = Driver {
+        alive: Alive::new(connection.ping_pong(), n_read),
+        connection,
+        streams: Streams::new(patience),
+        waker: woken.add(),
+        woken,
+        tunnels,
+        answer,
+        deadline,
+        idle,
+        is_ending: false,
+    };
+    driver.woken.wake(CONNECTION);
+    poll_fn(|context| driver.poll(context, handle)).await;
+}
+
+/// Begins to speak HTTP/2; `None` when the client does not.
+async fn shake(
+    stream: Begun,
+    settings: &Settings,
+    handle: &Handle,
+    deadline: &mut Deadline,
+) -> Option<Connection<Begun, Bytes>> {
+    let shaking = Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_streams(settings.streams)
+        .max_header_list_size(u32::try_from(settings.limits.head_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(Some(RESETS))
+        .enable_connect_protocol()
+        .handshake(stream);
+    let mut shaking = pin!(shaking);
+    let mut is_ending = false;
     poll_fn(|context| {
-        if connection.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+        if let Poll::Ready(shaken) = shaking.as_mut().poll(context) {
+            return Poll::Ready(shaken.ok());
+        }
+        if handle.is_closing() && !is_ending {
+            is_ending = true;
+            deadline.set(LINGER);
+        }
+        deadline.poll(context).map(|()| None)
+    })
+    .await
+}
+
+/// What moves a connection and its streams.
+struct Driver<'a, A, F> {
+    connection: Connection<Begun, Bytes>,
+    /// Wakes the part that is the connection.
+    waker: Waker,
+    streams: Streams<F>,
+    woken: Woken,
+    tunnels: &'a Tunnels,
+    /// Begins to answer a request.
+    answer: A,
+    alive: Alive,
+    deadline: Deadline,
+    /// How long there may be no stream.
+    idle: Duration,
+    is_ending: bool,
+}
+
+impl<A, F> Driver<'_, A, F>
+where
+    A: FnMut(Request<ClientBody>) -> F,
+    F: Future<Output = Response<Body>>,
+{
+    /// Ready when the connection has ended.
+    fn poll(&mut self, context: &mut Context<'_>, handle: &Handle) -> Poll<()> {
+        self.woken.run(context.waker());
+        let mut n_rounds = 0;
+        while n_rounds < ROUNDS && self.poll_streams() {
+            n_rounds += 1;
+            if self.poll_connection().is_ready() {
+                return Poll::Ready(());
+            }
         }
         // Only streams keep it from being idle: the deadline's own waking must not move it on.
-        if streams.n_running() > 0 {
-            deadline.set(if ending {
-                LINGER
-            } else {
-                settings.timeouts.idle
-            });
+        if !self.streams.is_empty() || !self.tunnels.is_empty() {
+            self.deadline
+                .set(if self.is_ending { LINGER } else { self.idle });
         }
-        let idle = deadline.poll(context).is_ready();
+        let is_idle = self.deadline.poll(context).is_ready();
         // One that does not even begin, or does not say goodbye, is not waited for.
-        if ending && idle {
+        if self.is_ending && is_idle {
             return Poll::Ready(());
         }
-        if !ending && (idle || handle.is_closing()) {
-            ending = true;
-            deadline.set(LINGER);
-            connection.as_mut().graceful_shutdown();
+        if !self.is_ending && (is_idle || handle.is_closing()) {
+            self.is_ending = true;
+            self.deadline.set(LINGER);
+            self.connection.graceful_shutdown();
             // GOAWAY still has to be written.
+            self.woken.wake(CONNECTION);
+        }
+        match self.alive.poll(context) {
+            Some(true) => self.streams.shrink(&self.woken),
+            Some(false) => {
+                debug!("no answer to a ping of HTTP/2");
+                return Poll::Ready(());
+            }
+            None => {}
+        }
+        if self.woken.pause() {
             context.waker().wake_by_ref();
         }
         Poll::Pending
-    })
-    .await;
+    }
+
+    /// Moves on the streams that were woken; true when the connection has something to do, too.
+    fn poll_streams(&mut self) -> bool {
+        let mut has_work = false;
+        for _ in 0..STREAMS {
+            match self.woken.next() {
+                Some(CONNECTION) => has_work = true,
+                Some(part) => self.streams.poll(part, self.tunnels),
+                None => break,
+            }
+        }
+        has_work
+    }
+
+    /// Reads what came, begins what was asked for, and writes what is there to be written.
+    fn poll_connection(&mut self) -> Poll<()> {
+        let waker = self.waker.clone();
+        let mut context = Context::from_waker(&waker);
+        for _ in 0..STREAMS {
+            let accepted = pin!(self.connection.accept()).poll(&mut context);
+            match accepted {
+                Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond),
+                Poll::Ready(Some(Err(error))) => {
+                    debug!(%error, "HTTP/2 connection broke");
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        self.woken.wake(CONNECTION);
+        Poll::Pending
+    }
+
+    fn begin(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let (mut head, body) = request.into_parts();
+        let is_connect = head.method == Method::CONNECT;
+        let length = head.headers.get(CONTENT_LENGTH).filter(|_| is_connect);
+        if length.is_some_and(|length| length != "0") {
+            // RFC 9110, section 9.3.6: it has no content.
+            respond.send_reset(Reason::PROTOCOL_ERROR);
+            return;
+        }
+        let (body, connect) = if is_connect {
+            let connect = Connect::new(body);
+            head.extensions.insert(connect.clone());
+            (None, Some(connect))
+        } else {
+            (Some(body), None)
+        };
+        let request = Request::from_parts(head, ClientBody::new(body));
+        let answer = (self.answer)(request);
+        let Self {
+            streams,
+            woken,
+            tunnels,
+            ..
+        } = self;
+        streams.begin(answer, respond, connect, woken, tunnels);
+    }
 }
 
-/// Answers one request, and runs the tunnel that its stream becomes, if it does.
-fn answer<V: Service>(
-    service: &V,
-    mut request: Request<Incoming>,
-    from: &Rc<Peer>,
-    settings: Rc<HeldSettings>,
-    runner: Runner,
-) -> impl Future<Output = Response<Body>> + use<V> {
-    let connect = (request.method() == Method::CONNECT)
-        .then(|| Connect::new(hyper::upgrade::on(&mut request)));
-    if let Some(connect) = &connect {
-        request.extensions_mut().insert(connect.clone());
+/// Looks after whether the client is there.
+struct Alive {
+    pings: Option<PingPong>,
+    /// Bytes that came so far, and how many had at the last look.
+    n_read: Rc<Cell<u64>>,
+    seen: u64,
+    /// True while it is asked.
+    is_asked: bool,
+    deadline: Deadline,
+}
+
+impl Alive {
+    fn new(pings: Option<PingPong>, n_read: Rc<Cell<u64>>) -> Self {
+        let mut deadline = Deadline::new();
+        deadline.set(PING);
+        Self {
+            pings,
+            seen: n_read.get(),
+            n_read,
+            is_asked: false,
+            deadline,
+        }
     }
-    // In a box, so that the stream's task is small: it is moved more than once.
-    let answering = Box::pin(service.http2(request, from, settings));
-    async move {
-        let (head, body) = answering.await.into_parts();
-        let body = match (body, connect) {
-            (Body::Tunnel(tunnel), Some(connect)) => {
-                runner.tunnel(Arc::clone(connect.sending()), tunnel);
-                Body::Empty
-            }
-            (body, _) => body,
+
+    /// Looks when it is time to; tells then whether the client is there, as far as anybody knows.
+    fn poll(&mut self, context: &mut Context<'_>) -> Option<bool> {
+        if self.deadline.poll(context).is_pending() {
+            return None;
+        }
+        self.deadline.set(PING);
+        let armed = self.deadline.poll(context);
+        debug_assert!(armed.is_pending(), "it was set this moment");
+        let n_read = self.n_read.get();
+        let Some(pings) = &mut self.pings else {
+            return Some(true);
         };
-        Response::from_parts(head, body)
+        if n_read != self.seen {
+            self.seen = n_read;
+            // What it answered is taken, so that it can be asked again.
+            let mut context = Context::from_waker(Waker::noop());
+            if self.is_asked && pings.poll_pong(&mut context).is_ready() {
+                self.is_asked = false;
+            }
+        } else if self.is_asked {
+            return Some(false);
+        } else {
+            // It fails only where the connection has ended, which is seen elsewhere.
+            self.is_asked = pings.send_ping(Ping::opaque()).is_ok();
+        }
+        Some(true)
     }
 }

@@ -1,20 +1,24 @@
 //! Listeners: from the bytes of clients to requests.
 //!
 //! Each worker accepts on a socket of its own, makes of a connection its requests, HTTP/1 by our
-//! own reader and HTTP/2 by hyper, and hands them to a [`Service`] with who is asking. This module
-//! knows neither routes nor upstreams; what answers is told by the trait.
+//! own reader and HTTP/2 by the `h2` crate, and hands them to a [`Service`] with who is asking.
+//! This module knows neither routes nor upstreams; what answers is told by the trait.
 
 mod accept;
+mod answering;
+mod client_body;
 mod connect;
 mod connection;
+mod date;
 mod drain;
 mod http2;
 mod peer;
 mod preface;
 mod proxy_protocol;
 mod socket;
-mod stall;
 mod streams;
+mod tunnels;
+mod woken;
 mod worker;
 
 use std::future::Future;
@@ -25,7 +29,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use crate::http1::codec::HeadError;
 use crate::http1::{Connection, Deadline, Scratch};
@@ -35,6 +38,7 @@ use crate::tls::Acceptor;
 use crate::tls::Stream;
 
 pub use accept::{Gate, Pauses, Permit, accept};
+pub use client_body::ClientBody;
 pub use connect::{Connect, ConnectStream};
 pub use drain::Drain;
 pub use peer::{Client, ForwardedSource, Peer, TrustedProxies};
@@ -152,7 +156,7 @@ pub trait Service: Clone + 'static {
     /// extensions; it is answered by [`Body::Tunnel`] to become one.
     fn http2(
         &self,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         from: &Rc<Peer>,
         settings: Rc<HeldSettings>,
     ) -> impl Future<Output = Response<Body>> + use<Self>;

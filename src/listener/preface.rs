@@ -3,9 +3,11 @@
 //! Who knows that HTTP/2 is spoken here begins with its preface (RFC 9113, section 3.4), which is
 //! made so that no request of HTTP/1 begins likewise: the first byte that differs tells.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -102,6 +104,7 @@ pub(crate) struct Begun {
     begun: Vec<u8>,
     used: usize,
     stream: Stream,
+    n_read: Rc<Cell<u64>>,
 }
 
 impl Begun {
@@ -111,7 +114,13 @@ impl Begun {
             begun,
             used: 0,
             stream,
+            n_read: Rc::default(),
         }
+    }
+
+    /// How many bytes have been read of the stream so far; it goes on counting.
+    pub(crate) fn n_read(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.n_read)
     }
 }
 
@@ -123,7 +132,11 @@ impl AsyncRead for Begun {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.begun.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(context, buffer);
+            let before = buffer.filled().len();
+            let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+            let n = buffer.filled().len() - before;
+            this.n_read.set(this.n_read.get() + n as u64);
+            return read;
         }
         let left = &this.begun[this.used..];
         let n = left.len().min(buffer.remaining());

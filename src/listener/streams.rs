@@ -1,122 +1,111 @@
-//! The streams of one HTTP/2 connection: a task for each that is answered, and for each tunnel that
-//! one has become. They run on the connection's worker and end with it at the latest.
+//! The streams of one HTTP/2 connection that are answered. They are parts of the connection's task;
+//! what they have room in is used again for later ones, and given back when there are none.
 
-use std::cell::RefCell;
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hyper::rt::Executor;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::Response;
+use tokio::task::unconstrained;
 
-use crate::listener::LINGER;
-use crate::listener::connect::Sending;
-use crate::listener::stall::Notes;
+use crate::listener::answering::Answering;
+use crate::listener::connect::Connect;
+use crate::listener::tunnels::Tunnels;
+use crate::listener::woken::Woken;
+use crate::message::Body;
+
+/// The part of the task that is the connection itself; the others are streams.
+pub(crate) const CONNECTION: usize = 0;
 
 /// The streams of one connection. Dropped, it cuts them.
-pub(crate) struct Streams {
-    runner: Runner,
-}
-
-/// What runs them, for all who have something to run; it holds itself through what it runs.
-#[derive(Clone)]
-pub(crate) struct Runner {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
-    /// What hyper runs.
-    tasks: RefCell<JoinSet<()>>,
-    tunnels: RefCell<JoinSet<()>>,
-    /// The sending side of the tunnel that is about to be opened.
-    opening: RefCell<Option<Arc<Sending>>>,
-    notes: Notes,
+pub(crate) struct Streams<F> {
+    /// Each is part number one and so on of the task.
+    slots: Vec<Slot<F>>,
+    /// Those where no stream is.
+    free: Vec<usize>,
     /// How long a client may take nothing of an answer.
     patience: Duration,
 }
 
-impl Streams {
+struct Slot<F> {
+    stream: Pin<Box<Answering<F>>>,
+    waker: Waker,
+}
+
+impl<F: Future<Output = Response<Body>>> Streams<F> {
     /// Makes them, none as yet.
     pub(crate) fn new(patience: Duration) -> Self {
         Self {
-            runner: Runner {
-                inner: Rc::new(Inner {
-                    tasks: RefCell::default(),
-                    tunnels: RefCell::default(),
-                    opening: RefCell::default(),
-                    notes: Notes::default(),
-                    patience,
-                }),
-            },
+            slots: Vec::new(),
+            free: Vec::new(),
+            patience,
         }
     }
 
-    /// What runs them.
-    pub(crate) fn runner(&self) -> &Runner {
-        &self.runner
+    /// True while there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.free.len() == self.slots.len()
     }
 
-    /// How many there are; forgets those that ended.
-    pub(crate) fn n_running(&self) -> usize {
-        self.runner.n_running()
+    /// Adds one, and moves it on as far as it goes at once.
+    pub(crate) fn begin(
+        &mut self,
+        answer: F,
+        respond: SendResponse<Bytes>,
+        connect: Option<Connect>,
+        woken: &Woken,
+        tunnels: &Tunnels,
+    ) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                stream: Box::pin(Answering::Ended),
+                waker: woken.add(),
+            });
+            self.slots.len() - 1
+        });
+        let stream = &mut self.slots[slot].stream;
+        stream.as_mut().set(Answering::Waiting {
+            answer,
+            respond,
+            connect,
+        });
+        self.poll(slot + 1, tunnels);
     }
 
-    /// Ends them after their connection. Tunnels notice that it is gone, and end by themselves.
-    pub(crate) async fn end(self) {
-        let mut tasks = self.runner.inner.tasks.take();
-        tasks.shutdown().await;
-        let mut tunnels = self.runner.inner.tunnels.take();
-        let all = async { while tunnels.join_next().await.is_some() {} };
-        // One that does not is cut.
-        let _in_time = timeout(LINGER, all).await;
-    }
-}
-
-impl Drop for Streams {
-    fn drop(&mut self) {
-        drop(self.runner.inner.tunnels.take());
-        drop(self.runner.inner.tasks.take());
-    }
-}
-
-impl Runner {
-    fn n_running(&self) -> usize {
-        let count = |tasks: &RefCell<JoinSet<()>>| {
-            let mut tasks = tasks.borrow_mut();
-            while tasks.try_join_next().is_some() {}
-            tasks.len()
+    /// Moves on the stream that is this part of the task; one that is no more is let be.
+    pub(crate) fn poll(&mut self, part: usize, tunnels: &Tunnels) {
+        let slot = part - 1;
+        let Some(Slot { stream, waker }) = self.slots.get_mut(slot) else {
+            return;
         };
-        count(&self.inner.tasks) + count(&self.inner.tunnels)
+        if matches!(**stream, Answering::Ended) {
+            return;
+        }
+        let mut context = Context::from_waker(waker);
+        let patience = self.patience;
+        let step = poll_fn(|context| stream.as_mut().poll(context, tunnels, patience));
+        // How much is done in one go is bounded by the connection. A stream that is told by tokio
+        // that nothing is ready would only be polled again.
+        let mut step = pin!(unconstrained(step));
+        let poll = || step.as_mut().poll(&mut context);
+        // What one stream breaks is not to break the others: it is reset as it is dropped.
+        let outcome = catch_unwind(AssertUnwindSafe(poll));
+        if !matches!(outcome, Ok(Poll::Pending)) {
+            stream.as_mut().set(Answering::Ended);
+            self.free.push(slot);
+        }
     }
 
-    /// Notes that tell who a stream waits for.
-    pub(crate) fn notes(&self) -> &Notes {
-        &self.inner.notes
-    }
-
-    /// Runs a tunnel. To be called directly before the answer that opens it is given to hyper, which
-    /// then has its sending side run.
-    pub(crate) fn tunnel(&self, sending: Arc<Sending>, tunnel: Pin<Box<dyn Future<Output = ()>>>) {
-        *self.inner.opening.borrow_mut() = Some(sending);
-        self.inner.tunnels.borrow_mut().spawn_local(tunnel);
-    }
-}
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for Runner {
-    fn execute(&self, task: F) {
-        self.n_running();
-        let inner = &self.inner;
-        let mut tasks = inner.tasks.borrow_mut();
-        match inner.opening.take() {
-            Some(sending) => {
-                tasks.spawn_local(sending.run(task));
-            }
-            None => {
-                tasks.spawn_local(inner.notes.until_stalled(task, inner.patience));
-            }
+    /// Gives back what streams had room in, if there are none.
+    pub(crate) fn shrink(&mut self, woken: &Woken) {
+        if self.is_empty() {
+            self.slots = Vec::new();
+            self.free = Vec::new();
+            woken.truncate(CONNECTION + 1);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The bodies of an exchange with an HTTP/2 client: hyper on one side, a socket on the other.
+//! The bodies of an exchange with an HTTP/2 client: the `h2` crate on one side, a socket on the other.
 
 use std::error;
 use std::pin::Pin;
@@ -9,11 +9,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::io::AsyncWrite;
 
 use crate::http1::codec::{is_forbidden_trailer, write_chunk_head, write_last_chunk};
 use crate::http1::{Deadline, Pump, PumpError, give_buffer, take_buffer};
+use crate::listener::ClientBody;
 use crate::message::{BodyError, Framing};
 use crate::proxy::Error;
 use crate::proxy::exchange::Exchange;
@@ -26,7 +26,7 @@ use crate::upstream::{Lease, Timeouts};
 const GATHER_BYTES: usize = 32 * 1024;
 
 /// A request's body on its way from an HTTP/2 stream to an HTTP/1 upstream.
-pub(crate) struct Upload<B = Incoming> {
+pub(crate) struct Upload<B = ClientBody> {
     incoming: Option<B>,
     framing: Framing,
     allowed: u64,
@@ -198,7 +198,7 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
         self.incoming = None;
         match self.framing {
             Framing::Chunked => write_last_chunk(&mut self.out, trailers),
-            // hyper has compared the two; what the next request of the connection would be taken
+            // The library has compared the two; what the next request of the connection would be taken
             // for is worth comparing twice.
             Framing::Length(length) if length != self.body_bytes => return Err(self.cut()),
             Framing::Length(_) | Framing::None | Framing::UntilClose => {}

@@ -1,16 +1,15 @@
-//! A request's head as it comes by HTTP/2: what hyper has let through is checked here, so that it
+//! A request's head as it comes by HTTP/2: what the `h2` crate has let through is checked here, so that it
 //! means to whoever reads it as HTTP/1 what it means to us.
 //!
 //! The same rules hold as for a head of HTTP/1, and those of RFC 9113, section 8 besides.
 
+use h2::ext::Protocol;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper::ext::Protocol;
 
 use crate::http1::codec::{HeadError, METHOD_BYTES, content_length, is_authority, is_origin_form};
-use crate::listener::Settings;
+use crate::listener::{ClientBody, Settings};
 use crate::message::{Framing, RequestHead, Version};
 use crate::proxy::Error;
 use crate::proxy::websocket::{self, ACCEPT, KEY, PROTOCOL};
@@ -31,7 +30,7 @@ const CONNECTION_FIELDS: [&str; 5] = [
 /// When it says two things at once, or what an HTTP/1 upstream could take for something else.
 pub(crate) fn read(
     parts: &Parts,
-    body: &Incoming,
+    body: &ClientBody,
     head: &mut RequestHead,
     settings: &Settings,
 ) -> Result<(), Error> {
@@ -58,7 +57,7 @@ pub(crate) fn read(
     if !is_connect && !is_asterisk && !is_origin_form(target.as_bytes()) {
         return Err(Error::BadRequest("no valid :path"));
     }
-    // hyper keeps :scheme only beside :authority, and lets any scheme pass.
+    // The library keeps :scheme only beside :authority, and lets any scheme pass.
     let scheme = match uri.scheme_str() {
         None if is_connect || uri.authority().is_none() => "http",
         scheme => scheme.unwrap_or_default(),

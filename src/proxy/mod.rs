@@ -43,11 +43,10 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::time::interval;
 
 use crate::http1::{Connection, Deadline, Scratch};
-use crate::listener::{After, HeldSettings, Peer, Refusal, Service, Settings};
+use crate::listener::{After, ClientBody, HeldSettings, Peer, Refusal, Service, Settings};
 use crate::message::Body;
 use crate::proxy::answer::Answer;
 use crate::proxy::exchange::Exchange;
@@ -163,7 +162,7 @@ impl Service for Proxy {
 
     fn http2(
         &self,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         from: &Rc<Peer>,
         settings: Rc<HeldSettings>,
     ) -> impl Future<Output = Response<Body>> + use<> {

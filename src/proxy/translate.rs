@@ -1,4 +1,4 @@
-//! An exchange between an HTTP/2 client, whose protocol hyper speaks, and an HTTP/1 socket.
+//! An exchange between an HTTP/2 client, whose protocol the `h2` crate speaks, and an HTTP/1 socket.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use hyper::body;
 
 use crate::http1::codec::{Asked, read_response};
 use crate::http1::{Deadline, Incoming, Outgoing, Pump, PumpError, ReadError};
-use crate::listener::Settings;
+use crate::listener::{ClientBody, Settings};
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
@@ -35,7 +34,7 @@ use crate::upstream::{Lease, Leased};
 /// While nothing went to the client; the exchange comes back to be answered.
 pub(crate) async fn exchange(
     mut exchange: Box<Exchange>,
-    body: body::Incoming,
+    body: ClientBody,
     settings: &Settings,
 ) -> Result<Response<Body>, (Box<Exchange>, Error)> {
     let target = match decide::decide(&mut exchange, settings) {
@@ -125,11 +124,7 @@ pub(crate) async fn exchange(
 }
 
 /// Begins to send a request to an HTTP/1 upstream.
-fn first_upload(
-    exchange: &mut Exchange,
-    body: Option<body::Incoming>,
-    limit: Option<u64>,
-) -> Upload {
+fn first_upload(exchange: &mut Exchange, body: Option<ClientBody>, limit: Option<u64>) -> Upload {
     let (scratch, edits) = exchange.scratch_and_edits();
     let edits = edits.request;
     let framing = scratch.request.framing;
@@ -141,7 +136,7 @@ fn first_upload(
 /// other.
 enum Sending {
     /// Nobody has read any; `None` when there is none.
-    Whole(Option<body::Incoming>),
+    Whole(Option<ClientBody>),
     /// To an HTTP/1 upstream.
     Http1(Upload),
     /// To an HTTP/2 upstream.
@@ -259,7 +254,7 @@ impl Call {
                 200..300 if target.upgrade => return Poll::Ready(Err(Trouble::NotOpened)),
                 _ => {}
             }
-            // hyper's server does not send 1xx over HTTP/2, so they end here.
+            // Clients of HTTP/2 are not told of 1xx: they end here.
             if !response.is_interim() {
                 self.exchange.responded();
                 return Poll::Ready(Ok(()));

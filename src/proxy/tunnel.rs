@@ -101,12 +101,12 @@ where
         stalled: Some(target.timeouts.body),
     };
     *response.body_mut() = Body::Tunnel(Box::pin(async move {
-        match connect.open().await {
-            Ok(stream) => {
+        match connect.open() {
+            Some(stream) => {
                 let mut client = Connection::new(stream);
                 run(&mut exchange, &mut client, upstream, lease, patience).await;
             }
-            Err(_) => exchange.failed(Error::ClientClosed),
+            None => exchange.failed(Error::ClientClosed),
         }
     }));
     response

@@ -18,7 +18,7 @@ type Fields<'a> = Vec<(&'a str, &'a str)>;
 /// RFC 9113, section 7: PROTOCOL_ERROR.
 const RESET: Outcome = Outcome::Reset(1);
 const BAD: Outcome = Outcome::Status(400);
-/// hyper gives the connection up for what is none of HPACK's literals, as it may (section 5.4).
+/// The library gives the connection up for what is none of HPACK's literals, as it may (section 5.4).
 const GONE: Outcome = Outcome::Goaway(1);
 
 /// What every request here begins with, unless it is what is wrong.

@@ -35,12 +35,13 @@ const N_REQUESTS: usize = 8;
 
 /// Where the data plane writes what several threads may write, and why no request waits for that.
 /// A request does none of it, but for a line of the access log, which has a lane for each worker.
-const SHARED_WRITES: [(&str, &str); 10] = [
+const SHARED_WRITES: [(&str, &str); 11] = [
     (
         "listener/accept.rs",
         "a limit over all workers: by connection",
     ),
     ("listener/connect.rs", "of one stream: by tunnel"),
+    ("listener/woken.rs", "of one connection: its worker's own"),
     ("proxy/switch.rs", "of a variant's tunnels: by tunnel"),
     (
         "telemetry/access_log/outputs.rs",

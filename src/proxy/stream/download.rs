@@ -10,10 +10,10 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use h2::SendStream;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::http1::{Deadline, PumpError};
+use crate::listener::ClientBody;
 use crate::message::BodyError;
 use crate::proxy::Error;
 use crate::proxy::exchange::Exchange;
@@ -49,7 +49,7 @@ impl Background {
     pub(crate) fn begin(
         mut upload: Upload,
         mut sending: SendStream<Bytes>,
-        mut incoming: Incoming,
+        mut incoming: ClientBody,
     ) -> Self {
         let progress = Rc::new(Progress::default());
         progress.body_bytes.set(upload.body_bytes());
@@ -83,7 +83,7 @@ impl Background {
 /// Reads the next piece of a request's body from its stream.
 pub(crate) fn poll_part(
     context: &mut Context<'_>,
-    incoming: Option<&mut Incoming>,
+    incoming: Option<&mut ClientBody>,
 ) -> Poll<Result<Part, Trouble>> {
     let Some(incoming) = incoming else {
         return Poll::Ready(Ok(Part::End(None)));

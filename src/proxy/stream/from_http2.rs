@@ -1,5 +1,4 @@
-//! An exchange between two streams of HTTP/2: one of a client, whose protocol hyper speaks, and one
-//! with an upstream.
+//! An exchange between two streams of HTTP/2: one of a client, and one with an upstream.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -8,11 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::RecvStream;
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::http1::codec::Asked;
 use crate::http1::{Connection, Deadline};
-use crate::listener::Settings;
+use crate::listener::{ClientBody, Settings};
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
 use crate::proxy::attempt::Failure;
@@ -35,13 +33,17 @@ use crate::upstream::StreamLease;
 #[derive(Debug)]
 pub(crate) struct Request {
     /// Where it comes from; `None` when there is none.
-    incoming: Option<Incoming>,
+    incoming: Option<ClientBody>,
     upload: Upload,
 }
 
 impl Request {
     /// Makes the one of a request of which nothing but the head was read.
-    pub(crate) fn new(exchange: &Exchange, incoming: Option<Incoming>, limit: Option<u64>) -> Self {
+    pub(crate) fn new(
+        exchange: &Exchange,
+        incoming: Option<ClientBody>,
+        limit: Option<u64>,
+    ) -> Self {
         let edits = exchange.edits().request;
         let dropped = Dropped::new(edits.and_then(FieldEdits::dropped));
         let framing = exchange.request().framing;
@@ -153,7 +155,7 @@ impl Attempt {
                     };
                     return Poll::Ready(Ok((response, first)));
                 }
-                // hyper's server does not send 1xx over HTTP/2, so they end here.
+                // Clients of HTTP/2 are not told of 1xx: they end here.
                 Poll::Ready(Ok(Answer::Interim)) => {
                     self.interim.count()?;
                 }
