@@ -16,7 +16,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A deadline of one task, over one timer.
 #[derive(Debug)]
 pub struct Deadline {
-    timer: Pin<Box<Sleep>>,
+    /// Made when somebody waits: most deadlines are set and moved without that, and a timer that is
+    /// armed for an instant just to be moved costs a wake of the whole worker.
+    timer: Option<Pin<Box<Sleep>>>,
     due: Due,
 }
 
@@ -35,10 +37,10 @@ impl Default for Deadline {
 }
 
 impl Deadline {
-    /// Makes one that is not set. Needs a tokio runtime with time.
+    /// Makes one that is not set. To be polled it needs a tokio runtime with time.
     pub fn new() -> Self {
         Self {
-            timer: Box::pin(sleep_until(Instant::now())),
+            timer: None,
             due: Due::Never,
         }
     }
@@ -83,19 +85,17 @@ impl Deadline {
                 due
             }
         };
-        if self.timer.deadline() > due {
-            self.timer.as_mut().reset(due);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() > due {
+            timer.as_mut().reset(due);
         }
         // A task that has done much in one go is told by tokio that nothing is ready, timers
         // included; a flood must not keep a deadline from passing.
-        while pin!(unconstrained(self.timer.as_mut()))
-            .poll(context)
-            .is_ready()
-        {
-            if self.timer.deadline() >= due {
+        while pin!(unconstrained(timer.as_mut())).poll(context).is_ready() {
+            if timer.deadline() >= due {
                 return Poll::Ready(());
             }
-            self.timer.as_mut().reset(due);
+            timer.as_mut().reset(due);
         }
         Poll::Pending
     }
