@@ -4,7 +4,6 @@
 //! The connection and its streams are one task. What came is read first, streams are moved on
 //! where they lie, and what they all have to say is written at the end of a round together.
 
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -23,9 +22,9 @@ use crate::http1::Deadline;
 use crate::listener::client_body::ClientBody;
 use crate::listener::connect::Connect;
 use crate::listener::drain::Handle;
-use crate::listener::preface::Begun;
 use crate::listener::streams::{CONNECTION, Streams};
 use crate::listener::tunnels::Tunnels;
+use crate::listener::wire::Wire;
 use crate::listener::woken::Woken;
 use crate::listener::{HeldSettings, LINGER, Peer, Service, Settings};
 use crate::message::Body;
@@ -54,20 +53,20 @@ const STREAMS: usize = 256;
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve<V: Service>(
-    stream: Begun,
+    wire: Wire,
     from: &Rc<Peer>,
     service: &V,
     settings: Arc<Settings>,
     handle: &Rc<Handle>,
 ) {
     let tunnels = Tunnels::default();
-    serve_streams(stream, from, service, settings, handle, &tunnels).await;
+    serve_streams(wire, from, service, settings, handle, &tunnels).await;
     // Without their connection tunnels end at once, and know by whose doing.
     tunnels.end().await;
 }
 
 async fn serve_streams<V: Service>(
-    stream: Begun,
+    wire: Wire,
     from: &Rc<Peer>,
     service: &V,
     settings: Arc<Settings>,
@@ -76,11 +75,10 @@ async fn serve_streams<V: Service>(
 ) {
     let patience = settings.timeouts.body;
     let idle = settings.timeouts.idle;
-    let n_read = stream.n_read();
     let mut deadline = Deadline::new();
     // Until the first request; from then on it is idling that ends it.
     deadline.set(settings.timeouts.first_byte);
-    let shaking = shake(stream, &settings, handle, &mut deadline);
+    let shaking = shake(wire.clone(), &settings, handle, &mut deadline);
     let Some(mut connection) = shaking.await else {
         return;
     };
@@ -98,8 +96,9 @@ async fn serve_streams<V: Service>(
     };
     let woken = Woken::default();
     let mut driver = Driver {
-        alive: Alive::new(connection.ping_pong(), n_read),
+        alive: Alive::new(connection.ping_pong(), wire.n_read()),
         connection,
+        wire,
         streams: Streams::new(patience),
         waker: woken.add(),
         woken,
@@ -115,11 +114,11 @@ async fn serve_streams<V: Service>(
 
 /// Begins to speak HTTP/2; `None` when the client does not.
 async fn shake(
-    stream: Begun,
+    wire: Wire,
     settings: &Settings,
     handle: &Handle,
     deadline: &mut Deadline,
-) -> Option<Connection<Begun, Bytes>> {
+) -> Option<Connection<Wire, Bytes>> {
     let shaking = Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -129,12 +128,16 @@ async fn shake(
         .max_pending_accept_reset_streams(RESETS)
         .max_local_error_reset_streams(Some(RESETS))
         .enable_connect_protocol()
-        .handshake(stream);
+        .handshake(wire.clone());
     let mut shaking = pin!(shaking);
     let mut is_ending = false;
     poll_fn(|context| {
         if let Poll::Ready(shaken) = shaking.as_mut().poll(context) {
             return Poll::Ready(shaken.ok());
+        }
+        // Our settings leave before the client's have come.
+        if let Poll::Ready(Err(_)) = wire.poll_send(context) {
+            return Poll::Ready(None);
         }
         if handle.is_closing() && !is_ending {
             is_ending = true;
@@ -147,7 +150,8 @@ async fn shake(
 
 /// What moves a connection and its streams.
 struct Driver<'a, A, F> {
-    connection: Connection<Begun, Bytes>,
+    connection: Connection<Wire, Bytes>,
+    wire: Wire,
     /// Wakes the part that is the connection.
     waker: Waker,
     streams: Streams<F>,
@@ -171,11 +175,18 @@ where
     fn poll(&mut self, context: &mut Context<'_>, handle: &Handle) -> Poll<()> {
         self.woken.run(context.waker());
         let mut n_rounds = 0;
+        let waker = self.waker.clone();
+        let mut part = Context::from_waker(&waker);
         while n_rounds < ROUNDS && self.poll_streams() {
             n_rounds += 1;
-            if self.poll_connection().is_ready() {
+            if self.poll_connection(&mut part).is_ready() {
                 return Poll::Ready(());
             }
+        }
+        // Together, and only now.
+        if let Poll::Ready(Err(error)) = self.wire.poll_send(&mut part) {
+            debug!(%error, "HTTP/2 connection broke");
+            return Poll::Ready(());
         }
         // Only streams keep it from being idle: the deadline's own waking must not move it on.
         if !self.streams.is_empty() || !self.tunnels.is_empty() {
@@ -194,7 +205,7 @@ where
             // GOAWAY still has to be written.
             self.woken.wake(CONNECTION);
         }
-        match self.alive.poll(context) {
+        match self.alive.poll(context, self.wire.n_read()) {
             Some(true) => self.streams.shrink(&self.woken),
             Some(false) => {
                 debug!("no answer to a ping of HTTP/2");
@@ -222,11 +233,9 @@ where
     }
 
     /// Reads what came, begins what was asked for, and writes what is there to be written.
-    fn poll_connection(&mut self) -> Poll<()> {
-        let waker = self.waker.clone();
-        let mut context = Context::from_waker(&waker);
+    fn poll_connection(&mut self, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..STREAMS {
-            let accepted = pin!(self.connection.accept()).poll(&mut context);
+            let accepted = pin!(self.connection.accept()).poll(context);
             match accepted {
                 Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond),
                 Poll::Ready(Some(Err(error))) => {
@@ -272,8 +281,7 @@ where
 /// Looks after whether the client is there.
 struct Alive {
     pings: Option<PingPong>,
-    /// Bytes that came so far, and how many had at the last look.
-    n_read: Rc<Cell<u64>>,
+    /// Bytes that had come at the last look.
     seen: u64,
     /// True while it is asked.
     is_asked: bool,
@@ -281,27 +289,25 @@ struct Alive {
 }
 
 impl Alive {
-    fn new(pings: Option<PingPong>, n_read: Rc<Cell<u64>>) -> Self {
+    fn new(pings: Option<PingPong>, n_read: u64) -> Self {
         let mut deadline = Deadline::new();
         deadline.set(PING);
         Self {
             pings,
-            seen: n_read.get(),
-            n_read,
+            seen: n_read,
             is_asked: false,
             deadline,
         }
     }
 
     /// Looks when it is time to; tells then whether the client is there, as far as anybody knows.
-    fn poll(&mut self, context: &mut Context<'_>) -> Option<bool> {
+    fn poll(&mut self, context: &mut Context<'_>, n_read: u64) -> Option<bool> {
         if self.deadline.poll(context).is_pending() {
             return None;
         }
         self.deadline.set(PING);
         let armed = self.deadline.poll(context);
         debug_assert!(armed.is_pending(), "it was set this moment");
-        let n_read = self.n_read.get();
         let Some(pings) = &mut self.pings else {
             return Some(true);
         };

@@ -18,6 +18,7 @@ mod proxy_protocol;
 mod socket;
 mod streams;
 mod tunnels;
+mod wire;
 mod woken;
 mod worker;
 

@@ -3,16 +3,13 @@
 //! Who knows that HTTP/2 is spoken here begins with its preface (RFC 9113, section 3.4), which is
 //! made so that no request of HTTP/1 begins likewise: the first byte that differs tells.
 
-use std::cell::Cell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::http1::{Deadline, give_buffer, take_buffer};
+use crate::http1::{Deadline, take_buffer};
 use crate::listener::Settings;
 use crate::listener::drain::Handle;
 use crate::tls::Stream;
@@ -95,88 +92,6 @@ fn is_http2(bytes: &[u8]) -> Option<bool> {
         return Some(false);
     }
     (n == PREFACE.len()).then_some(true)
-}
-
-/// A stream of which the first bytes have been read already.
-#[derive(Debug)]
-pub(crate) struct Begun {
-    /// What was read and is not used yet, from `used` on.
-    begun: Vec<u8>,
-    used: usize,
-    stream: Stream,
-    n_read: Rc<Cell<u64>>,
-}
-
-impl Begun {
-    /// Puts what was read before what is still to be read.
-    pub(crate) fn new(begun: Vec<u8>, stream: Stream) -> Self {
-        Self {
-            begun,
-            used: 0,
-            stream,
-            n_read: Rc::default(),
-        }
-    }
-
-    /// How many bytes have been read of the stream so far; it goes on counting.
-    pub(crate) fn n_read(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.n_read)
-    }
-}
-
-impl AsyncRead for Begun {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.begun.is_empty() {
-            let before = buffer.filled().len();
-            let read = Pin::new(&mut this.stream).poll_read(context, buffer);
-            let n = buffer.filled().len() - before;
-            this.n_read.set(this.n_read.get() + n as u64);
-            return read;
-        }
-        let left = &this.begun[this.used..];
-        let n = left.len().min(buffer.remaining());
-        buffer.put_slice(&left[..n]);
-        this.used += n;
-        if this.used == this.begun.len() {
-            give_buffer(std::mem::take(&mut this.begun));
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Begun {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
 
 #[cfg(test)]

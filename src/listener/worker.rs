@@ -19,8 +19,9 @@ use tracing::{debug, info, warn};
 
 use crate::http1::Connection;
 use crate::listener::drain::{Connections, Drain, Guard};
-use crate::listener::preface::{self, Beginning, Begun};
+use crate::listener::preface::{self, Beginning};
 use crate::listener::proxy_protocol::{self, Expected, Origin};
+use crate::listener::wire::Wire;
 use crate::listener::{Gate, Peer, Permit, Service, Settings, Spoken, accept, connection, http2};
 use crate::message::Scheme;
 use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
@@ -381,8 +382,8 @@ async fn serve<V: Service>(
         }
         Beginning::Http2(begun) => {
             let _open = Open::new(shard, Protocol::H2);
-            let stream = Begun::new(begun, stream);
-            let serving = http2::serve(stream, &from, &service, settings, guard.handle());
+            let wire = Wire::new(begun, stream);
+            let serving = http2::serve(wire, &from, &service, settings, guard.handle());
             Box::pin(serving).await;
         }
         Beginning::TooSlow => {

@@ -1,9 +1,9 @@
 //! A connection as a stream of bytes, with or without TLS, whichever end of it we are.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -120,6 +120,33 @@ impl Stream {
                 read.poll_read(&mut context, &mut ReadBuf::new(&mut byte))
                     .is_pending()
             }
+        }
+    }
+
+    /// Polls for room for bytes that need not leave before the next flush: with TLS they are put
+    /// into records, and those leave when they are many.
+    ///
+    /// # Errors
+    /// What the stream below says.
+    pub fn poll_write_later(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => loop {
+                let mut writer = match stream.as_mut() {
+                    TlsStream::Client(stream) => stream.get_mut().1.writer(),
+                    TlsStream::Server(stream) => stream.get_mut().1.writer(),
+                };
+                let n = writer.write_vectored(slices)?;
+                if n > 0 {
+                    return Poll::Ready(Ok(n));
+                }
+                // It holds as much as it may.
+                ready!(Pin::new(stream.as_mut()).poll_flush(context))?;
+            },
         }
     }
 
