@@ -354,7 +354,12 @@ impl http_body::Body for Download {
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(Ok(())) if !out.is_empty() => {
-                this.deadline.set(this.timeouts.body);
+                if this.pump.is_read() && this.pump.trailers().is_empty() {
+                    // The last piece says that it is: no empty frame follows it.
+                    this.finish();
+                } else {
+                    this.deadline.set(this.timeouts.body);
+                }
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from(out)))))
             }
             Poll::Ready(Ok(())) => {

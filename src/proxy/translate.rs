@@ -314,6 +314,9 @@ impl Call {
                 .filter(|_| !headers::is_shared(head, fields)),
             fields,
         };
+        // One more for its length, and one for a date.
+        let fields_at_most = head.fields().count() + 2;
+        response.headers_mut().reserve(fields_at_most);
         headers::write_response_fields(response.headers_mut(), head, &edit);
         if head.status == 101
             && let Some(connect) = connect
@@ -338,17 +341,27 @@ impl Call {
         };
         // A small body has come with its head: no stream is needed then.
         let mut out = Vec::new();
-        let mut small = pump();
         let inbox = self.lease.connection().inbox();
-        let whole = matches!(small.decode(inbox, &mut out), Ok(used) if used == inbox.len())
-            && small.is_read()
-            && small.trailers().is_empty()
-            && self.upload.is_done();
+        let whole = self.upload.is_done()
+            && match framing {
+                Framing::None => inbox.is_empty(),
+                Framing::Length(n) if n == inbox.len() as u64 => {
+                    out.extend_from_slice(inbox);
+                    true
+                }
+                Framing::Length(_) | Framing::UntilClose => false,
+                Framing::Chunked => {
+                    let mut small = pump();
+                    matches!(small.decode(inbox, &mut out), Ok(used) if used == inbox.len())
+                        && small.is_read()
+                        && small.trailers().is_empty()
+                }
+            };
         if whole {
             let connection = self.lease.connection();
             connection.consume(connection.inbox().len());
             self.exchange.request_bytes = self.upload.body_bytes();
-            self.exchange.response_bytes = small.body_bytes();
+            self.exchange.response_bytes = out.len() as u64;
             self.exchange.completed();
             release(self.lease, &mut self.exchange, &self.upload);
             if !out.is_empty() {

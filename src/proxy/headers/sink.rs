@@ -110,7 +110,10 @@ impl Sink for HeaderMap {
     }
 
     fn length(&mut self, n: u64) {
-        self.insert(http::header::CONTENT_LENGTH, HeaderValue::from(n));
+        // Digits are always a value.
+        if let Ok(value) = HeaderValue::from_bytes(itoa::Buffer::new().format(n).as_bytes()) {
+            self.insert(http::header::CONTENT_LENGTH, value);
+        }
     }
 
     fn unsized_body(&mut self) {}
