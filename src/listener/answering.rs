@@ -23,6 +23,9 @@ use crate::listener::date;
 use crate::listener::tunnels::Tunnels;
 use crate::message::Body;
 
+/// The most that a body which is there as a whole claims of the client's window: one frame.
+const SMALL: usize = 16 * 1024;
+
 pin_project! {
     /// A stream. It is made where it stays, so that it is moved no more than it must be.
     #[project = Step]
@@ -116,8 +119,9 @@ fn begin(
         Body::Full(bytes) => (Body::Empty, Some((bytes, true))),
         body @ (Body::Empty | Body::Stream(_)) => (body, None),
     };
-    if pending.is_some() {
-        stream.reserve_capacity(1);
+    if let Some((bytes, _)) = &pending {
+        // It is small and here: what it claims of the client's window it uses at once.
+        stream.reserve_capacity(bytes.len().min(SMALL));
     }
     Ok(Some(Sending {
         body,

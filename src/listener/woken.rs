@@ -87,6 +87,13 @@ impl Woken {
     }
 }
 
+impl Drop for Woken {
+    fn drop(&mut self) {
+        // Who keeps a waker for longer is not to keep the task's memory.
+        self.shared.with(|state| *state = State::default());
+    }
+}
+
 impl Shared {
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
@@ -177,6 +184,18 @@ mod tests {
         first.wake();
         second.wake();
         assert_eq!(task.n(), 1);
+    }
+
+    #[test]
+    fn a_waker_that_is_kept_does_not_keep_the_task() {
+        let task = Arc::new(Count::default());
+        let woken = Woken::default();
+        let kept = woken.add();
+        woken.run(&Waker::from(Arc::clone(&task)));
+        woken.pause();
+        drop(woken);
+        kept.wake();
+        assert_eq!((Arc::strong_count(&task), task.n()), (1, 0));
     }
 
     #[test]

@@ -70,6 +70,10 @@ pub use treatment::{RouteTimeouts, Treatment};
 /// How often a worker looks after what waits: pooled connections, and a snapshot that is old.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// Deadlines that a worker keeps for streams to come: taking a timer out of the runtime's wheel and
+/// putting another one in costs more than leaving it where it is.
+const DEADLINES: usize = 128;
+
 /// The data plane on one worker.
 #[derive(Clone)]
 pub struct Proxy {
@@ -83,6 +87,8 @@ pub(crate) struct Inner {
     local: RefCell<Rc<Local>>,
     pub(crate) pools: Pools,
     request_ids: Generator,
+    /// Deadlines of streams of HTTP/2 that have ended, with their timers.
+    deadlines: RefCell<Vec<Deadline>>,
 }
 
 impl Proxy {
@@ -96,6 +102,7 @@ impl Proxy {
                 local: RefCell::new(local),
                 pools: Pools::default(),
                 request_ids: Generator::new(),
+                deadlines: RefCell::default(),
             }),
         }
     }
@@ -113,6 +120,20 @@ impl Proxy {
 }
 
 impl Inner {
+    /// A deadline for a stream; most likely its timer is armed already.
+    fn take_deadline(&self) -> Deadline {
+        self.deadlines.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a deadline back.
+    fn give_deadline(&self, mut deadline: Deadline) {
+        deadline.clear();
+        let mut deadlines = self.deadlines.borrow_mut();
+        if deadlines.len() < DEADLINES {
+            deadlines.push(deadline);
+        }
+    }
+
     /// The snapshot of now, as this worker sees it.
     pub(crate) fn local(&self) -> Rc<Local> {
         let mut source = self.source.borrow_mut();

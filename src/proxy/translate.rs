@@ -52,7 +52,7 @@ pub(crate) async fn exchange(
     let has_body = !matches!(framing, Framing::None | Framing::Length(0));
     let mut sending = Sending::Whole(Some(body).filter(|_| has_body));
     let mut dial = Dial::new(target);
-    let mut deadline = Deadline::new();
+    let mut deadline = exchange.worker.take_deadline();
     loop {
         let lease = match dial.connect(&mut exchange).await {
             Ok(lease) => lease,
@@ -363,6 +363,7 @@ impl Call {
             self.exchange.request_bytes = self.upload.body_bytes();
             self.exchange.response_bytes = out.len() as u64;
             self.exchange.completed();
+            self.exchange.worker.give_deadline(self.deadline);
             release(self.lease, &mut self.exchange, &self.upload);
             if !out.is_empty() {
                 *response.body_mut() = Body::Full(Bytes::from(out));
