@@ -11,6 +11,7 @@ import sys
 import time
 
 from . import goals, measure, plot, report
+from .peers import OWN
 from .process import Failed, allow_files, apart
 
 HOLD = "harness/hold.py"
@@ -124,7 +125,7 @@ def table(name, found, left_out, verdicts):
     rows, said = [], []
     for index in range(max((len(r) for r in found.values()), default=0)):
         at = {one: r[index] for one, r in found.items() if index < len(r)}
-        others = {one: r["per_connection"] for one, r in at.items() if one != "tidegate" and not r["failed"] and not r["closed"]}
+        others = {one: r["per_connection"] for one, r in at.items() if one not in OWN and not r["failed"] and not r["closed"]}
         best = min(others, key=others.get) if others else None
         for one, row in sorted(at.items(), key=lambda item: item[1]["per_connection"]):
             rows.append([f"{row['connections']}, {row['how']}", one, str(row["kib"]), str(row["empty_kib"]), f"{row['per_connection']:.2f}",

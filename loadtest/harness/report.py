@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import goals
 from .measure import median, ratio
+from .peers import OWN
 
 COLUMNS = [
     ("CPU µs/req", "cpu_us", "{:.2f}"), ("user", "user_us", "{:.2f}"), ("system", "system_us", "{:.2f}"),
@@ -69,7 +70,7 @@ def goal_table(verdicts):
 def comparison(name, runs, left_out, verdicts):
     """One scenario's table: medians, the spread of the main figure, its ratio to the best other."""
     heads = ["proxy"] + [head for head, _, _ in COLUMNS] + ["range", "÷ best peer", "range of that", "failed", "runs"]
-    others = {one: median(r, "cpu_us") for one, r in runs.items() if one != "tidegate"}
+    others = {one: median(r, "cpu_us") for one, r in runs.items() if one not in OWN}
     best = min(others, key=others.get) if others else None
     rows = []
     for one, of_peer in sorted(runs.items(), key=lambda item: median(item[1], "cpu_us") or 0):

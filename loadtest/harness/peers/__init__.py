@@ -14,10 +14,11 @@ from .haproxy import Haproxy
 from .nginx import Nginx
 from .peer import Setup  # noqa: F401  (this is the door)
 from .pingora import Pingora
-from .tidegate import Tidegate
+from .tidegate import Tidegate, TidegatePgo
 from .traefik import Traefik
 
-KNOWN = {peer.name: peer for peer in (Tidegate, Nginx, Haproxy, Envoy, Traefik, Caddy, Pingora)}
+OWN = (Tidegate.name, TidegatePgo.name)
+KNOWN = {peer.name: peer for peer in (Tidegate, TidegatePgo, Nginx, Haproxy, Envoy, Traefik, Caddy, Pingora)}
 
 
 def certificate(folder):

@@ -101,3 +101,15 @@ canary = {{ upstream = "green", weight = {canary} }}
     def live_weights(self):
         variants = self.status()["routes"]["load"]["variants"]
         return variants["stable"]["weight"], variants["canary"]["weight"]
+
+
+class TidegatePgo(Tidegate):
+    """The same, built by `loadtest/pgo`; takes part where that was run, or TIDEGATE_PGO_BIN names one."""
+
+    name = "tidegate-pgo"
+
+    @classmethod
+    def find(cls):
+        target = os.environ.get("CARGO_TARGET_DIR")
+        root = Path(target) if target else Path(__file__).resolve().parents[3] / "target"
+        return os.environ.get("TIDEGATE_PGO_BIN") or str(root / "pgo" / "tidegate")
