@@ -1,5 +1,5 @@
 //! The stream of an extended CONNECT (RFC 8441) of HTTP/2: a tunnel for bytes both ways, once it is
-//! answered with 200.
+//! answered with 200. With a client and with an upstream it is the same.
 
 use std::io;
 use std::pin::Pin;
@@ -45,12 +45,7 @@ impl Connect {
     pub fn open(self) -> Option<ConnectStream> {
         let (sending, receiving) =
             self.with(|sides| Some((sides.sending.take()?, sides.receiving.take()?)))?;
-        Some(ConnectStream {
-            sending,
-            receiving,
-            data: Bytes::new(),
-            is_shut: false,
-        })
+        Some(ConnectStream::new(sending, receiving, None))
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Sides) -> T) -> T {
@@ -72,7 +67,21 @@ pub struct ConnectStream {
 }
 
 impl ConnectStream {
-    /// Fails once the client has reset the stream, or is gone, also while nothing is to be sent.
+    /// Makes it of both sides of a stream; `data` has come already.
+    pub(crate) fn new(
+        sending: SendStream<Bytes>,
+        receiving: RecvStream,
+        data: Option<Bytes>,
+    ) -> Self {
+        Self {
+            sending,
+            receiving,
+            data: data.unwrap_or_default(),
+            is_shut: false,
+        }
+    }
+
+    /// Fails once the peer has reset the stream, or is gone, also while nothing is to be sent.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if !self.is_shut && self.sending.poll_reset(context).is_ready() {
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -92,7 +101,7 @@ impl AsyncRead for ConnectStream {
         while this.data.is_empty() {
             match ready!(this.receiving.poll_data(context)) {
                 Some(Ok(data)) => this.data = data,
-                // After its own end a client may let go of the stream.
+                // After its own end a peer may let go of the stream.
                 Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => {
                     return Poll::Ready(Ok(()));
                 }

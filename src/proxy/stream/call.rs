@@ -9,10 +9,10 @@ use h2::{RecvStream, SendStream};
 use http::Request;
 
 use crate::http1::codec::Asked;
+use crate::listener::ConnectStream;
 use crate::message::ResponseHead;
 use crate::proxy::attempt::{Failure, is_idempotent};
 use crate::proxy::stream::head::read_response;
-use crate::proxy::stream::tunnel::TunnelStream;
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::RetryCause;
 use crate::upstream::{StreamLease, was_not_processed};
@@ -67,13 +67,13 @@ impl Call {
     }
 
     /// What a tunnel needs of it, once it was answered: `receiving` is what comes of the answer, and
-    /// `first` has come already. The lease is to end last.
+    /// `first` has come already. The stream is to be dropped before its lease.
     pub(crate) fn into_tunnel(
         self,
         receiving: RecvStream,
         first: Option<Bytes>,
-    ) -> (TunnelStream, StreamLease) {
-        let stream = TunnelStream::new(self.sending, receiving, first);
+    ) -> (ConnectStream, StreamLease) {
+        let stream = ConnectStream::new(self.sending, receiving, first);
         (stream, self.lease)
     }
 

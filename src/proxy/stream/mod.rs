@@ -12,7 +12,6 @@ pub(crate) mod from_http2;
 mod head;
 mod request;
 mod trailers;
-mod tunnel;
 mod upload;
 
 use call::Call;
