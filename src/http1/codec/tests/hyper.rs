@@ -130,6 +130,10 @@ fn our_response(bytes: &[u8], asked: Asked) -> Option<Reading> {
     let length = HeadScanner::default().scan(bytes, &limits).ok()??;
     let mut head = ResponseHead::default();
     read_response(&bytes[..length], &limits, asked, &mut head).ok()?;
+    if head.is_interim() {
+        // So does hyper: it waits for the final one.
+        return our_response(&bytes[length..], asked);
+    }
     Some(Reading {
         start: head.status.to_string(),
         fields: our_fields(head.fields()),
