@@ -23,7 +23,7 @@ use crate::admin::{self, Admin};
 use crate::config::watch::Watcher;
 use crate::config::{self, Problems, Sources};
 use crate::control::{Control, Prepared, Rejected, Start};
-use crate::listener::{Command, Drain, Worker};
+use crate::listener::{Command, Crew, Drain, Worker};
 use crate::proxy::Proxy;
 use crate::telemetry::Telemetry;
 use crate::telemetry::colour::Colour;
@@ -207,10 +207,11 @@ async fn start(options: &Options) -> Result<Running, StartError> {
     })
     .await
     .map_err(StartError::Refused)?;
+    let crew = Crew::new(n_workers);
     let mut workers = Vec::with_capacity(n_workers);
     for index in 0..n_workers {
         let pointer = prepared.pointer();
-        let worker = Worker::start(index, move || {
+        let worker = Worker::start(index, &crew, move || {
             let proxy = Proxy::new(index, pointer);
             (proxy.clone(), proxy.look_after())
         });

@@ -94,13 +94,17 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Adds a connection; it counts until the guard is dropped.
-    pub(crate) fn add(self: &Rc<Self>, listening: u64) -> Guard {
+    /// Adds a connection that came by a listening; it counts until the guard is dropped. Without
+    /// one its listener is given up already, and it ends as soon as it may.
+    pub(crate) fn add(self: &Rc<Self>, listening: Option<u64>) -> Guard {
         let id = self.next.get();
         self.next.set(id + 1);
         let handle = Rc::new(Handle {
-            listening,
-            stage: Cell::new(Stage::Open),
+            listening: listening.unwrap_or_default(),
+            stage: Cell::new(match listening {
+                Some(_) => Stage::Open,
+                None => Stage::Closing,
+            }),
             waker: RefCell::new(None),
         });
         self.handles.borrow_mut().insert(id, Rc::clone(&handle));

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{self, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::http1::Connection;
+use crate::listener::crew::{Arrival, Crew};
 use crate::listener::drain::{Connections, Drain, Guard};
 use crate::listener::preface::{self, Beginning};
 use crate::listener::proxy_protocol::{self, Expected, Origin};
@@ -67,13 +68,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker. `service` makes, on the worker's thread, what answers its requests, and
-    /// what has to be done there besides.
+    /// Starts a worker of a crew. `service` makes, on the worker's thread, what answers its
+    /// requests, and what has to be done there besides.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start<V, B>(
         index: usize,
+        crew: &Arc<Crew>,
         service: impl FnOnce() -> (V, B) + Send + 'static,
     ) -> io::Result<Self>
     where
@@ -81,9 +83,10 @@ impl Worker {
         B: Future<Output = ()> + 'static,
     {
         let (commands, received) = mpsc::unbounded_channel();
+        let crew = Arc::clone(crew);
         let thread = thread::Builder::new()
             .name(format!("worker-{index}"))
-            .spawn(move || run(index, service, received))?;
+            .spawn(move || run(index, crew, service, received))?;
         Ok(Self { commands, thread })
     }
 
@@ -105,6 +108,7 @@ impl Worker {
 
 fn run<V: Service, B: Future<Output = ()> + 'static>(
     index: usize,
+    crew: Arc<Crew>,
     service: impl FnOnce() -> (V, B),
     commands: mpsc::UnboundedReceiver<Command>,
 ) {
@@ -117,15 +121,17 @@ fn run<V: Service, B: Future<Output = ()> + 'static>(
         let (service, background) = service();
         let mut tasks = JoinSet::new();
         tasks.spawn_local(background);
+        let handed = crew.join(index);
         Inner {
             index,
+            crew,
             service,
             connections: Rc::default(),
             accepting: HashMap::new(),
             n_listenings: 0,
             tasks,
         }
-        .obey(commands)
+        .obey(commands, handed)
         .await;
     });
 }
@@ -139,6 +145,7 @@ struct Accepting {
 /// What a worker keeps.
 struct Inner<V> {
     index: usize,
+    crew: Arc<Crew>,
     service: V,
     connections: Rc<Connections>,
     accepting: HashMap<Arc<str>, Accepting>,
@@ -148,10 +155,35 @@ struct Inner<V> {
 }
 
 impl<V: Service> Inner<V> {
-    async fn obey(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+    /// Serves a connection that another worker accepted.
+    fn take(&self, handed: Arrival<net::TcpStream>) {
+        let mut arrival = match handed.settle() {
+            Ok(arrival) => arrival,
+            Err(error) => {
+                warn!(%error, "cannot serve a connection");
+                return;
+            }
+        };
+        if let Some(settings) = self.service.settings(&arrival.listener) {
+            arrival.settings = settings;
+        }
+        let listening = self.accepting.get(&arrival.listener).map(|it| it.id);
+        let (service, connections) = (&self.service, &self.connections);
+        begin(arrival, self.index, service, connections, listening);
+    }
+
+    async fn obey(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut handed: mpsc::UnboundedReceiver<Arrival<net::TcpStream>>,
+    ) {
         loop {
             let command = tokio::select! {
                 command = commands.recv() => command,
+                Some(handed) = handed.recv() => {
+                    self.take(handed);
+                    continue;
+                }
                 Some(_) = self.tasks.join_next() => continue,
             };
             match command {
@@ -163,7 +195,7 @@ impl<V: Service> Inner<V> {
                 }) => self.listen(name, socket, gate, stats),
                 Some(Command::Close { name, drain }) => self.close(&name, drain),
                 Some(Command::Drain { drain, done }) => {
-                    self.drain(drain, &mut commands, done).await;
+                    self.drain(drain, &mut commands, &mut handed, done).await;
                     return;
                 }
                 Some(Command::Cut) => self.connections.cut(),
@@ -194,6 +226,7 @@ impl<V: Service> Inner<V> {
             listening: id,
             settings: RefCell::new(self.service.settings(&name)),
             name: Arc::clone(&name),
+            crew: Arc::clone(&self.crew),
             service: self.service.clone(),
             connections: Rc::clone(&self.connections),
             stats,
@@ -230,8 +263,10 @@ impl<V: Service> Inner<V> {
         &mut self,
         drain: Drain,
         commands: &mut mpsc::UnboundedReceiver<Command>,
+        handed: &mut mpsc::UnboundedReceiver<Arrival<net::TcpStream>>,
         done: oneshot::Sender<usize>,
     ) {
+        self.crew.leave(self.index);
         for accepting in self.accepting.values() {
             accepting.stop.cancel();
         }
@@ -241,6 +276,8 @@ impl<V: Service> Inner<V> {
         let cut = loop {
             tokio::select! {
                 cut = &mut drained => break cut,
+                // It was on its way here when the others had not heard yet.
+                Some(handed) = handed.recv() => self.take(handed),
                 command = commands.recv() => match command {
                     Some(Command::Cut) => connections.cut(),
                     Some(_) => {}
@@ -256,6 +293,7 @@ impl<V: Service> Inner<V> {
 /// What an accepted connection needs.
 struct Acceptor<V> {
     index: usize,
+    crew: Arc<Crew>,
     listening: u64,
     /// The last settings: a listener that is being given up has none any more.
     settings: RefCell<Option<Arc<Settings>>>,
@@ -273,36 +311,70 @@ impl<V: Service> Acceptor<V> {
         let Some(settings) = self.settings.borrow().clone() else {
             return;
         };
-        let local = stream.local_addr().unwrap_or(address);
-        let from = Rc::new(Peer {
+        let arrival = Arrival {
+            stream,
             address,
-            local,
-            scheme: if settings.tls.is_some() {
-                Scheme::Https
-            } else {
-                Scheme::Http
-            },
             listener: Arc::clone(&self.name),
-            identity: None,
-        });
-        let guard = self.connections.add(self.listening);
-        let service = self.service.clone();
-        let (stats, index) = (Arc::clone(&self.stats), self.index);
-        // The task ends with its connection; the guard lets a drain reach it.
-        tokio::task::spawn_local(async move {
-            let handle = Rc::clone(guard.handle());
-            let is_cut = {
-                let guard = &guard;
-                let work = pin!(serve(stream, from, service, settings, guard, &stats, index));
-                handle.until_cut(work).await.is_none()
-            };
-            if is_cut {
-                debug!("connection cut");
-            }
-            drop(guard);
-            drop(permit);
-        });
+            settings,
+            stats: Arc::clone(&self.stats),
+            permit,
+            seat: self.crew.seat(self.index),
+        };
+        let (service, connections) = (&self.service, &self.connections);
+        let here = self.index;
+        if let Some(arrival) = self.crew.hand(arrival, here) {
+            begin(arrival, here, service, connections, Some(self.listening));
+        }
     }
+}
+
+/// Begins to serve a connection that came by a listening of this worker; or, without one, by that of
+/// another worker for a listener that is given up meanwhile.
+fn begin<V: Service>(
+    arrival: Arrival<TcpStream>,
+    index: usize,
+    service: &V,
+    connections: &Rc<Connections>,
+    listening: Option<u64>,
+) {
+    let Arrival {
+        stream,
+        address,
+        listener,
+        settings,
+        stats,
+        permit,
+        seat,
+    } = arrival;
+    let local = stream.local_addr().unwrap_or(address);
+    let from = Rc::new(Peer {
+        address,
+        local,
+        scheme: if settings.tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        },
+        listener,
+        identity: None,
+    });
+    let guard = connections.add(listening);
+    let service = service.clone();
+    // The task ends with its connection; the guard lets a drain reach it.
+    tokio::task::spawn_local(async move {
+        let handle = Rc::clone(guard.handle());
+        let is_cut = {
+            let guard = &guard;
+            let work = pin!(serve(stream, from, service, settings, guard, &stats, index));
+            handle.until_cut(work).await.is_none()
+        };
+        if is_cut {
+            debug!("connection cut");
+        }
+        drop(guard);
+        drop(permit);
+        drop(seat);
+    });
 }
 
 /// Serves a connection. What comes before its requests, and HTTP/2, is in boxes of its own: an idle

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tidegate::config::watch::Watcher;
 use tidegate::config::{self, Sources};
 use tidegate::control::{Control, Live, Prepared, Start};
-use tidegate::listener::Worker;
+use tidegate::listener::{Crew, Worker};
 use tidegate::proxy::Proxy;
 use tidegate::telemetry::Telemetry;
 use tidegate::telemetry::stats::Buckets;
@@ -35,12 +35,16 @@ const N_REQUESTS: usize = 8;
 
 /// Where the data plane writes what several threads may write, and why no request waits for that.
 /// A request does none of it, but for a line of the access log, which has a lane for each worker.
-const SHARED_WRITES: [(&str, &str); 11] = [
+const SHARED_WRITES: [(&str, &str); 12] = [
     (
         "listener/accept.rs",
         "a limit over all workers: by connection",
     ),
     ("listener/connect.rs", "of one stream: by tunnel"),
+    (
+        "listener/crew.rs",
+        "a number of each worker's own: by connection",
+    ),
     ("listener/woken.rs", "of one connection: its worker's own"),
     ("proxy/switch.rs", "of a variant's tunnels: by tunnel"),
     (
@@ -148,6 +152,7 @@ async fn serve(
 struct Here {
     control: Control,
     address: SocketAddr,
+    crew: Arc<Crew>,
     /// They end with it.
     _workers: Arc<Vec<Worker>>,
     _controller: JoinSet<()>,
@@ -201,9 +206,10 @@ other = {{ upstream = "other", weight = 1 }}
         })
         .await
         .unwrap_or_else(|rejected| panic!("{rejected}"));
+        let crew = Crew::new(N_WORKERS);
         let workers = (0..N_WORKERS).map(|index| {
             let pointer = prepared.pointer();
-            Worker::start(index, move || {
+            Worker::start(index, &crew, move || {
                 let proxy = Proxy::new(index, pointer);
                 (proxy.clone(), proxy.look_after())
             })
@@ -217,6 +223,7 @@ other = {{ upstream = "other", weight = 1 }}
         Self {
             control,
             address,
+            crew,
             _workers: workers,
             _controller: tasks,
             _dir: dir,
@@ -342,6 +349,36 @@ async fn a_request_under_way_counts_on_nothing_that_workers_share() {
         assert_eq!(status.expect("it ended"), 200);
     }
     assert_eq!(under_way, idle);
+}
+
+#[tokio::test]
+async fn a_few_connections_are_spread_evenly_over_workers() {
+    let origin = Origin::start().await;
+    let here = Here::start(origin.address).await;
+    let even = N_REQUESTS / N_WORKERS;
+    // The kernel would put all on one worker now and then, and more than half on one most times.
+    for _ in 0..10 {
+        let mut connections = Vec::new();
+        for n in 1..=N_REQUESTS {
+            let connection = TcpStream::connect(here.address).await.expect("connected");
+            let mut connection = [connection];
+            ask(&mut connection, "/", "X-Country: DE").await;
+            heard(&mut connection).await;
+            connections.extend(connection);
+            let counts = here.crew.n_connections();
+            assert_eq!(counts.iter().sum::<usize>(), n);
+            assert!(counts.iter().all(|&count| count <= n.div_ceil(N_WORKERS)));
+        }
+        assert_eq!(here.crew.n_connections(), [even; N_WORKERS]);
+        // One that was handed over is served like any other.
+        ask(&mut connections, "/", "X-Country: DE").await;
+        heard(&mut connections).await;
+        drop(connections);
+        wait::until("all are closed", async || {
+            here.crew.n_connections() == [0; N_WORKERS]
+        })
+        .await;
+    }
 }
 
 /// Calls `each` with every file of a folder that is no test, by its path and its text up to its
