@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::net::TcpStream;
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ impl Worker {
     /// requests, and what has to be done there besides.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system gives no thread, or no descriptors for what waits on it.
     pub fn start<V, B>(
         index: usize,
         crew: &Arc<Crew>,
@@ -84,9 +84,14 @@ impl Worker {
     {
         let (commands, received) = mpsc::unbounded_channel();
         let crew = Arc::clone(crew);
+        // Here and not on its thread: what another worker accepts meanwhile could take the last
+        // descriptors.
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let thread = thread::Builder::new()
             .name(format!("worker-{index}"))
-            .spawn(move || run(index, crew, service, received))?;
+            .spawn(move || run(index, crew, &runtime, service, received))?;
         Ok(Self { commands, thread })
     }
 
@@ -109,15 +114,12 @@ impl Worker {
 fn run<V: Service, B: Future<Output = ()> + 'static>(
     index: usize,
     crew: Arc<Crew>,
+    runtime: &Runtime,
     service: impl FnOnce() -> (V, B),
     commands: mpsc::UnboundedReceiver<Command>,
 ) {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime needs only memory and an epoll descriptor");
     let local = LocalSet::new();
-    local.block_on(&runtime, async move {
+    local.block_on(runtime, async move {
         let (service, background) = service();
         let mut tasks = JoinSet::new();
         tasks.spawn_local(background);
