@@ -1,7 +1,6 @@
 //! Tests: conditions made ready, and what they say of a value.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -19,9 +18,9 @@ use crate::segment::{Attribute, SegmentError, Value};
 #[derive(Clone, Debug)]
 pub(in crate::segment) enum Test {
     /// One of these.
-    Among(HashSet<Box<[u8]>>),
+    Among(Texts),
     /// None of these.
-    NotAmong(HashSet<Box<[u8]>>),
+    NotAmong(Texts),
     /// Something with this in it.
     Contains(Box<Finder<'static>>),
     StartsWith(Box<[u8]>),
@@ -36,6 +35,17 @@ pub(in crate::segment) enum Test {
     Moment(Side, Timestamp),
     Present,
     Absent,
+}
+
+/// Texts in their order: most lists are short, and comparing with a few costs less than a hash.
+#[derive(Clone, Debug)]
+pub(in crate::segment) struct Texts(Box<[Box<[u8]>]>);
+
+impl Texts {
+    /// True when this text is one of them.
+    fn have(&self, text: &[u8]) -> bool {
+        self.0.binary_search_by(|one| (**one).cmp(text)).is_ok()
+    }
 }
 
 /// On which side of the operand a value must be.
@@ -137,8 +147,8 @@ impl Test {
             return false;
         };
         match self {
-            Self::Among(texts) => texts.contains(&**bytes),
-            Self::NotAmong(texts) => !texts.contains(&**bytes),
+            Self::Among(texts) => texts.have(bytes),
+            Self::NotAmong(texts) => !texts.have(bytes),
             Self::Contains(finder) => finder.find(bytes).is_some(),
             Self::StartsWith(start) => bytes.starts_with(start),
             Self::EndsWith(end) => bytes.ends_with(end),
@@ -212,8 +222,10 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn set(&self, texts: &[&str]) -> HashSet<Box<[u8]>> {
-        texts.iter().map(|text| self.bytes(text)).collect()
+    fn set(&self, texts: &[&str]) -> Texts {
+        let mut texts: Box<[_]> = texts.iter().map(|text| self.bytes(text)).collect();
+        texts.sort_unstable();
+        Texts(texts)
     }
 
     /// A text as it is compared: a host in lower case.
