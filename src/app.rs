@@ -21,10 +21,11 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin};
 use crate::config::watch::Watcher;
-use crate::config::{self, Problems, Sources};
+use crate::config::{self, Io, Problems, Sources};
 use crate::control::{Control, Prepared, Rejected, Start};
 use crate::listener::{Command, Crew, Drain, Worker};
 use crate::proxy::Proxy;
+use crate::ring::{self, Backend};
 use crate::telemetry::Telemetry;
 use crate::telemetry::colour::Colour;
 use crate::telemetry::stats::{Buckets, BucketsError};
@@ -191,6 +192,7 @@ async fn start(options: &Options) -> Result<Running, StartError> {
         0 => thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
+    let backend = backend(loaded.config.runtime.io);
     let buckets = Buckets::new(&loaded.config.metrics.buckets)?;
     let telemetry = Arc::new(Telemetry::new(n_workers, buckets));
     let address = loaded.config.admin.address;
@@ -207,11 +209,12 @@ async fn start(options: &Options) -> Result<Running, StartError> {
     })
     .await
     .map_err(StartError::Refused)?;
+    info!(n_workers, io = backend.name(), "workers start");
     let crew = Crew::new(n_workers);
     let mut workers = Vec::with_capacity(n_workers);
     for index in 0..n_workers {
         let pointer = prepared.pointer();
-        let worker = Worker::start(index, &crew, move || {
+        let worker = Worker::start(index, &crew, backend, move || {
             let proxy = Proxy::new(index, pointer);
             (proxy.clone(), proxy.look_after())
         });
@@ -222,7 +225,7 @@ async fn start(options: &Options) -> Result<Running, StartError> {
     let stop_admin = CancellationToken::new();
     let admin = admin::serve(
         listener,
-        Admin::new(control.clone(), Arc::clone(&telemetry), started_at),
+        Admin::new(control.clone(), Arc::clone(&telemetry), backend, started_at),
         stop_admin.clone(),
     );
     info!(address = %admin_address, "admin listening");
@@ -240,6 +243,20 @@ async fn start(options: &Options) -> Result<Running, StartError> {
     }
     notify(&[sd_notify::NotifyState::Ready]);
     Ok(running)
+}
+
+/// What the workers read and write by.
+fn backend(asked: Io) -> Backend {
+    match asked {
+        Io::Auto | Io::Epoll => Backend::Epoll,
+        Io::IoUring => match ring::probe() {
+            Ok(()) => Backend::IoUring,
+            Err(error) => {
+                warn!(%error, "runtime.io: no io_uring here, so it is epoll");
+                Backend::Epoll
+            }
+        },
+    }
 }
 
 /// Obeys signals until the end.

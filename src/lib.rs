@@ -14,6 +14,7 @@ pub mod segment;
 pub mod split;
 
 // ── wires: I/O towards both sides ────────────────────────────────────────────────────────────
+pub mod ring;
 pub mod http1;
 pub mod tls;
 pub mod listener;

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::control::Control;
+use crate::ring::Backend;
 use crate::telemetry::Telemetry;
 
 /// How many large answers are made at a time: with thousands of routes one has many MiB, and takes
@@ -34,15 +35,23 @@ const LARGE_ANSWERS: usize = 2;
 pub struct Admin {
     control: Control,
     telemetry: Arc<Telemetry>,
+    backend: Backend,
     started_at: SystemTime,
 }
 
 impl Admin {
-    /// Makes the admin API of an instance that was started at some time.
-    pub fn new(control: Control, telemetry: Arc<Telemetry>, started_at: SystemTime) -> Self {
+    /// Makes the admin API of an instance whose workers have such a backend, and that was started at
+    /// some time.
+    pub fn new(
+        control: Control,
+        telemetry: Arc<Telemetry>,
+        backend: Backend,
+        started_at: SystemTime,
+    ) -> Self {
         Self {
             control,
             telemetry,
+            backend,
             started_at,
         }
     }

@@ -60,6 +60,7 @@ pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
         applied_at: rfc3339(live.applied_at),
         ready,
         started_at: rfc3339(admin.started_at),
+        io: admin.backend.name().to_owned(),
         latency_bounds_seconds: match detail {
             Detail::Short => None,
             Detail::Long => Some(live.config.metrics.buckets.clone()),

@@ -26,6 +26,9 @@ pub struct Status {
     /// When the process started, RFC 3339. Counts begin there.
     #[serde(default)]
     pub started_at: String,
+    /// By what plain connections are read and written: `epoll` or `io_uring`.
+    #[serde(default)]
+    pub io: String,
     /// The upper bounds of the buckets of [`VariantDetail`], when those were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_bounds_seconds: Option<Vec<f64>>,

@@ -34,7 +34,10 @@ impl Config {
     /// default is left out.
     pub fn effective(&self) -> Value {
         as_written(json!({
-            "runtime": { "workers": self.runtime.workers },
+            "runtime": {
+                "workers": self.runtime.workers,
+                "io": self.runtime.io.name(),
+            },
             "listener": all(&self.listeners, listener),
             "upstream": all(&self.upstreams, upstream),
             "segment": all(&self.segments, division::segment),

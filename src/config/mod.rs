@@ -56,8 +56,8 @@ pub use secret::Secret;
 pub use segment::SegmentConfig;
 pub use settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, CertificateFiles,
-    ClientAuth, ClientsConfig, Config, Forwarded, ListenerConfig, ListenerTimeouts, MetricsConfig,
-    Protocol, ResolverConfig, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig,
+    ClientAuth, ClientsConfig, Config, Forwarded, Io, ListenerConfig, ListenerTimeouts,
+    MetricsConfig, Protocol, ResolverConfig, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig,
     UpstreamConfig, UpstreamTimeouts, UpstreamTlsConfig, Verify,
 };
 pub use sources::Sources;

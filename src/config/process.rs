@@ -11,8 +11,8 @@ use crate::config::listener::{WAIT, address, count};
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{
-    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, ListenerConfig, MetricsConfig,
-    RuntimeConfig, ShutdownConfig, TraceConfig,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Io, ListenerConfig,
+    MetricsConfig, RuntimeConfig, ShutdownConfig, TraceConfig,
 };
 use crate::config::unit::write_duration;
 use crate::message::Known;
@@ -33,6 +33,10 @@ pub(crate) fn runtime(root: &mut Table<'_>) -> RuntimeConfig {
     root.section("runtime", |table| {
         table.set("workers", &mut runtime.workers, |value| {
             count(value, 0..=MAX_WORKERS)
+        });
+        let choices = [Io::Auto, Io::Epoll, Io::IoUring];
+        table.set("io", &mut runtime.io, |value| {
+            value.choice(&choices.map(|io| (io.name(), io)))
         });
     });
     runtime

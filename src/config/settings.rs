@@ -57,6 +57,31 @@ pub struct Config {
 pub struct RuntimeConfig {
     /// How many worker threads; 0 is one for each core.
     pub workers: usize,
+    /// By what the workers read and write their plain connections.
+    pub io: Io,
+}
+
+/// By what plain connections are read and written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Io {
+    /// By what is best as far as is known.
+    #[default]
+    Auto,
+    /// By a system call for each.
+    Epoll,
+    /// By a system call for many, where the kernel allows it.
+    IoUring,
+}
+
+impl Io {
+    /// The word for it in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Epoll => "epoll",
+            Self::IoUring => "io_uring",
+        }
+    }
 }
 
 /// A bound socket and what is asked of its clients.

@@ -25,6 +25,7 @@ use crate::listener::proxy_protocol::{self, Expected, Origin};
 use crate::listener::wire::Wire;
 use crate::listener::{Gate, Peer, Permit, Service, Settings, Spoken, accept, connection, http2};
 use crate::message::Scheme;
+use crate::ring::{self, Backend};
 use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
 use crate::tls::{HandshakeError, Identity, Stream};
 
@@ -68,14 +69,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker of a crew. `service` makes, on the worker's thread, what answers its
-    /// requests, and what has to be done there besides.
+    /// Starts a worker of a crew, with such a backend. `service` makes, on the worker's thread, what
+    /// answers its requests, and what has to be done there besides.
     ///
     /// # Errors
     /// When the system gives no thread, or no descriptors for what waits on it.
     pub fn start<V, B>(
         index: usize,
         crew: &Arc<Crew>,
+        backend: Backend,
         service: impl FnOnce() -> (V, B) + Send + 'static,
     ) -> io::Result<Self>
     where
@@ -86,12 +88,17 @@ impl Worker {
         let crew = Arc::clone(crew);
         // Here and not on its thread: what another worker accepts meanwhile could take the last
         // descriptors.
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let mut runtime = runtime::Builder::new_current_thread();
+        runtime.enable_all();
+        if backend == Backend::IoUring {
+            runtime
+                .on_thread_park(ring::turn)
+                .on_thread_unpark(ring::turn);
+        }
+        let runtime = runtime.build()?;
         let thread = thread::Builder::new()
             .name(format!("worker-{index}"))
-            .spawn(move || run(index, crew, &runtime, service, received))?;
+            .spawn(move || run(index, crew, backend, &runtime, service, received))?;
         Ok(Self { commands, thread })
     }
 
@@ -114,16 +121,27 @@ impl Worker {
 fn run<V: Service, B: Future<Output = ()> + 'static>(
     index: usize,
     crew: Arc<Crew>,
+    backend: Backend,
     runtime: &Runtime,
     service: impl FnOnce() -> (V, B),
     commands: mpsc::UnboundedReceiver<Command>,
 ) {
+    if backend == Backend::IoUring
+        && let Err(error) = ring::start()
+    {
+        warn!(index, %error, "a worker without a ring, so it is epoll");
+    }
     let local = LocalSet::new();
     local.block_on(runtime, async move {
         let (service, background) = service();
         let mut tasks = JoinSet::new();
         tasks.spawn_local(background);
         let handed = crew.join(index);
+        tasks.spawn_local(async {
+            if let Err(error) = ring::run().await {
+                warn!(%error, "the ring cannot be waited for");
+            }
+        });
         Inner {
             index,
             crew,
@@ -136,6 +154,9 @@ fn run<V: Service, B: Future<Output = ()> + 'static>(
         .obey(commands, handed)
         .await;
     });
+    // What its connections said last is still to be handed to the kernel.
+    drop(local);
+    ring::turn();
 }
 
 /// One listening: a socket from when it is opened to when it is given up.
@@ -416,7 +437,14 @@ async fn serve<V: Service>(
         },
     }
     let mut stream = match &settings.tls {
-        None => Stream::Plain(stream),
+        None if settings.spoken == Spoken::Http2 => Stream::Plain(stream),
+        None => match Stream::plain(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                debug!(peer = %from.address, %error, "connection lost");
+                return;
+            }
+        },
         Some(tls) => match Box::pin(Stream::handshake(stream, tls, settings.timeouts.tls)).await {
             Ok(stream) => {
                 if let Some(handshake) = stream.agreed() {

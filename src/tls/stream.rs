@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::http1::Wire;
+use crate::ring;
 use crate::telemetry::stats::{Handshake, KeyExchange, TlsSession, TlsVersion};
 use crate::tls::{Acceptor, Fault, HandshakeError};
 
@@ -26,6 +28,8 @@ const LINGER_BYTES: usize = 64 * 1024;
 pub enum Stream {
     /// As it is.
     Plain(TcpStream),
+    /// As it is, over the worker's ring.
+    Ring(ring::Stream),
     /// With TLS; in a box because it is a kilobyte, and plain connections should not pay for it.
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -57,7 +61,7 @@ impl Stream {
     /// The protocol that the handshake agreed on by ALPN (RFC 7301), such as `h2`, if it did.
     pub fn alpn(&self) -> Option<&[u8]> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Ring(_) => None,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
         }
     }
@@ -89,16 +93,29 @@ impl Stream {
     /// The certificate that the peer has proved to be its own, if it showed one.
     pub fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Ring(_) => None,
             Self::Tls(stream) => stream.get_ref().1.peer_certificates()?.first(),
         }
     }
 
-    /// The socket beneath.
-    pub fn socket(&self) -> &TcpStream {
+    /// Takes a plain connection that was accepted or made by this worker: over its ring, if it has
+    /// one.
+    ///
+    /// # Errors
+    /// When the socket cannot be had from, or given to, what waits for it.
+    pub fn plain(tcp: TcpStream) -> io::Result<Self> {
+        if ring::is_on() {
+            return Ok(Self::Ring(ring::Stream::new(tcp.into_std()?)?));
+        }
+        Ok(Self::Plain(tcp))
+    }
+
+    /// Takes note from now on of what the peer says, for [`Stream::is_silent`].
+    pub fn watch(&self) {
         match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            // The reactor does so anyway.
+            Self::Plain(_) | Self::Tls(_) => {}
+            Self::Ring(stream) => stream.watch(),
         }
     }
 
@@ -112,6 +129,7 @@ impl Stream {
                 let answer = stream.try_read(&mut [0]);
                 matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             }
+            Self::Ring(stream) => stream.is_silent(),
             // What TLS says for itself, such as a ticket for the next session, is not said to us.
             Self::Tls(stream) => {
                 let mut byte = [0];
@@ -135,6 +153,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Ring(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Tls(stream) => loop {
                 let mut writer = match stream.as_mut() {
                     TlsStream::Client(stream) => stream.get_mut().1.writer(),
@@ -155,7 +174,12 @@ impl Stream {
     /// What was written and has not left yet is lost.
     pub fn abort(&self) {
         // It fails only where there is no connection any more.
-        let _ = self.socket().set_zero_linger();
+        let socket = match self {
+            Self::Plain(stream) => SockRef::from(stream),
+            Self::Ring(stream) => SockRef::from(stream.socket()),
+            Self::Tls(stream) => SockRef::from(stream.get_ref().0),
+        };
+        let _ = socket.set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -178,7 +202,8 @@ impl Wire for Stream {
     fn bare(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(stream) => Some(stream),
-            Self::Tls(_) => None,
+            // The ring would have to tell when its socket is ready.
+            Self::Ring(_) | Self::Tls(_) => None,
         }
     }
 }
@@ -191,6 +216,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Ring(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
         }
     }
@@ -204,6 +230,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Ring(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
         }
     }
@@ -215,6 +242,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Ring(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
         }
     }
@@ -222,6 +250,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Ring(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
@@ -229,6 +258,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Ring(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
         }
     }
@@ -236,6 +266,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Ring(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
         }
     }

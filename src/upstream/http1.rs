@@ -77,6 +77,7 @@ impl Parked {
             return Err(CloseReason::Full);
         }
         reach.shard().connection_parked();
+        connection.stream.watch();
         idle.push(Idle {
             connection,
             since: now,

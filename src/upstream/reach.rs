@@ -125,7 +125,10 @@ impl Reach {
         // Heads and bodies leave in as few pieces as can be; waiting for more helps nobody.
         tcp.set_nodelay(true).map_err(ConnectError::Failed)?;
         let Some(tls) = &self.tls else {
-            return Ok(Stream::Plain(tcp));
+            return match self.protocol {
+                Protocol::Http1 => Stream::plain(tcp).map_err(ConnectError::Failed),
+                Protocol::Http2 => Ok(Stream::Plain(tcp)),
+            };
         };
         let stream = tls.handshake(tcp).await.map_err(|source| {
             // The endpoint is left alone for a while now, so that this is no flood.

@@ -37,6 +37,7 @@ mod http1_peers;
 mod identity;
 mod include;
 mod interplay;
+mod io_uring;
 mod large_bodies;
 mod life;
 mod limits;

@@ -18,6 +18,7 @@ use tidegate::config::{self, Sources};
 use tidegate::control::{Control, Live, Prepared, Start};
 use tidegate::listener::{Crew, Worker};
 use tidegate::proxy::Proxy;
+use tidegate::ring::Backend;
 use tidegate::telemetry::Telemetry;
 use tidegate::telemetry::stats::Buckets;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,12 +67,13 @@ const SHARED_WRITES: [(&str, &str); 12] = [
 ];
 
 /// The modules of the data plane.
-const DATA_PLANE: [&str; 9] = [
+const DATA_PLANE: [&str; 10] = [
     "message",
     "telemetry",
     "route",
     "segment",
     "split",
+    "ring",
     "http1",
     "listener",
     "upstream",
@@ -209,7 +211,7 @@ other = {{ upstream = "other", weight = 1 }}
         let crew = Crew::new(N_WORKERS);
         let workers = (0..N_WORKERS).map(|index| {
             let pointer = prepared.pointer();
-            Worker::start(index, &crew, move || {
+            Worker::start(index, &crew, Backend::Epoll, move || {
                 let proxy = Proxy::new(index, pointer);
                 (proxy.clone(), proxy.look_after())
             })

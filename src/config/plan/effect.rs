@@ -16,7 +16,11 @@ pub struct Effect {
 /// The keys that differ and of which a change needs a restart.
 pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let keys = [
-        ("runtime.workers", old.runtime != new.runtime),
+        (
+            "runtime.workers",
+            old.runtime.workers != new.runtime.workers,
+        ),
+        ("runtime.io", old.runtime.io != new.runtime.io),
         ("metrics.buckets", old.metrics != new.metrics),
         ("admin.address", old.admin.address != new.admin.address),
     ];

@@ -267,9 +267,13 @@ fn what_happens_to_connections_is_told() {
 
 #[test]
 fn what_needs_a_restart_is_told() {
-    let new =
-        "[runtime]\nworkers = 3\n[metrics]\nbuckets = [1]\n[admin]\naddress = \"127.0.0.1:1\"\n";
-    let expected = ["runtime.workers", "metrics.buckets", "admin.address"];
+    let new = "[runtime]\nworkers = 3\nio = \"io_uring\"\n[metrics]\nbuckets = [1]\n[admin]\naddress = \"127.0.0.1:1\"\n";
+    let expected = [
+        "runtime.workers",
+        "runtime.io",
+        "metrics.buckets",
+        "admin.address",
+    ];
     assert_eq!(plan("", new).restart, expected);
 }
 

@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 
+/// The variable that says by what the proxies of all tests read and write, so that the same tests
+/// hold for each way.
+const IO: &str = "TIDEGATE_TEST_IO";
+
 /// What a test configures.
 ///
 /// It begins with one plain listener `http` on a free port, an admin listener on another, two
@@ -13,6 +17,7 @@ pub(crate) struct Config {
     routes: Vec<Route>,
     admin: String,
     shutdown: String,
+    io: String,
     rest: String,
 }
 
@@ -44,6 +49,7 @@ pub(crate) fn new() -> Config {
         routes: Vec::new(),
         admin: "address = \"127.0.0.1:0\"".to_owned(),
         shutdown: "delay = \"0s\"\nspread = \"0s\"\ntimeout = \"10s\"".to_owned(),
+        io: std::env::var(IO).unwrap_or_else(|_| "auto".to_owned()),
         rest: String::new(),
     }
 }
@@ -168,6 +174,12 @@ impl Config {
         self
     }
 
+    /// Says by what the workers read and write.
+    pub(crate) fn io(mut self, io: &str) -> Self {
+        io.clone_into(&mut self.io);
+        self
+    }
+
     /// Adds further text.
     pub(crate) fn section(mut self, text: &str) -> Self {
         self.rest.push_str(&format!("\n{text}\n"));
@@ -177,10 +189,14 @@ impl Config {
     /// The file's text.
     pub(crate) fn text(&self) -> String {
         let Self {
-            admin, shutdown, ..
+            admin,
+            shutdown,
+            io,
+            ..
         } = self;
-        let mut text =
-            format!("[runtime]\nworkers = 2\n\n[admin]\n{admin}\n\n[shutdown]\n{shutdown}\n");
+        let mut text = format!(
+            "[runtime]\nworkers = 2\nio = \"{io}\"\n\n[admin]\n{admin}\n\n[shutdown]\n{shutdown}\n"
+        );
         for Section { name, keys } in &self.listeners {
             text.push_str(&format!("\n[listener.{name}]\n{keys}\n"));
         }
