@@ -15,7 +15,6 @@ use std::task::{Context, Poll, ready};
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 use crate::http1::buffer::{READ_BYTES, poll_read, with_encode};
 use crate::http1::codec::{
@@ -23,7 +22,7 @@ use crate::http1::codec::{
 };
 use crate::http1::connection::Connection;
 use crate::http1::spill::Spill;
-use crate::http1::splice::{FillError, PIPE_BYTES, Piped, Wire};
+use crate::http1::splice::{Bare, FillError, PIPE_BYTES, Piped, Wire};
 use crate::message::{Framing, Limits};
 
 /// The first reads of a body, and all reads for a slow reader, are at most this large, so that
@@ -228,7 +227,7 @@ impl Pump {
         loop {
             ready!(self.spill.poll(context, to)).map_err(PumpError::Write)?;
             if (self.piped.is_some() || self.splices(from.inbox()))
-                && let (Some(from), Some(to)) = (from.stream.bare(), to.bare())
+                && let (Some(from), Some(to)) = (from.stream.source(), to.sink())
             {
                 ready!(self.poll_splice(context, from, to))?;
             }
@@ -288,8 +287,8 @@ impl Pump {
     fn poll_splice(
         &mut self,
         context: &mut Context<'_>,
-        from: &TcpStream,
-        to: &TcpStream,
+        from: Bare<'_>,
+        to: Bare<'_>,
     ) -> Poll<Result<(), PumpError>> {
         loop {
             if let Some(piped) = &mut self.piped {

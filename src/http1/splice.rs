@@ -9,13 +9,15 @@ mod tests;
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use crate::ring;
 
 /// Bytes that a pipe holds at most, and that are moved at once: all that a socket usually has. With
 /// pipes of half the size it cost as much as copying.
@@ -30,9 +32,54 @@ thread_local! {
 
 /// A stream that may be a bare socket.
 pub trait Wire {
-    /// The socket, if what is written to it is what was written here, and what is read from it is
-    /// what would be read here.
-    fn bare(&self) -> Option<&TcpStream>;
+    /// The socket, if what is read from it now is what would be read here.
+    fn source(&self) -> Option<Bare<'_>>;
+
+    /// The socket, if what is written to it is what was written here.
+    fn sink(&self) -> Option<Bare<'_>>;
+}
+
+/// A socket, and what tells when it is ready.
+#[derive(Clone, Copy, Debug)]
+pub enum Bare<'a> {
+    /// The runtime tells.
+    Reactor(&'a TcpStream),
+    /// The worker's ring tells.
+    Ring(&'a ring::Stream),
+}
+
+impl Bare<'_> {
+    fn poll_readable(self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Reactor(stream) => stream.poll_read_ready(context),
+            Self::Ring(stream) => stream.poll_readable(context),
+        }
+    }
+
+    /// Takes up to `limit` bytes into a pipe.
+    fn take(self, pipe: &OwnedFd, limit: usize) -> io::Result<usize> {
+        let take = |from: BorrowedFd<'_>| Ok(splice(from, None, pipe, None, limit, FLAGS)?);
+        match self {
+            Self::Reactor(stream) => stream.try_io(Interest::READABLE, || take(stream.as_fd())),
+            Self::Ring(stream) => stream.try_read(take),
+        }
+    }
+
+    fn poll_writable(self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Reactor(stream) => stream.poll_write_ready(context),
+            Self::Ring(stream) => stream.poll_writable(context),
+        }
+    }
+
+    /// Gives up to `limit` bytes from a pipe.
+    fn give(self, pipe: &OwnedFd, limit: usize) -> io::Result<usize> {
+        let give = |to: BorrowedFd<'_>| Ok(splice(pipe, None, to, None, limit, FLAGS)?);
+        match self {
+            Self::Reactor(stream) => stream.try_io(Interest::WRITABLE, || give(stream.as_fd())),
+            Self::Ring(stream) => stream.try_write(give),
+        }
+    }
 }
 
 /// A pipe that nothing is in.
@@ -82,19 +129,16 @@ impl Piped {
     /// Takes up to `limit` bytes from a socket; `None` is the end of its stream.
     pub(crate) fn poll_fill(
         context: &mut Context<'_>,
-        from: &TcpStream,
+        from: Bare<'_>,
         limit: usize,
     ) -> Poll<Result<Option<Self>, FillError>> {
         // Before there is something to move no pipe is taken.
-        ready!(from.poll_read_ready(context)).map_err(FillError::Read)?;
+        ready!(from.poll_readable(context)).map_err(FillError::Read)?;
         let Ok(pipe) = Pipe::take() else {
             return Poll::Ready(Err(FillError::Unable));
         };
         loop {
-            let moved = from.try_io(Interest::READABLE, || {
-                Ok(splice(from, None, &pipe.write, None, limit, FLAGS)?)
-            });
-            match moved {
+            match from.take(&pipe.write, limit) {
                 Ok(0) => {
                     pipe.give();
                     return Poll::Ready(Ok(None));
@@ -102,7 +146,7 @@ impl Piped {
                 Ok(held) => return Poll::Ready(Ok(Some(Self { pipe, held }))),
                 // The pipe is empty, so it is the socket that would block.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match from.poll_read_ready(context) {
+                    match from.poll_readable(context) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(error)) => {
                             return Poll::Ready(Err(FillError::Read(error)));
@@ -124,15 +168,12 @@ impl Piped {
     pub(crate) fn poll_drain(
         &mut self,
         context: &mut Context<'_>,
-        to: &TcpStream,
+        to: Bare<'_>,
         mut written: impl FnMut(usize),
     ) -> Poll<io::Result<()>> {
         while self.held > 0 {
-            ready!(to.poll_write_ready(context))?;
-            let moved = to.try_io(Interest::WRITABLE, || {
-                Ok(splice(&self.pipe.read, None, to, None, self.held, FLAGS)?)
-            });
-            match moved {
+            ready!(to.poll_writable(context))?;
+            match to.give(&self.pipe.read, self.held) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.held -= n.min(self.held);

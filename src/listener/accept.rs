@@ -12,15 +12,17 @@ mod tests;
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::net::{SocketFlags, acceptfrom_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -140,20 +142,34 @@ impl Drop for Permit {
     }
 }
 
-/// Accepts connections and hands each on, with its peer's address and its permit, until `stop`.
+/// A socket whose connections can be waited for.
+///
+/// # Errors
+/// When the system has no memory for that.
+pub(crate) fn listening(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    #[expect(
+        deprecated,
+        reason = "it asks no promise, and needs none: the listener owns its socket"
+    )]
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+/// Accepts connections and hands each on, with its peer's address and its permit, until `stop`. They
+/// are non-blocking, and nothing waits for them yet.
 ///
 /// The address of an IPv4 client is an IPv4 address, whatever the socket. When it stops, what waits
 /// in the backlog is handed on as far as the gate lets it in, so that a client which has connected
 /// is not reset; then the socket is closed.
 pub async fn accept(
-    listener: TcpListener,
+    listener: AsyncFd<TcpListener>,
     gate: Arc<Gate>,
     stop: CancellationToken,
     mut on_connection: impl FnMut(TcpStream, SocketAddr, Permit),
 ) {
-    let poll_accept = |context: &mut Context<'_>| listener.poll_accept(context);
+    let poll_accept = |context: &mut Context<'_>| poll_accept(&listener, context);
     serve(poll_accept, &gate, &stop, &mut on_connection).await;
-    empty_backlog(listener, &gate, &mut on_connection);
+    // Asks the kernel itself: the runtime may not know yet that somebody waits.
+    empty_backlog(&listener.into_inner(), &gate, &mut on_connection);
 }
 
 /// The loop of [`accept`], over anything that accepts.
@@ -205,6 +221,27 @@ async fn serve<S>(
     }
 }
 
+fn poll_accept(
+    listener: &AsyncFd<TcpListener>,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    loop {
+        let mut ready = ready!(listener.poll_read_ready(context))?;
+        if let Ok(accepted) = ready.try_io(|listener| accept_one(listener.get_ref())) {
+            return Poll::Ready(accepted);
+        }
+    }
+}
+
+fn accept_one(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    // Clients of a TCP socket have one.
+    let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
+    Ok((socket.into(), peer))
+}
+
 /// Gets a permit, at once or when there is a place; `None` when accepting stops before.
 async fn permit(gate: &Arc<Gate>, stopped: Pin<&mut impl Future<Output = ()>>) -> Option<Permit> {
     if let Some(permit) = gate.try_enter() {
@@ -220,27 +257,16 @@ async fn permit(gate: &Arc<Gate>, stopped: Pin<&mut impl Future<Output = ()>>) -
 
 /// Hands on what the kernel has accepted for a listener that stops.
 fn empty_backlog(
-    listener: TcpListener,
+    listener: &TcpListener,
     gate: &Arc<Gate>,
     on_connection: &mut impl FnMut(TcpStream, SocketAddr, Permit),
 ) {
-    // Asks the kernel itself: the runtime may not know yet that somebody waits.
-    let Ok(listener) = listener.into_std() else {
-        return;
-    };
     for _ in 0..LAST_CALL {
         let Some(permit) = gate.try_enter() else {
             return;
         };
-        match listener.accept() {
-            Ok((stream, peer)) => {
-                let stream = stream
-                    .set_nonblocking(true)
-                    .and_then(|()| TcpStream::from_std(stream));
-                if let Ok(stream) = stream {
-                    on_connection(stream, canonical(peer), permit);
-                }
-            }
+        match accept_one(listener) {
+            Ok((stream, peer)) => on_connection(stream, canonical(peer), permit),
             Err(error) if concerns_one_client(&error) => {}
             Err(_) => return,
         }

@@ -8,12 +8,10 @@
 //! What is shared for that is written when a connection begins and when it ends, never by a request;
 //! each worker's number has cache lines of its own.
 
-use std::io;
-use std::net::{self, SocketAddr};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::listener::{Permit, Settings};
@@ -34,14 +32,17 @@ pub struct Crew {
 struct Member {
     /// How many connections it has; from [`AWAY`] on it takes no more.
     n_connections: AtomicUsize,
-    hands: OnceLock<mpsc::UnboundedSender<Arrival<net::TcpStream>>>,
+    hands: OnceLock<mpsc::UnboundedSender<Arrival>>,
 }
 
-/// A connection that was accepted: its stream belongs to a worker, or is on its way to another one.
+/// A connection that was accepted, and that no worker waits for yet.
 #[derive(Debug)]
-pub(crate) struct Arrival<S> {
-    pub(crate) stream: S,
+pub(crate) struct Arrival {
+    /// Non-blocking.
+    pub(crate) stream: TcpStream,
     pub(crate) address: SocketAddr,
+    /// Where it came to, if that is known.
+    pub(crate) local: Option<SocketAddr>,
     pub(crate) listener: Arc<str>,
     /// The listener's settings when it came: the last ones, where it is given up meanwhile.
     pub(crate) settings: Arc<Settings>,
@@ -77,7 +78,7 @@ impl Crew {
     }
 
     /// A worker begins; gives what others will hand to it. Once for each.
-    pub(crate) fn join(&self, worker: usize) -> mpsc::UnboundedReceiver<Arrival<net::TcpStream>> {
+    pub(crate) fn join(&self, worker: usize) -> mpsc::UnboundedReceiver<Arrival> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let member = &self.members[worker];
         if member.hands.set(sender).is_ok() {
@@ -112,11 +113,7 @@ impl Crew {
 
     /// Hands a connection to the worker that it has its place with. Gives back one that has its
     /// place `here`; or gets it there, as the other one has ended.
-    pub(crate) fn hand(
-        self: &Arc<Self>,
-        arrival: Arrival<TcpStream>,
-        here: usize,
-    ) -> Option<Arrival<TcpStream>> {
+    pub(crate) fn hand(self: &Arc<Self>, arrival: Arrival, here: usize) -> Option<Arrival> {
         let worker = arrival.seat.worker;
         if worker == here {
             return Some(arrival);
@@ -124,55 +121,9 @@ impl Crew {
         let Some(hands) = self.members[worker].hands.get() else {
             return Some(arrival);
         };
-        // A socket that cannot leave its runtime is none any more.
-        let mut refused = hands.send(arrival.leave().ok()?).err()?.0;
+        let mut refused = hands.send(arrival).err()?.0;
         refused.seat = self.seat_at(here);
-        refused.settle().ok()
-    }
-}
-
-impl Arrival<TcpStream> {
-    /// Takes the stream away from its runtime.
-    fn leave(self) -> io::Result<Arrival<net::TcpStream>> {
-        let (stream, rest) = self.apart();
-        Ok(rest.with(stream.into_std()?))
-    }
-}
-
-impl Arrival<net::TcpStream> {
-    /// Gives the stream to the runtime of this thread.
-    pub(crate) fn settle(self) -> io::Result<Arrival<TcpStream>> {
-        let (stream, rest) = self.apart();
-        Ok(rest.with(TcpStream::from_std(stream)?))
-    }
-}
-
-impl<S> Arrival<S> {
-    fn apart(self) -> (S, Arrival<()>) {
-        let rest = Arrival {
-            stream: (),
-            address: self.address,
-            listener: self.listener,
-            settings: self.settings,
-            stats: self.stats,
-            permit: self.permit,
-            seat: self.seat,
-        };
-        (self.stream, rest)
-    }
-}
-
-impl Arrival<()> {
-    fn with<S>(self, stream: S) -> Arrival<S> {
-        Arrival {
-            stream,
-            address: self.address,
-            listener: self.listener,
-            settings: self.settings,
-            stats: self.stats,
-            permit: self.permit,
-            seat: self.seat,
-        }
+        Some(refused)
     }
 }
 

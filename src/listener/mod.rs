@@ -16,6 +16,7 @@ mod http2;
 mod peer;
 mod preface;
 mod proxy_protocol;
+mod serving;
 mod socket;
 mod streams;
 mod tunnels;

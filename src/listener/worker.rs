@@ -4,30 +4,24 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{self, SocketAddr, TcpListener};
-use std::pin::pin;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::http1::Connection;
+use crate::listener::accept::listening;
 use crate::listener::crew::{Arrival, Crew};
-use crate::listener::drain::{Connections, Drain, Guard};
-use crate::listener::preface::{self, Beginning};
-use crate::listener::proxy_protocol::{self, Expected, Origin};
-use crate::listener::wire::Wire;
-use crate::listener::{Gate, Peer, Permit, Service, Settings, Spoken, accept, connection, http2};
-use crate::message::Scheme;
+use crate::listener::drain::{Connections, Drain};
+use crate::listener::serving::begin;
+use crate::listener::{Gate, Permit, Service, Settings, accept};
 use crate::ring::{self, Backend};
-use crate::telemetry::stats::{ListenerShard, ListenerStats, Protocol, RejectReason};
-use crate::tls::{HandshakeError, Identity, Stream};
+use crate::telemetry::stats::ListenerStats;
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -179,14 +173,7 @@ struct Inner<V> {
 
 impl<V: Service> Inner<V> {
     /// Serves a connection that another worker accepted.
-    fn take(&self, handed: Arrival<net::TcpStream>) {
-        let mut arrival = match handed.settle() {
-            Ok(arrival) => arrival,
-            Err(error) => {
-                warn!(%error, "cannot serve a connection");
-                return;
-            }
-        };
+    fn take(&self, mut arrival: Arrival) {
         if let Some(settings) = self.service.settings(&arrival.listener) {
             arrival.settings = settings;
         }
@@ -198,7 +185,7 @@ impl<V: Service> Inner<V> {
     async fn obey(
         mut self,
         mut commands: mpsc::UnboundedReceiver<Command>,
-        mut handed: mpsc::UnboundedReceiver<Arrival<net::TcpStream>>,
+        mut handed: mpsc::UnboundedReceiver<Arrival>,
     ) {
         loop {
             let command = tokio::select! {
@@ -234,7 +221,8 @@ impl<V: Service> Inner<V> {
         gate: Arc<Gate>,
         stats: Arc<ListenerStats>,
     ) {
-        let socket = match tokio::net::TcpListener::from_std(socket) {
+        let local = socket.local_addr();
+        let socket = match listening(socket) {
             Ok(socket) => socket,
             Err(error) => {
                 warn!(listener = %name, %error, "cannot accept");
@@ -247,6 +235,7 @@ impl<V: Service> Inner<V> {
         let acceptor = Acceptor {
             index: self.index,
             listening: id,
+            local: local.ok().filter(|it| !it.ip().is_unspecified()),
             settings: RefCell::new(self.service.settings(&name)),
             name: Arc::clone(&name),
             crew: Arc::clone(&self.crew),
@@ -286,7 +275,7 @@ impl<V: Service> Inner<V> {
         &mut self,
         drain: Drain,
         commands: &mut mpsc::UnboundedReceiver<Command>,
-        handed: &mut mpsc::UnboundedReceiver<Arrival<net::TcpStream>>,
+        handed: &mut mpsc::UnboundedReceiver<Arrival>,
         done: oneshot::Sender<usize>,
     ) {
         self.crew.leave(self.index);
@@ -318,6 +307,8 @@ struct Acceptor<V> {
     index: usize,
     crew: Arc<Crew>,
     listening: u64,
+    /// The address of whatever it accepts, unless each has to be asked for its own.
+    local: Option<SocketAddr>,
     /// The last settings: a listener that is being given up has none any more.
     settings: RefCell<Option<Arc<Settings>>>,
     name: Arc<str>,
@@ -337,6 +328,7 @@ impl<V: Service> Acceptor<V> {
         let arrival = Arrival {
             stream,
             address,
+            local: self.local,
             listener: Arc::clone(&self.name),
             settings,
             stats: Arc::clone(&self.stats),
@@ -348,168 +340,5 @@ impl<V: Service> Acceptor<V> {
         if let Some(arrival) = self.crew.hand(arrival, here) {
             begin(arrival, here, service, connections, Some(self.listening));
         }
-    }
-}
-
-/// Begins to serve a connection that came by a listening of this worker; or, without one, by that of
-/// another worker for a listener that is given up meanwhile.
-fn begin<V: Service>(
-    arrival: Arrival<TcpStream>,
-    index: usize,
-    service: &V,
-    connections: &Rc<Connections>,
-    listening: Option<u64>,
-) {
-    let Arrival {
-        stream,
-        address,
-        listener,
-        settings,
-        stats,
-        permit,
-        seat,
-    } = arrival;
-    let local = stream.local_addr().unwrap_or(address);
-    let from = Rc::new(Peer {
-        address,
-        local,
-        scheme: if settings.tls.is_some() {
-            Scheme::Https
-        } else {
-            Scheme::Http
-        },
-        listener,
-        identity: None,
-    });
-    let guard = connections.add(listening);
-    let service = service.clone();
-    // The task ends with its connection; the guard lets a drain reach it.
-    tokio::task::spawn_local(async move {
-        let handle = Rc::clone(guard.handle());
-        let is_cut = {
-            let guard = &guard;
-            let work = pin!(serve(stream, from, service, settings, guard, &stats, index));
-            handle.until_cut(work).await.is_none()
-        };
-        if is_cut {
-            debug!("connection cut");
-        }
-        drop(guard);
-        drop(permit);
-        drop(seat);
-    });
-}
-
-/// Serves a connection. What comes before its requests, and HTTP/2, is in boxes of its own: an idle
-/// connection of HTTP/1 takes as much memory as the largest thing in here that has none.
-async fn serve<V: Service>(
-    mut stream: TcpStream,
-    mut from: Rc<Peer>,
-    service: V,
-    settings: Arc<Settings>,
-    guard: &Guard,
-    stats: &ListenerStats,
-    index: usize,
-) {
-    let shard = stats.shard(index);
-    let is_trusted = || settings.trusted.trusts(from.address.ip().to_canonical());
-    match settings.proxy_protocol.of(is_trusted) {
-        Expected::No => {}
-        Expected::Refused => {
-            debug!(peer = %from.address, "no trusted proxy");
-            shard.connection_rejected(RejectReason::ProxyProtocol);
-            return;
-        }
-        Expected::Yes => match Box::pin(proxy_protocol::read(&mut stream)).await {
-            Ok(Origin::Peer) => {}
-            Ok(Origin::Client { from: address, to }) => {
-                from = Rc::new(Peer {
-                    address,
-                    local: to,
-                    ..Peer::clone(&from)
-                });
-            }
-            Err(error) => {
-                debug!(peer = %from.address, %error, "connection refused");
-                shard.connection_rejected(RejectReason::ProxyProtocol);
-                return;
-            }
-        },
-    }
-    let mut stream = match &settings.tls {
-        None if settings.spoken == Spoken::Http2 => Stream::Plain(stream),
-        None => match Stream::plain(stream) {
-            Ok(stream) => stream,
-            Err(error) => {
-                debug!(peer = %from.address, %error, "connection lost");
-                return;
-            }
-        },
-        Some(tls) => match Box::pin(Stream::handshake(stream, tls, settings.timeouts.tls)).await {
-            Ok(stream) => {
-                if let Some(handshake) = stream.agreed() {
-                    debug!(peer = %from.address, ?handshake, "TLS handshake");
-                    shard.handshake(handshake);
-                }
-                if let Some(certificate) = stream.peer_certificate() {
-                    from = Rc::new(Peer {
-                        identity: Some(Box::new(Identity::of(certificate))),
-                        ..Peer::clone(&from)
-                    });
-                }
-                stream
-            }
-            Err(error) => {
-                debug!(peer = %from.address, %error, "no TLS handshake");
-                shard.connection_rejected(match error {
-                    HandshakeError::TooSlow => RejectReason::Timeout,
-                    HandshakeError::Failed(_) => RejectReason::Tls,
-                });
-                return;
-            }
-        },
-    };
-    let beginning = match (stream.alpn(), settings.spoken) {
-        (Some(b"h2"), _) | (None, Spoken::Http2) => Beginning::Http2(Vec::new()),
-        (None, Spoken::Both) if settings.tls.is_none() => {
-            preface::read(&mut stream, &settings, guard.handle()).await
-        }
-        // HTTP/2 over TLS is agreed on (RFC 9113, section 3.2).
-        (Some(_) | None, _) => Beginning::Http1(Vec::new()),
-    };
-    match beginning {
-        Beginning::Http1(begun) => {
-            let _open = Open::new(shard, Protocol::H1);
-            connection::serve(stream, begun, &from, &service, settings, guard.handle()).await;
-        }
-        Beginning::Http2(begun) => {
-            let _open = Open::new(shard, Protocol::H2);
-            let wire = Wire::new(begun, stream);
-            let serving = http2::serve(wire, &from, &service, settings, guard.handle());
-            Box::pin(serving).await;
-        }
-        Beginning::TooSlow => {
-            connection::time_out(&mut Connection::new(stream), &from, &service).await;
-        }
-        Beginning::Nothing => {}
-    }
-}
-
-/// Counts a connection as open, also when it is cut.
-struct Open<'a> {
-    shard: &'a ListenerShard,
-    protocol: Protocol,
-}
-
-impl<'a> Open<'a> {
-    fn new(shard: &'a ListenerShard, protocol: Protocol) -> Self {
-        shard.connection_opened(protocol);
-        Self { shard, protocol }
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.shard.connection_closed(self.protocol);
     }
 }

@@ -27,7 +27,7 @@ const SPARE_BYTES: usize = 2 * NEXT_BYTES;
 
 /// What a read waits for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Reading {
+pub(crate) enum Reading {
     #[default]
     Nothing,
     Receive,
@@ -36,34 +36,63 @@ enum Reading {
 
 /// One stream.
 #[derive(Debug, Default)]
-struct Slot {
-    /// The stream still exists.
-    is_open: bool,
-    fd: RawFd,
-    reading: Reading,
+pub(crate) struct Slot {
+    /// There while the stream exists.
+    socket: Option<TcpStream>,
+    /// Calls on the socket do not wait; the ring's would not, either, so that it takes none then.
+    is_nonblocking: bool,
+    pub(crate) reading: Reading,
     /// What has come, from a place on.
-    chunk: Option<(Lent, usize)>,
-    has_ended: bool,
-    read_error: Option<Errno>,
+    pub(crate) chunk: Option<(Lent, usize)>,
+    pub(crate) has_ended: bool,
+    pub(crate) read_error: Option<Errno>,
     /// Much comes at once: it is read by calls.
-    is_bulk: bool,
+    pub(crate) is_bulk: bool,
     /// The last call took all there was.
-    is_drained: bool,
+    pub(crate) is_drained: bool,
     reader: Option<Waker>,
     is_sending: bool,
     waits_for_room: bool,
     /// The last call did not take all.
-    is_full: bool,
+    pub(crate) is_full: bool,
     /// What is to be sent after what is being sent.
     next: Vec<u8>,
     write_error: Option<Errno>,
     writer: Option<Waker>,
 }
 
+impl Slot {
+    /// The socket of a stream that exists.
+    pub(crate) fn open(&self) -> io::Result<&TcpStream> {
+        let gone = io::ErrorKind::NotConnected;
+        self.socket.as_ref().ok_or_else(|| gone.into())
+    }
+
+    /// Notes who wants to read.
+    pub(crate) fn awaits_read(&mut self, context: &Context<'_>) {
+        note(&mut self.reader, context);
+    }
+
+    fn fd(&self) -> RawFd {
+        self.socket.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Has the ring wait for the socket, or calls not wait for it.
+    pub(crate) fn set_nonblocking(&mut self, is_nonblocking: bool) -> io::Result<()> {
+        if self.is_nonblocking != is_nonblocking
+            && let Some(socket) = &self.socket
+        {
+            socket.set_nonblocking(is_nonblocking)?;
+            self.is_nonblocking = is_nonblocking;
+        }
+        Ok(())
+    }
+}
+
 /// The ring of a thread with its streams.
 pub(crate) struct Driver {
     kernel: Kernel,
-    slots: Vec<Slot>,
+    pub(crate) slots: Vec<Slot>,
     free: Vec<u32>,
     spare: Vec<Vec<u8>>,
     /// Sockets of which the kernel may yet be asked something by number.
@@ -121,23 +150,27 @@ impl Driver {
         }
     }
 
-    /// Makes a slot for a socket, which has to be a blocking one: with another the kernel does not
-    /// wait.
-    pub(crate) fn open(&mut self, socket: &TcpStream) -> u32 {
+    /// Makes a slot for a socket that does not block.
+    pub(crate) fn open(&mut self, socket: TcpStream) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             u32::try_from(self.slots.len() - 1).expect("fewer descriptors than that")
         });
         let it = &mut self.slots[slot as usize];
-        it.is_open = true;
-        it.fd = socket.as_raw_fd();
+        it.socket = Some(socket);
+        it.is_nonblocking = true;
         slot
     }
 
+    /// The socket of a stream.
+    pub(crate) fn socket(&self, slot: u32) -> io::Result<&TcpStream> {
+        self.slots[slot as usize].open()
+    }
+
     /// Ends a stream. What of it is under way is left off; the socket closes with the next turn.
-    pub(crate) fn close(&mut self, slot: u32, socket: TcpStream) {
+    pub(crate) fn close(&mut self, slot: u32) {
         let it = &mut self.slots[slot as usize];
-        it.is_open = false;
+        let socket = it.socket.take();
         it.reader = None;
         it.writer = None;
         it.next = Vec::new();
@@ -154,7 +187,7 @@ impl Driver {
         for (_, kind) in kinds.into_iter().filter(|(is_under_way, _)| *is_under_way) {
             self.kernel.cancel(slot, kind);
         }
-        self.closing.push(socket);
+        self.closing.extend(socket);
         self.asked();
         self.release(slot);
     }
@@ -162,7 +195,11 @@ impl Driver {
     /// Makes the slot of a stream that is no more free, once the kernel is through with it.
     fn release(&mut self, slot: u32) {
         let it = &mut self.slots[slot as usize];
-        if it.is_open || it.reading != Reading::Nothing || it.is_sending || it.waits_for_room {
+        if it.socket.is_some()
+            || it.reading != Reading::Nothing
+            || it.is_sending
+            || it.waits_for_room
+        {
             return;
         }
         *it = Slot::default();
@@ -175,7 +212,7 @@ impl Driver {
             Done::Received(outcome) => {
                 it.reading = Reading::Nothing;
                 match outcome {
-                    Ok(Some(lent)) if !it.is_open => self.kernel.give_back(lent),
+                    Ok(Some(lent)) if it.socket.is_none() => self.kernel.give_back(lent),
                     Ok(Some(lent)) if lent.len > 0 => it.chunk = Some((lent, 0)),
                     Ok(Some(lent)) => {
                         it.has_ended = true;
@@ -186,7 +223,7 @@ impl Driver {
                         // No buffer is left: the reader gets it by itself.
                         Some(Errno::NOBUFS) => {
                             it.is_bulk = true;
-                            if it.is_open && it.reader.is_none() {
+                            if it.socket.is_some() && it.reader.is_none() {
                                 self.await_bytes(slot);
                             }
                         }
@@ -227,11 +264,13 @@ impl Driver {
             std::mem::swap(&mut bytes, &mut it.next);
         }
         // Of a stream that is no more nothing may be sent: its descriptor may be another's.
-        if it.is_open && !bytes.is_empty() {
+        if it.socket.is_some() && !bytes.is_empty() && it.set_nonblocking(false).is_ok() {
             it.is_sending = true;
-            let fd = it.fd;
-            self.kernel.send(slot, fd, bytes);
+            self.kernel.send(slot, it.fd(), bytes);
         } else {
+            if it.socket.is_some() && !bytes.is_empty() {
+                it.write_error = Some(Errno::IO);
+            }
             self.keep(bytes);
         }
         let next = &mut self.slots[slot as usize].next;
@@ -254,7 +293,6 @@ impl Driver {
     pub(crate) fn poll_read(
         &mut self,
         slot: u32,
-        socket: &TcpStream,
         context: &Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -279,7 +317,11 @@ impl Driver {
         if it.has_ended {
             return Poll::Ready(Ok(()));
         }
-        if it.reading == Reading::Nothing && it.is_bulk && !it.is_drained {
+        if it.reading == Reading::Nothing
+            && it.is_bulk
+            && !it.is_drained
+            && let Some(socket) = &it.socket
+        {
             let wanted = buffer.remaining();
             match recv(socket, buffer.initialize_unfilled(), RecvFlags::DONTWAIT) {
                 Ok((n, _)) => {
@@ -307,12 +349,15 @@ impl Driver {
         if it.reading != Reading::Nothing || it.chunk.is_some() {
             return;
         }
+        if !it.is_bulk && it.set_nonblocking(false).is_err() {
+            it.is_bulk = true;
+        }
         if it.is_bulk {
             it.reading = Reading::Readable;
-            self.kernel.tell_readable(slot, it.fd);
+            self.kernel.tell_readable(slot, it.fd());
         } else {
             it.reading = Reading::Receive;
-            self.kernel.receive(slot, it.fd);
+            self.kernel.receive(slot, it.fd());
         }
         self.asked();
     }
@@ -327,7 +372,6 @@ impl Driver {
     pub(crate) fn poll_write(
         &mut self,
         slot: u32,
-        socket: &TcpStream,
         context: &Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -345,10 +389,10 @@ impl Driver {
             copy(slices, n, &mut it.next);
             return Poll::Ready(Ok(n));
         }
-        if n_bytes < DIRECT_BYTES {
+        if n_bytes < DIRECT_BYTES && it.set_nonblocking(false).is_ok() {
             if n_bytes > 0 {
                 it.is_sending = true;
-                let fd = it.fd;
+                let fd = it.fd();
                 let mut bytes = self.spare.pop().unwrap_or_default();
                 copy(slices, n_bytes, &mut bytes);
                 self.kernel.send(slot, fd, bytes);
@@ -356,7 +400,9 @@ impl Driver {
             }
             return Poll::Ready(Ok(n_bytes));
         }
-        if !it.is_full {
+        if !it.is_full
+            && let Some(socket) = &it.socket
+        {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             match sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags) {
                 Ok(n) => {
@@ -370,13 +416,18 @@ impl Driver {
                 }
             }
         }
+        self.await_room(slot, context);
+        Poll::Pending
+    }
+
+    pub(crate) fn await_room(&mut self, slot: u32, context: &Context<'_>) {
+        let it = &mut self.slots[slot as usize];
         note(&mut it.writer, context);
         if !it.waits_for_room {
             it.waits_for_room = true;
-            self.kernel.tell_writable(slot, it.fd);
+            self.kernel.tell_writable(slot, it.fd());
             self.asked();
         }
-        Poll::Pending
     }
 
     /// Ready when all that was written has left.

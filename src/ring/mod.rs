@@ -6,6 +6,7 @@
 //! way when it returns. What is large does not, for there the copy would cost more than the call
 //! saves: the ring only tells when a plain call will do something.
 
+mod calls;
 mod driver;
 mod kernel;
 mod stream;

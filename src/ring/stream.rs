@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -17,37 +18,77 @@ use crate::ring::{try_with, with};
 #[derive(Debug)]
 pub struct Stream {
     slot: u32,
-    /// There until it is dropped.
-    socket: Option<TcpStream>,
 }
 
 impl Stream {
-    /// Takes a connection over, which may be a non-blocking one.
-    ///
-    /// # Errors
-    /// When the kernel does not let it block.
+    /// Takes over a connection, which has to be a non-blocking one.
     ///
     /// # Panics
     /// When the thread has no ring.
-    pub fn new(socket: TcpStream) -> io::Result<Self> {
-        // For a non-blocking socket the kernel would not wait, either.
-        socket.set_nonblocking(false)?;
-        Ok(Self {
-            slot: with(|driver| driver.open(&socket)),
-            socket: Some(socket),
-        })
+    pub fn new(socket: TcpStream) -> Self {
+        Self {
+            slot: with(|driver| driver.open(socket)),
+        }
     }
 
-    /// The socket beneath.
-    pub fn socket(&self) -> &TcpStream {
-        self.socket
-            .as_ref()
-            .expect("it is there until it is dropped")
+    /// Shows the socket beneath.
+    ///
+    /// # Errors
+    /// What `look` says.
+    pub fn with_socket<T>(&self, look: impl FnOnce(&TcpStream) -> io::Result<T>) -> io::Result<T> {
+        with(|driver| look(driver.socket(self.slot)?))
     }
 
     /// Takes note from now on of what the peer says or whether it closes, for [`Stream::is_silent`].
     pub fn watch(&self) {
         with(|driver| driver.await_bytes(self.slot));
+    }
+
+    /// True when all that has come is still in the socket, and whatever comes will be there, too.
+    pub fn holds_nothing(&self) -> bool {
+        with(|driver| driver.holds_nothing(self.slot))
+    }
+
+    /// Ready when [`Stream::try_read`] is worth a try; only while the ring holds nothing.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let coop = ready!(poll_proceed(context));
+        let readable = with(|driver| driver.poll_readable(self.slot, context));
+        if readable.is_ready() {
+            coop.made_progress();
+        }
+        readable
+    }
+
+    /// Reads by a call of the caller's own, which finds the socket non-blocking.
+    ///
+    /// # Errors
+    /// What the call says; after `WouldBlock` it is waited for.
+    pub fn try_read(
+        &self,
+        read: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        with(|driver| driver.try_read(self.slot, read))
+    }
+
+    /// Ready when [`Stream::try_write`] is worth a try: what was written before has left.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let coop = ready!(poll_proceed(context));
+        let writable = with(|driver| driver.poll_writable(self.slot, context));
+        if writable.is_ready() {
+            coop.made_progress();
+        }
+        writable
+    }
+
+    /// Writes by a call of the caller's own, which finds the socket non-blocking.
+    ///
+    /// # Errors
+    /// What the call says; after `WouldBlock` it is waited for.
+    pub fn try_write(
+        &self,
+        write: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        with(|driver| driver.try_write(self.slot, write))
     }
 
     /// True while the peer has neither closed nor said anything since it was watched.
@@ -58,9 +99,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(socket) = self.socket.take() {
-            try_with(|driver| driver.close(self.slot, socket));
-        }
+        try_with(|driver| driver.close(self.slot));
     }
 }
 
@@ -71,7 +110,7 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let coop = ready!(poll_proceed(context));
-        let read = with(|driver| driver.poll_read(self.slot, self.socket(), context, buffer));
+        let read = with(|driver| driver.poll_read(self.slot, context, buffer));
         if read.is_ready() {
             coop.made_progress();
         }
@@ -94,7 +133,7 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let coop = ready!(poll_proceed(context));
-        let written = with(|driver| driver.poll_write(self.slot, self.socket(), context, slices));
+        let written = with(|driver| driver.poll_write(self.slot, context, slices));
         if written.is_ready() {
             coop.made_progress();
         }
@@ -111,6 +150,6 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(with(|driver| driver.poll_sent(self.slot, context)))?;
-        Poll::Ready(self.socket().shutdown(Shutdown::Write))
+        Poll::Ready(self.with_socket(|socket| socket.shutdown(Shutdown::Write)))
     }
 }

@@ -1,12 +1,15 @@
 //! Streams over a real ring, and what their peers see.
 
 use std::fs;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::task::Poll;
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local, yield_now};
 use tokio::time::timeout;
@@ -41,7 +44,9 @@ fn pair() -> (Stream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     far.set_read_timeout(Some(PATIENCE)).unwrap();
-    (Stream::new(listener.accept().unwrap().0).unwrap(), far)
+    let (near, _) = listener.accept().unwrap();
+    near.set_nonblocking(true).unwrap();
+    (Stream::new(near), far)
 }
 
 /// What the peer reads until the end.
@@ -237,6 +242,105 @@ fn what_was_written_to_one_stream_never_reaches_another() {
             second.shutdown().await.unwrap();
             assert_eq!(read_all(second_far).await.unwrap(), b"b", "round {round}");
         }
+    });
+}
+
+/// Moves what there is from one stream to another, by the ring or by calls, as `choice` says.
+async fn relay(from: &mut Stream, to: &mut Stream, choice: usize) -> usize {
+    let mut bytes = vec![0; [10, 900, BUFFER_BYTES, 100_000][choice % 4]];
+    let n = if choice & 4 == 0 || !from.holds_nothing() {
+        from.read(&mut bytes).await.unwrap()
+    } else {
+        loop {
+            poll_fn(|context| from.poll_readable(context))
+                .await
+                .unwrap();
+            let read = |fd: BorrowedFd<'_>| Ok(recv(fd, &mut bytes[..], RecvFlags::empty())?.0);
+            match from.try_read(read) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                read => break read.unwrap(),
+            }
+        }
+    };
+    let mut bytes = &bytes[..n];
+    if choice & 8 == 0 {
+        to.write_all(bytes).await.unwrap();
+        return n;
+    }
+    while !bytes.is_empty() {
+        poll_fn(|context| to.poll_writable(context)).await.unwrap();
+        match to.try_write(|fd| Ok(send(fd, bytes, SendFlags::NOSIGNAL)?)) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    n
+}
+
+/// The socket waits for the ring and not for calls, so it has to be told whose turn it is.
+#[test]
+fn calls_and_the_ring_take_turns_and_the_order_stays() {
+    with_ring(|| async {
+        for seed in 1_usize..9 {
+            let (mut from, mut sender) = pair();
+            let (mut to, receiver) = pair();
+            let sent = pattern(3_000_000 + seed);
+            let expected = sent.clone();
+            let sending = spawn_blocking(move || {
+                let mut sizes = [1, 100_000, 7, 40_000, 600_000].iter().cycle().skip(seed);
+                let mut rest = &sent[..];
+                while let Some(&size) = sizes.next().filter(|_| !rest.is_empty()) {
+                    let (piece, after) = rest.split_at(size.min(rest.len()));
+                    sender.write_all(piece).unwrap();
+                    rest = after;
+                }
+            });
+            let reading = spawn_local(read_all(receiver));
+            let mut choice = seed;
+            while relay(&mut from, &mut to, choice >> 7).await > 0 {
+                choice = choice.wrapping_mul(25_214_903_917).wrapping_add(11) % (1 << 24);
+            }
+            to.shutdown().await.unwrap();
+            sending.await.unwrap();
+            let got = reading.await.unwrap().unwrap();
+            assert!(got == expected, "seed {seed}, {} bytes", got.len());
+        }
+    });
+}
+
+/// One side takes nothing: the other's calls must tell so, not wait.
+#[test]
+fn a_call_never_waits_for_a_full_socket() {
+    with_ring(|| async {
+        let (mut stream, far) = pair();
+        let piece = pattern(60_000);
+        stream.write_all(b"first").await.unwrap();
+        poll_fn(|context| stream.poll_writable(context))
+            .await
+            .unwrap();
+        let mut n_sent = 0;
+        let error = loop {
+            match stream.try_write(|fd| Ok(send(fd, &piece, SendFlags::NOSIGNAL)?)) {
+                Ok(n) => n_sent += n,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        poll_fn(|context| {
+            assert!(stream.poll_writable(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let reading = spawn_local(read_all(far));
+        poll_fn(|context| stream.poll_writable(context))
+            .await
+            .unwrap();
+        stream.write_all(b"last").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let got = reading.await.unwrap().unwrap();
+        assert_eq!(got.len(), 5 + n_sent + 4);
+        assert!(got.ends_with(b"last"));
     });
 }
 

@@ -1,6 +1,7 @@
 //! A connection as a stream of bytes, with or without TLS, whichever end of it we are.
 
 use std::io::{self, IoSlice, Write};
+use std::net;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -14,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-use crate::http1::Wire;
+use crate::http1::{Bare, Wire};
 use crate::ring;
 use crate::telemetry::stats::{Handshake, KeyExchange, TlsSession, TlsVersion};
 use crate::tls::{Acceptor, Fault, HandshakeError};
@@ -105,9 +106,21 @@ impl Stream {
     /// When the socket cannot be had from, or given to, what waits for it.
     pub fn plain(tcp: TcpStream) -> io::Result<Self> {
         if ring::is_on() {
-            return Ok(Self::Ring(ring::Stream::new(tcp.into_std()?)?));
+            return Ok(Self::Ring(ring::Stream::new(tcp.into_std()?)));
         }
         Ok(Self::Plain(tcp))
+    }
+
+    /// Takes a plain connection that nothing waits for yet, and that does not block: over this
+    /// worker's ring, if it has one.
+    ///
+    /// # Errors
+    /// When the socket cannot be given to what waits for it.
+    pub fn accepted(socket: net::TcpStream) -> io::Result<Self> {
+        if ring::is_on() {
+            return Ok(Self::Ring(ring::Stream::new(socket)));
+        }
+        TcpStream::from_std(socket).map(Self::Plain)
     }
 
     /// Takes note from now on of what the peer says, for [`Stream::is_silent`].
@@ -173,13 +186,15 @@ impl Stream {
     /// for the end of the body (RFC 9112, section 6.3) does not take a cut body for a whole one.
     /// What was written and has not left yet is lost.
     pub fn abort(&self) {
+        let now = Some(Duration::ZERO);
         // It fails only where there is no connection any more.
-        let socket = match self {
-            Self::Plain(stream) => SockRef::from(stream),
-            Self::Ring(stream) => SockRef::from(stream.socket()),
-            Self::Tls(stream) => SockRef::from(stream.get_ref().0),
+        let _ = match self {
+            Self::Plain(stream) => SockRef::from(stream).set_linger(now),
+            Self::Ring(stream) => {
+                stream.with_socket(|socket| SockRef::from(socket).set_linger(now))
+            }
+            Self::Tls(stream) => SockRef::from(stream.get_ref().0).set_linger(now),
         };
-        let _ = socket.set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -199,11 +214,19 @@ async fn linger(mut tcp: TcpStream) {
 }
 
 impl Wire for Stream {
-    fn bare(&self) -> Option<&TcpStream> {
+    fn source(&self) -> Option<Bare<'_>> {
         match self {
-            Self::Plain(stream) => Some(stream),
-            // The ring would have to tell when its socket is ready.
-            Self::Ring(_) | Self::Tls(_) => None,
+            Self::Plain(stream) => Some(Bare::Reactor(stream)),
+            Self::Ring(stream) => stream.holds_nothing().then_some(Bare::Ring(stream)),
+            Self::Tls(_) => None,
+        }
+    }
+
+    fn sink(&self) -> Option<Bare<'_>> {
+        match self {
+            Self::Plain(stream) => Some(Bare::Reactor(stream)),
+            Self::Ring(stream) => Some(Bare::Ring(stream)),
+            Self::Tls(_) => None,
         }
     }
 }

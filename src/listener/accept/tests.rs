@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, LocalSet, yield_now};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::accept::{Gate, Pauses, Permit, accept, canonical, serve};
+use crate::listener::accept::{Gate, Pauses, Permit, accept, canonical, listening, serve};
 use crate::listener::socket::{Bound, bind};
 
 /// How long a client waits before a test calls it forgotten.
@@ -295,7 +294,7 @@ async fn clients_are_accepted_from_a_socket_and_counted_while_they_last() {
     let test = async {
         let Bound { address, sockets } = local();
         let socket = sockets.into_iter().next().unwrap();
-        let listener = TcpListener::from_std(socket).unwrap();
+        let listener = listening(socket).unwrap();
         let gate = Arc::new(Gate::new("test".into(), 10));
         let stop = CancellationToken::new();
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
@@ -323,7 +322,7 @@ async fn clients_are_accepted_from_a_socket_and_counted_while_they_last() {
 async fn who_waits_in_the_backlog_is_still_served_when_accepting_stops() {
     let Bound { address, sockets } = local();
     let socket = sockets.into_iter().next().unwrap();
-    let listener = TcpListener::from_std(socket).unwrap();
+    let listener = listening(socket).unwrap();
     let clients: Vec<_> = (0..3)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
@@ -351,8 +350,9 @@ fn worker(socket: std::net::TcpListener, gate: Arc<Gate>, stop: CancellationToke
         .build()
         .unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let listener = TcpListener::from_std(socket).unwrap();
-        accept(listener, gate, stop, |mut stream, _, permit| {
+        let listener = listening(socket).unwrap();
+        accept(listener, gate, stop, |stream, _, permit| {
+            let mut stream = tokio::net::TcpStream::from_std(stream).unwrap();
             tokio::task::spawn_local(async move {
                 let _ = stream.write_all(b"x").await;
                 drop(stream);
