@@ -4,6 +4,7 @@
 //! become a [`Known`], so that the code behind compares a byte and not a string.
 
 use crate::message::Span;
+use crate::message::cookies::Cookies;
 
 /// The names under which upstreams are told of a client's certificate: those of RFC 9440, and ours
 /// for whose it is and for its hash.
@@ -198,6 +199,7 @@ pub struct Fields {
     entries: Vec<Entry>,
     /// A bit for each [`Known`] that is among them: most that are looked for are not there.
     present: u32,
+    cookies: Cookies,
 }
 
 impl Fields {
@@ -205,6 +207,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.present = 0;
+        self.cookies.clear();
     }
 
     /// Adds a field by where its name and value lie in `text`; tells which one it is.
@@ -212,6 +215,9 @@ impl Fields {
         let known = Known::of(name.of(text));
         self.entries.push(Entry { name, value, known });
         self.present |= bit(known);
+        if known == Known::Cookie {
+            self.cookies.clear();
+        }
         known
     }
 
@@ -221,6 +227,7 @@ impl Fields {
             .retain(|entry| !entry.name.of(text).eq_ignore_ascii_case(name));
         let present = self.entries.iter().map(|entry| bit(entry.known));
         self.present = present.fold(0, |all, one| all | one);
+        self.cookies.clear();
     }
 
     /// True when there is a field of this kind.
@@ -228,12 +235,17 @@ impl Fields {
         self.present & bit(known) != 0
     }
 
+    /// Where the cookies in them are, for who looks for one.
+    pub(in crate::message) fn cookies(&self) -> &Cookies {
+        &self.cookies
+    }
+
     /// The value of the first one of a name, in any case.
     pub fn find<'a>(&self, text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         let mut entries = self.entries.iter();
+        // Most names end here, by their length.
         let found = entries.find(|entry| {
-            let own = entry.name.of(text);
-            own.len() == name.len() && own.eq_ignore_ascii_case(name)
+            entry.name.len() == name.len() && entry.name.of(text).eq_ignore_ascii_case(name)
         });
         Some(found?.value.of(text))
     }

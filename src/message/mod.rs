@@ -6,6 +6,7 @@
 
 mod base64;
 mod body;
+mod cookies;
 mod fields;
 mod limits;
 mod networks;

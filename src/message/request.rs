@@ -1,7 +1,5 @@
 //! The head of a request: method, target and fields, whichever protocol it came by.
 
-use std::iter;
-
 use crate::message::{Field, Fields, Framing, Known, Span, Version};
 
 /// Whether the downstream connection is encrypted.
@@ -155,27 +153,6 @@ impl RequestHead {
             .map(|field| field.value)
     }
 
-    /// The value of the first cookie of this name, over all Cookie fields (RFC 6265, section 5.4).
-    pub fn cookie<'a>(&'a self, name: &'a [u8]) -> Option<&'a [u8]> {
-        self.cookies(name).next()
-    }
-
-    /// The values of all cookies of this name: browsers send several when paths or domains differ.
-    pub fn cookies<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.cookie_pairs().filter_map(move |pair| {
-            let after = pair.strip_prefix(name)?.trim_ascii_start();
-            Some(after.strip_prefix(b"=")?.trim_ascii_start())
-        })
-    }
-
-    /// All cookies as they stand in Cookie fields, with their names, without the space around them.
-    pub fn cookie_pairs(&self) -> impl Iterator<Item = &[u8]> {
-        let pairs = self.known(Known::Cookie).flat_map(pieces);
-        pairs
-            .map(<[u8]>::trim_ascii)
-            .filter(|pair| !pair.is_empty())
-    }
-
     /// The value of the first query parameter of this name, as sent: nothing is decoded.
     pub fn query_value(&self, name: &[u8]) -> Option<&[u8]> {
         self.query()?.split(|&byte| byte == b'&').find_map(|pair| {
@@ -185,30 +162,9 @@ impl RequestHead {
     }
 }
 
-/// What stands between semicolons.
-fn pieces(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(value);
-    iter::from_fn(move || {
-        let value = rest?;
-        let Some(end) = memchr::memchr(b';', value) else {
-            return rest.take();
-        };
-        rest = Some(&value[end + 1..]);
-        Some(&value[..end])
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use crate::message::RequestHead;
-
-    fn head(fields: &[(&str, &str)]) -> RequestHead {
-        let mut head = RequestHead::default();
-        for (name, value) in fields {
-            head.append_field(name.as_bytes(), value.as_bytes());
-        }
-        head
-    }
 
     #[test]
     fn a_host_is_the_authority_without_its_port() {
@@ -223,24 +179,6 @@ mod tests {
             head.authority = head.append(authority.as_bytes());
             assert_eq!(head.host(), host.as_bytes(), "{authority}");
         }
-    }
-
-    #[test]
-    fn a_cookie_is_found_in_any_of_several_fields() {
-        let head = head(&[("Cookie", "a=1; b=2"), ("cookie", "c = 3;a=4")]);
-        assert_eq!(head.cookie(b"a"), Some(&b"1"[..]));
-        assert_eq!(head.cookie(b"c"), Some(&b"3"[..]));
-        assert_eq!(head.cookies(b"a").count(), 2);
-        assert_eq!(head.cookie(b"d"), None);
-        let pairs: Vec<_> = head.cookie_pairs().collect();
-        assert_eq!(pairs, [&b"a=1"[..], b"b=2", b"c = 3", b"a=4"]);
-    }
-
-    #[test]
-    fn a_cookie_has_the_whole_name_and_an_equals_sign() {
-        let head = head(&[("Cookie", ";; ab=1; a; a b=2;a\t=\t3 4 ; a=")]);
-        let values: Vec<_> = head.cookies(b"a").collect();
-        assert_eq!(values, [&b"3 4"[..], b""]);
     }
 
     #[test]
