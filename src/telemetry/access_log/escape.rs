@@ -8,9 +8,7 @@ use std::io::Write;
 /// escaped, those of C1 and DEL too: some terminals obey them.
 pub(crate) fn json(line: &mut Vec<u8>, bytes: &[u8]) {
     // Almost everything is plain ASCII and goes through in one piece.
-    // All bytes are looked at, without an early end: so sixteen are at a time.
-    let is_plain = |byte: u8| (byte.wrapping_sub(b' ') < 0x5f) & (byte != b'"') & (byte != b'\\');
-    if bytes.iter().fold(true, |all, &byte| all & is_plain(byte)) {
+    if are_plain(bytes) {
         line.extend_from_slice(bytes);
         return;
     }
@@ -33,6 +31,35 @@ pub(crate) fn json(line: &mut Vec<u8>, bytes: &[u8]) {
             line.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
+}
+
+/// True when all bytes stand in a JSON string as they are: printable ASCII but `"` and `\\`.
+///
+/// Eight at a time, as one number: the top bit of a byte tells that it is odd. What is carried from a
+/// byte to the next can set such bits only above one that is odd itself.
+fn are_plain(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let each = |byte: u8| ONES * u64::from(byte);
+    let is = |word: u64, byte: u8| {
+        let zero = word ^ each(byte);
+        zero.wrapping_sub(ONES) & !zero
+    };
+    let Some(last) = bytes.last_chunk() else {
+        return bytes.iter().copied().all(is_plain);
+    };
+    let (words, _) = bytes.as_chunks();
+    let odd = words.iter().chain([last]).fold(0, |odd, &word| {
+        let word = u64::from_ne_bytes(word);
+        let control = word.wrapping_sub(each(b' ')) & !word;
+        // DEL, and whatever is beyond ASCII.
+        let beyond = word | word.wrapping_add(ONES);
+        odd | control | beyond | is(word, b'"') | is(word, b'\\')
+    });
+    odd & each(0x80) == 0
+}
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
 /// Appends bytes as Apache writes them between the quotes of its formats: `\"`, `\\`, C's short
@@ -59,7 +86,7 @@ pub(crate) fn apache(line: &mut Vec<u8>, bytes: &[u8]) {
 mod tests {
     use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
-    use crate::telemetry::access_log::escape::{apache, json};
+    use crate::telemetry::access_log::escape::{apache, are_plain, is_plain, json};
 
     fn text(escape: fn(&mut Vec<u8>, &[u8]), bytes: &[u8]) -> String {
         let mut line = Vec::new();
@@ -95,7 +122,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn one_byte_that_is_not_plain_is_seen_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for n in 0..20 {
+                for around in [b' ', b'~', b'!', b'#', b'[', b']'] {
+                    let mut bytes = [around; 20];
+                    bytes[n] = byte;
+                    assert_eq!(are_plain(&bytes), is_plain(byte), "{byte:#x} at {n}");
+                }
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn bytes_are_plain_when_each_is(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
+            let low: Vec<u8> = bytes.iter().map(|byte| byte & 0x7f | 0x20).collect();
+            for bytes in [bytes, low] {
+                let each = bytes.iter().copied().all(is_plain);
+                prop_assert_eq!(are_plain(&bytes), each);
+            }
+        }
+
         #[test]
         fn any_bytes_make_a_json_string_that_reads_back(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let quoted = format!("\"{}\"", text(json, &bytes));

@@ -1,5 +1,6 @@
 //! From an entry to its line.
 
+use std::array;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
@@ -107,36 +108,38 @@ fn member(
     entry: &Entry<'_>,
 ) {
     match field {
-        Field::Ts => object.quoted(r#","ts":"#, |line| {
+        Field::Ts => object.quoted(r#","ts":""#, |line| {
             line.extend_from_slice(second.as_bytes());
             push_thousandths(line, millis.into());
             line.push(b'Z');
         }),
-        Field::Listener => object.word(r#","listener":"#, entry.listener),
-        Field::Route => object.word_if_known(r#","route":"#, entry.route),
-        Field::Variant => object.word_if_known(r#","variant":"#, entry.variant),
-        Field::ServedVariant => object.word_if_known(r#","served_variant":"#, entry.served_variant),
-        Field::Selection => {
-            object.word_if_known(r#","selection":"#, entry.selection.map(Selection::label));
+        Field::Listener => object.word(r#","listener":""#, entry.listener),
+        Field::Route => object.word_if_known(r#","route":""#, entry.route),
+        Field::Variant => object.word_if_known(r#","variant":""#, entry.variant),
+        Field::ServedVariant => {
+            object.word_if_known(r#","served_variant":""#, entry.served_variant);
         }
-        Field::Segment => object.word_if_known(r#","segment":"#, entry.segment),
+        Field::Selection => {
+            object.word_if_known(r#","selection":""#, entry.selection.map(Selection::label));
+        }
+        Field::Segment => object.word_if_known(r#","segment":""#, entry.segment),
         Field::KeyHash => {
             if let Some(hash) = entry.key_hash {
-                object.quoted(r#","key_hash":"#, |line| push_hash(line, hash));
+                object.quoted(r#","key_hash":""#, |line| push_hash(line, hash));
             }
         }
-        Field::Method => object.text(r#","method":"#, entry.method),
-        Field::Host => object.text(r#","host":"#, entry.host),
-        Field::Path => object.text(r#","path":"#, entry.path),
+        Field::Method => object.text(r#","method":""#, entry.method),
+        Field::Host => object.text(r#","host":""#, entry.host),
+        Field::Path => object.text(r#","path":""#, entry.path),
         Field::Query => {
             if let Some(query) = masks.query(entry.query) {
-                object.text(r#","query":"#, query);
+                object.text(r#","query":""#, query);
             }
         }
         Field::Status => object.number(r#","status":"#, entry.status.into()),
-        Field::Source => object.word(r#","source":"#, entry.source.label()),
+        Field::Source => object.word(r#","source":""#, entry.source.label()),
         Field::Reason => {
-            object.word_if_known(r#","reason":"#, entry.reason);
+            object.word_if_known(r#","reason":""#, entry.reason);
         }
         Field::BytesIn => object.number(r#","bytes_in":"#, entry.bytes_in),
         Field::BytesOut => object.number(r#","bytes_out":"#, entry.bytes_out),
@@ -148,27 +151,27 @@ fn member(
         Field::Attempts => object.number(r#","attempts":"#, entry.attempts.into()),
         Field::Endpoint => {
             if let Some(endpoint) = entry.endpoint {
-                object.quoted(r#","endpoint":"#, |line| push_endpoint(line, endpoint));
+                object.quoted(r#","endpoint":""#, |line| push_endpoint(line, endpoint));
             }
         }
-        Field::ClientIp => object.quoted(r#","client_ip":"#, |line| {
+        Field::ClientIp => object.quoted(r#","client_ip":""#, |line| {
             push_address(line, masks.address(entry.client_ip));
         }),
-        Field::Protocol => object.word(r#","protocol":"#, entry.protocol.name()),
+        Field::Protocol => object.word(r#","protocol":""#, entry.protocol.name()),
         Field::UpstreamProtocol => {
             let protocol = entry.upstream_protocol.map(Version::name);
-            object.word_if_known(r#","upstream_protocol":"#, protocol);
+            object.word_if_known(r#","upstream_protocol":""#, protocol);
         }
-        Field::GrpcStatus => object.word_if_known(r#","grpc_status":"#, entry.grpc_status),
+        Field::GrpcStatus => object.word_if_known(r#","grpc_status":""#, entry.grpc_status),
         Field::Generation => object.number(r#","generation":"#, entry.generation),
         Field::RequestId => {
             if let Some(id) = entry.request_id {
-                object.text(r#","request_id":"#, id);
+                object.text(r#","request_id":""#, id);
             }
         }
         Field::TraceId => {
             if let Some(id) = entry.trace_id {
-                object.text(r#","trace_id":"#, id);
+                object.text(r#","trace_id":""#, id);
             }
         }
     }
@@ -225,10 +228,10 @@ impl Object<'_> {
         }
     }
 
-    /// A value whose text `push` appends, escaped where it must be.
+    /// A value whose text `push` appends, escaped where it must be; `name` ends with the quote before
+    /// it.
     fn quoted(&mut self, name: &str, push: impl FnOnce(&mut Vec<u8>)) {
         self.line.extend_from_slice(name.as_bytes());
-        self.line.push(b'"');
         push(self.line);
         self.line.push(b'"');
     }
@@ -280,8 +283,8 @@ fn push_endpoint(line: &mut Vec<u8>, endpoint: SocketAddr) {
 
 /// Appends 16 hexadecimal digits.
 fn push_hash(line: &mut Vec<u8>, hash: u64) {
-    let digit = |at: u32| b"0123456789abcdef"[(hash >> (60 - 4 * at) & 0xf) as usize];
-    line.extend((0..16).map(digit));
+    let digit = |at: usize| b"0123456789abcdef"[(hash >> (60 - 4 * at) & 0xf) as usize];
+    line.extend_from_slice(&array::from_fn::<u8, 16, _>(digit));
 }
 
 /// Appends `.` and three digits.
@@ -291,16 +294,6 @@ fn push_thousandths(line: &mut Vec<u8>, thousandths: u64) {
 }
 
 /// Appends a number in decimal; a line has many, and this takes a fraction of what `write!` does.
-fn push_number(line: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    line.extend_from_slice(&digits[at..]);
+fn push_number(line: &mut Vec<u8>, number: u64) {
+    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
