@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::message::Known;
+use crate::proxy::headers::sink::Sink;
 
 /// What is changed in the fields of a head; by default nothing is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -15,6 +16,8 @@ pub struct FieldEdits {
     dropped: Arc<[Box<[u8]>]>,
     /// The fields that come, in their order.
     added: Vec<OwnField>,
+    /// The same as lines of HTTP/1.
+    lines: Vec<u8>,
 }
 
 /// A field that no peer sent.
@@ -33,23 +36,31 @@ impl FieldEdits {
         let lower = |name: &str| Box::from(name.to_ascii_lowercase().as_bytes());
         let names = remove.iter().chain(set.iter().map(|(name, _)| name));
         let fields = set.iter().chain(add);
-        Self {
-            dropped: names.map(|name| lower(name)).collect(),
-            added: fields
-                .map(|(name, value)| OwnField {
-                    name: lower(name),
-                    value: value.as_bytes().into(),
-                })
-                .collect(),
-        }
+        let added = fields.map(|(name, value)| OwnField {
+            name: lower(name),
+            value: value.as_bytes().into(),
+        });
+        Self::of(names.map(|name| lower(name)).collect(), added.collect())
     }
 
     /// These edits, and then also fields that take the place of those of their names.
     pub fn and_set(&self, fields: &[(&str, &str)]) -> Self {
         let more = Self::new(&[], fields, &[]);
+        Self::of(
+            self.dropped.iter().chain(&*more.dropped).cloned().collect(),
+            [&self.added[..], &more.added].concat(),
+        )
+    }
+
+    fn of(dropped: Arc<[Box<[u8]>]>, added: Vec<OwnField>) -> Self {
+        let mut lines = Vec::new();
+        for field in &added {
+            lines.field(&field.name, &field.value);
+        }
         Self {
-            dropped: self.dropped.iter().chain(&*more.dropped).cloned().collect(),
-            added: [&self.added[..], &more.added].concat(),
+            dropped,
+            added,
+            lines,
         }
     }
 
@@ -74,6 +85,11 @@ impl FieldEdits {
     /// The fields that come.
     pub(crate) fn added(&self) -> &[OwnField] {
         &self.added
+    }
+
+    /// The fields that come, as lines of HTTP/1.
+    pub(crate) fn lines(&self) -> &[u8] {
+        &self.lines
     }
 }
 

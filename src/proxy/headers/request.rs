@@ -237,9 +237,7 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
         write_cookies(out, head, edit.drop_cookies);
     }
     if let Some(edits) = edit.fields {
-        for field in edits.added() {
-            out.field(&field.name, &field.value);
-        }
+        out.added(edits);
     }
     match head.framing {
         Framing::None | Framing::UntilClose => {}

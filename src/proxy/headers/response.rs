@@ -46,9 +46,7 @@ pub(crate) fn write_response_fields<S: Sink>(
     }
     // Nothing is promised for the final response by an interim one.
     if let Some(edits) = edit.fields.filter(|_| !head.is_interim()) {
-        for field in edits.added() {
-            out.field(&field.name, &field.value);
-        }
+        out.added(edits);
     }
     if let Some(cookie) = edit.set_cookie {
         out.field(b"Set-Cookie", cookie);

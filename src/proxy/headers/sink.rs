@@ -5,6 +5,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::message::Field;
+use crate::proxy::headers::edits::FieldEdits;
 
 /// What takes the fields of a head, in their order.
 pub(crate) trait Sink {
@@ -13,6 +14,9 @@ pub(crate) trait Sink {
 
     /// Takes a field as it came in a head's `text`.
     fn passed(&mut self, field: &Field<'_>, text: &[u8]);
+
+    /// Takes the fields that edits add.
+    fn added(&mut self, edits: &FieldEdits);
 
     /// Takes a field whose value is made of several pieces.
     fn composed(&mut self, name: &[u8], compose: impl FnOnce(&mut Vec<u8>));
@@ -50,6 +54,10 @@ impl Sink for Vec<u8> {
             Some(line) => self.extend_from_slice(line),
             None => self.field(field.name, field.value),
         }
+    }
+
+    fn added(&mut self, edits: &FieldEdits) {
+        self.extend_from_slice(edits.lines());
     }
 
     fn composed(&mut self, name: &[u8], compose: impl FnOnce(&mut Vec<u8>)) {
@@ -101,6 +109,12 @@ impl Sink for HeaderMap {
 
     fn passed(&mut self, field: &Field<'_>, _: &[u8]) {
         self.field(field.name, field.value);
+    }
+
+    fn added(&mut self, edits: &FieldEdits) {
+        for field in edits.added() {
+            self.field(&field.name, &field.value);
+        }
     }
 
     fn composed(&mut self, name: &[u8], compose: impl FnOnce(&mut Vec<u8>)) {
