@@ -3,7 +3,7 @@
 //! A warning must be worth reading every time: what a careful operator would do on purpose gets
 //! none. What concerns one value alone is warned of where that value is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -21,7 +21,7 @@ const ENDPOINTS_IDLE: Duration = Duration::from_secs(60);
 
 /// Warns of each upstream that no route leads to.
 pub(crate) fn unused_upstreams(section: &Value<'_>, routes: &BTreeMap<String, RouteConfig>) {
-    let used: BTreeSet<&str> = routes
+    let used: HashSet<&str> = routes
         .values()
         .flat_map(|route| &route.upstreams)
         .map(String::as_str)
@@ -36,7 +36,7 @@ pub(crate) fn unused_upstreams(section: &Value<'_>, routes: &BTreeMap<String, Ro
 
 /// Warns of each segment that no route has a rule for.
 pub(crate) fn unused_segments(section: &Value<'_>, routes: &BTreeMap<String, RouteConfig>) {
-    let used: BTreeSet<&str> = routes
+    let used: HashSet<&str> = routes
         .values()
         .flat_map(|route| &route.split_spec.rules)
         .map(|rule| rule.name.as_str())

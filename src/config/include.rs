@@ -17,9 +17,9 @@ use crate::config::reader::{Disk, Document, MAX_FILES, Value, expand, merge, shi
 use crate::config::sources::Sources;
 use crate::config::unit::write_size;
 
-/// The largest file that is read, in bytes: a configuration of 10 000 routes is a fifth of it, and
+/// The largest file that is read, in bytes: a configuration of 100 000 routes is a third of it, and
 /// a path that leads to a device ends here.
-pub(crate) const MAX_FILE: u64 = 16 << 20;
+pub(crate) const MAX_FILE: u64 = 64 << 20;
 /// The most that all files may have together, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
 /// How deep files may include files: deeper than anybody can follow.
@@ -113,7 +113,7 @@ impl<'d, 'e> Reading<'d, 'e> {
         }
         let mut table = table.into_inner();
         shift(&mut table, text.start);
-        expand(self.document, &mut table, self.variable);
+        expand(self.document, &mut table, &text.text, self.variable);
         let include = table.remove_entry(INCLUDE);
         merge(self.document, &mut self.entries, table);
         if let Some((key, value)) = include {

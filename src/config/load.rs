@@ -134,12 +134,20 @@ pub(crate) fn check(
             String::from("cannot be understood"),
         )),
     };
-    let (mut all, mut each) = (Sha256::new(), Sha256::new());
-    for text in document.texts() {
-        all.update(&text.text);
+    let mut each = Sha256::new();
+    let mut only = None;
+    for (n, text) in document.texts().enumerate() {
+        let own = Sha256::digest(&text.text);
         each.update(Sha256::digest(text.path.as_os_str().as_bytes()));
-        each.update(Sha256::digest(&text.text));
+        each.update(own);
+        only = (n == 0).then_some(own);
     }
+    // One text alone, as most are, is read no second time.
+    let all = only.unwrap_or_else(|| {
+        let mut all = Sha256::new();
+        document.texts().for_each(|text| all.update(&text.text));
+        all.finalize()
+    });
     Checked {
         warnings: if config.is_ok() {
             found.warnings
@@ -148,7 +156,7 @@ pub(crate) fn check(
         },
         contents: found.contents,
         config,
-        sha256: all.finalize().into(),
+        sha256: all.into(),
         hash: each,
         sources,
         texts: document.into_texts(),

@@ -56,12 +56,9 @@ impl Hosts {
 }
 
 /// Refuses each route whose pins another route, on the same host and by the same cookie, would take
-/// for invalid and replace: their users would be assigned anew again and again. `places` has where
-/// each route is written.
-pub(crate) fn refuse_clashes(
-    routes: &BTreeMap<String, RouteConfig>,
-    places: &BTreeMap<&str, Value<'_>>,
-) {
+/// for invalid and replace: their users would be assigned anew again and again. `section` is where
+/// the routes are written.
+pub(crate) fn refuse_clashes(routes: &BTreeMap<String, RouteConfig>, section: Option<&Value<'_>>) {
     let pinning: Vec<Pinning<'_>> = routes.iter().filter_map(pinning).collect();
     let mut seen: HashMap<(&str, &Hosts), &Pinning<'_>> = HashMap::new();
     for route in &pinning {
@@ -74,7 +71,9 @@ pub(crate) fn refuse_clashes(
         let others = route.hosts.iter().flat_map(Hosts::covers);
         let mut others = others.filter_map(|hosts| seen.get(&(cookie, &hosts)).copied());
         let other = others.find(|other| other.meaning != route.meaning);
-        if let (Some(other), Some(place)) = (other, places.get(route.name)) {
+        if let Some(other) = other
+            && let Some(place) = section.and_then(|section| section.entry(route.name))
+        {
             place.refuse_key(format!(
                 "pins by the cookie {cookie} as route {} does, on the same host and with another \
                  meaning, so each would undo the other's; give one another sticky.cookie.name, or \

@@ -86,18 +86,17 @@ fn routes(
     request_id: Option<&str>,
     listeners: &BTreeMap<String, ListenerConfig>,
 ) -> (BTreeMap<String, RouteConfig>, Option<Table<usize>>) {
-    let mut places = BTreeMap::new();
     let mut routes = BTreeMap::new();
-    if let Some(value) = root.optional("route") {
-        value.names(|name, value| {
+    let section = root.optional("route");
+    if let Some(section) = &section {
+        section.names(|name, value| {
             let route = route::read(name, value, known_upstreams, segments, request_id)?;
             advice::redirect(value, &route, listeners);
-            places.insert(name, value.clone());
             routes.insert(name.to_owned(), route);
             Some(())
         });
     }
-    pins::refuse_clashes(&routes, &places);
+    pins::refuse_clashes(&routes, section.as_ref());
     let rules = routes
         .iter()
         .enumerate()
@@ -106,7 +105,8 @@ fn routes(
         Ok(table) => (routes, Some(table)),
         Err(ties) => {
             for tie in ties {
-                if let Some(value) = places.get(tie.second.as_str()) {
+                let section = section.as_ref();
+                if let Some(value) = section.and_then(|section| section.entry(&tie.second)) {
                     value.refuse_key(format!(
                         "ties with route {}: both catch {} and {}, and neither is more specific",
                         tie.first, tie.host, tie.path

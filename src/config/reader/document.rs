@@ -23,7 +23,8 @@ use crate::tls::Inspector;
 /// The most files that a configuration may be made of: one for each route of a very large one.
 pub(crate) const MAX_FILES: usize = 10_000;
 
-/// The most that the environment may add to a configuration, in bytes: as much as a file may have.
+/// The most that the environment may add to a configuration, in bytes: a quarter of what a file may
+/// have.
 const MAX_ADDED: usize = 16 << 20;
 
 /// Whether the files that a configuration names are looked at.

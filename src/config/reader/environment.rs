@@ -11,12 +11,16 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::reader::Document;
 
-/// Puts the environment into all strings of a table; `variable` knows it.
+/// Puts the environment into all strings of a table, which was read from `text`; `variable` knows it.
 pub(crate) fn expand(
     document: &Document,
     entries: &mut DeTable<'_>,
+    text: &str,
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) {
+    if !may_refer(text) {
+        return;
+    }
     let expansion = Expansion { document, variable };
     expansion.table(None, entries);
 }
@@ -143,6 +147,14 @@ impl Expansion<'_> {
         left.set(rest.ok_or("the environment adds too much")?);
         Ok(value)
     }
+}
+
+/// False for a text that has no string with a `$` in it, neither as it is nor as an escape such as
+/// `\u0024`: most have none, and their strings need not be looked at one by one.
+fn may_refer(text: &str) -> bool {
+    let text = text.as_bytes();
+    let is_escape = |at: usize| matches!(text.get(at + 1), Some(b'u' | b'U' | b'x'));
+    memchr::memchr(b'$', text).is_some() || memchr::memchr_iter(b'\\', text).any(is_escape)
 }
 
 /// True for a name that a shell can set (POSIX, XBD section 8.1).

@@ -32,6 +32,9 @@ pub(crate) use value::Value;
 /// The longest piece of a file that a message repeats, in characters.
 const MAX_SHOWN: usize = 60;
 
+/// Room for the keys of most tables.
+const KEYS: usize = 24;
+
 /// A table that is being read.
 pub(crate) struct Table<'d> {
     document: &'d Document,
@@ -55,7 +58,7 @@ impl<'d> Table<'d> {
             trail,
             at,
             entries,
-            asked: Vec::new(),
+            asked: Vec::with_capacity(KEYS),
         }
     }
 

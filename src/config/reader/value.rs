@@ -115,6 +115,17 @@ impl<'d> Value<'d> {
             .collect()
     }
 
+    /// The value of a key, if this is a table with such a key.
+    pub(crate) fn entry(&self, name: &str) -> Option<Value<'d>> {
+        let DeValue::Table(entries) = self.spanned.get_ref() else {
+            return None;
+        };
+        let (name, value) = entries.get_key_value(name)?;
+        let table = self.as_table(entries);
+        let trail = Trail::name(table.trail.as_ref(), name.get_ref());
+        Some(table.value(trail, name, value))
+    }
+
     /// True when the value is a table.
     pub(crate) fn is_table(&self) -> bool {
         self.spanned.get_ref().is_table()

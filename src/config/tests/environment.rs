@@ -15,7 +15,14 @@ fn a_variable_stands_for_itself_or_a_part_of_a_value() {
     output("\"/${A}\"", "one");
     output("\"/a-${A}-${A}.log\"", "a-one-one.log");
     output("'/a-${A}'", "a-one");
-    output("\"/\\u0024{A}\"", "one");
+    for escape in [
+        "\\u0024{A}",
+        "\\U00000024{A}",
+        "\\x24{A}",
+        "\\u0024\\u007bA}",
+    ] {
+        output(&format!("\"/{escape}\""), "one");
+    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_file_that_cannot_be_read_is_named() {
     );
     assert_eq!(
         load(Path::new("/dev/zero")).unwrap_err().to_string(),
-        "/dev/zero: cannot be read: larger than 16MiB"
+        "/dev/zero: cannot be read: larger than 64MiB"
     );
 }
 
