@@ -248,11 +248,16 @@ async fn start(options: &Options) -> Result<Running, StartError> {
 /// What the workers read and write by.
 fn backend(asked: Io) -> Backend {
     match asked {
-        Io::Auto | Io::Epoll => Backend::Epoll,
-        Io::IoUring => match ring::probe() {
+        Io::Epoll => Backend::Epoll,
+        Io::Auto | Io::IoUring => match ring::probe() {
             Ok(()) => Backend::IoUring,
             Err(error) => {
-                warn!(%error, "runtime.io: no io_uring here, so it is epoll");
+                let said = "runtime.io: no io_uring here, so it is epoll";
+                if asked == Io::Auto {
+                    info!(%error, "{said}");
+                } else {
+                    warn!(%error, "{said}");
+                }
                 Backend::Epoll
             }
         },

@@ -64,12 +64,12 @@ pub struct RuntimeConfig {
 /// By what plain connections are read and written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Io {
-    /// By what is best as far as is known.
+    /// By a system call for many, where the kernel allows it.
     #[default]
     Auto,
     /// By a system call for each.
     Epoll,
-    /// By a system call for many, where the kernel allows it.
+    /// As `Auto`; that the kernel does not allow it is a warning.
     IoUring,
 }
 

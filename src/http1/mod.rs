@@ -23,6 +23,6 @@ pub use connection::{Connection, ReadError};
 pub use deadline::Deadline;
 pub use outlet::Outlet;
 pub use pump::{Incoming, Outgoing, Pump, PumpError};
-pub use splice::{Bare, Wire};
+pub use splice::{Sink, Wire};
 pub use tunnel::{Patience, Tunnel, TunnelEnd};
 pub use websocket::{WEBSOCKET_VERSION, websocket_accept, websocket_key};

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use crate::http1::buffer::{READ_BYTES, poll_read, with_encode};
 use crate::http1::codec::{
@@ -22,7 +23,7 @@ use crate::http1::codec::{
 };
 use crate::http1::connection::Connection;
 use crate::http1::spill::Spill;
-use crate::http1::splice::{Bare, FillError, PIPE_BYTES, Piped, Wire};
+use crate::http1::splice::{FillError, PIPE_BYTES, Piped, Sink, Wire};
 use crate::message::{Framing, Limits};
 
 /// The first reads of a body, and all reads for a slow reader, are at most this large, so that
@@ -231,6 +232,10 @@ impl Pump {
             {
                 ready!(self.poll_splice(context, from, to))?;
             }
+            if self.piped.is_some() {
+                // What it holds has no other way out.
+                return Poll::Ready(Err(PumpError::Write(io::ErrorKind::Unsupported.into())));
+            }
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
@@ -287,8 +292,8 @@ impl Pump {
     fn poll_splice(
         &mut self,
         context: &mut Context<'_>,
-        from: Bare<'_>,
-        to: Bare<'_>,
+        from: &TcpStream,
+        to: Sink<'_>,
     ) -> Poll<Result<(), PumpError>> {
         loop {
             if let Some(piped) = &mut self.piped {

@@ -30,54 +30,38 @@ thread_local! {
     static PIPES: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A stream that may be a bare socket.
+/// A stream that may be a bare socket, or may become one.
 pub trait Wire {
-    /// The socket, if what is read from it now is what would be read here.
-    fn source(&self) -> Option<Bare<'_>>;
+    /// The socket, if what is read from it is what would be read here.
+    fn source(&mut self) -> Option<&TcpStream>;
 
     /// The socket, if what is written to it is what was written here.
-    fn sink(&self) -> Option<Bare<'_>>;
+    fn sink(&self) -> Option<Sink<'_>>;
 }
 
-/// A socket, and what tells when it is ready.
+/// A socket to write to, and what tells when it takes something.
 #[derive(Clone, Copy, Debug)]
-pub enum Bare<'a> {
+pub enum Sink<'a> {
     /// The runtime tells.
     Reactor(&'a TcpStream),
     /// The worker's ring tells.
     Ring(&'a ring::Stream),
 }
 
-impl Bare<'_> {
-    fn poll_readable(self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Reactor(stream) => stream.poll_read_ready(context),
-            Self::Ring(stream) => stream.poll_readable(context),
-        }
-    }
-
-    /// Takes up to `limit` bytes into a pipe.
-    fn take(self, pipe: &OwnedFd, limit: usize) -> io::Result<usize> {
-        let take = |from: BorrowedFd<'_>| Ok(splice(from, None, pipe, None, limit, FLAGS)?);
-        match self {
-            Self::Reactor(stream) => stream.try_io(Interest::READABLE, || take(stream.as_fd())),
-            Self::Ring(stream) => stream.try_read(take),
-        }
-    }
-
+impl Sink<'_> {
     fn poll_writable(self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Reactor(stream) => stream.poll_write_ready(context),
+            Self::Reactor(tcp) => tcp.poll_write_ready(context),
             Self::Ring(stream) => stream.poll_writable(context),
         }
     }
 
-    /// Gives up to `limit` bytes from a pipe.
-    fn give(self, pipe: &OwnedFd, limit: usize) -> io::Result<usize> {
-        let give = |to: BorrowedFd<'_>| Ok(splice(pipe, None, to, None, limit, FLAGS)?);
+    /// Takes up to `limit` bytes from a pipe.
+    fn take(self, pipe: &OwnedFd, limit: usize) -> io::Result<usize> {
+        let take = |to: BorrowedFd<'_>| Ok(splice(pipe, None, to, None, limit, FLAGS)?);
         match self {
-            Self::Reactor(stream) => stream.try_io(Interest::WRITABLE, || give(stream.as_fd())),
-            Self::Ring(stream) => stream.try_write(give),
+            Self::Reactor(tcp) => tcp.try_io(Interest::WRITABLE, || take(tcp.as_fd())),
+            Self::Ring(stream) => stream.try_write(take),
         }
     }
 }
@@ -129,16 +113,19 @@ impl Piped {
     /// Takes up to `limit` bytes from a socket; `None` is the end of its stream.
     pub(crate) fn poll_fill(
         context: &mut Context<'_>,
-        from: Bare<'_>,
+        from: &TcpStream,
         limit: usize,
     ) -> Poll<Result<Option<Self>, FillError>> {
         // Before there is something to move no pipe is taken.
-        ready!(from.poll_readable(context)).map_err(FillError::Read)?;
+        ready!(from.poll_read_ready(context)).map_err(FillError::Read)?;
         let Ok(pipe) = Pipe::take() else {
             return Poll::Ready(Err(FillError::Unable));
         };
         loop {
-            match from.take(&pipe.write, limit) {
+            let moved = from.try_io(Interest::READABLE, || {
+                Ok(splice(from, None, &pipe.write, None, limit, FLAGS)?)
+            });
+            match moved {
                 Ok(0) => {
                     pipe.give();
                     return Poll::Ready(Ok(None));
@@ -146,7 +133,7 @@ impl Piped {
                 Ok(held) => return Poll::Ready(Ok(Some(Self { pipe, held }))),
                 // The pipe is empty, so it is the socket that would block.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match from.poll_readable(context) {
+                    match from.poll_read_ready(context) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(error)) => {
                             return Poll::Ready(Err(FillError::Read(error)));
@@ -168,12 +155,12 @@ impl Piped {
     pub(crate) fn poll_drain(
         &mut self,
         context: &mut Context<'_>,
-        to: Bare<'_>,
+        to: Sink<'_>,
         mut written: impl FnMut(usize),
     ) -> Poll<io::Result<()>> {
         while self.held > 0 {
             ready!(to.poll_writable(context))?;
-            match to.give(&self.pipe.read, self.held) {
+            match to.take(&self.pipe.read, self.held) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.held -= n.min(self.held);

@@ -2,15 +2,16 @@
 
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
-use std::os::fd::{AsRawFd, RawFd};
-use std::task::{Context, Poll, Waker};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::task::{Context, Poll, Waker, ready};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use tokio::io::ReadBuf;
 use tokio::io::unix::AsyncFd;
 
-use crate::ring::kernel::{BUFFER_BYTES, Done, Kernel, Kind, Lent};
+use crate::ring::kernel::{BUFFER_BYTES, Done, Kernel, Kind};
+use crate::ring::slot::{Reading, Slot, note};
 
 /// Bytes of writes that are taken while others are being sent.
 const NEXT_BYTES: usize = 16 * 1024;
@@ -25,74 +26,10 @@ const BULK_BYTES: usize = 4 * 1024;
 const N_SPARE: usize = 256;
 const SPARE_BYTES: usize = 2 * NEXT_BYTES;
 
-/// What a read waits for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Reading {
-    #[default]
-    Nothing,
-    Receive,
-    Readable,
-}
-
-/// One stream.
-#[derive(Debug, Default)]
-pub(crate) struct Slot {
-    /// There while the stream exists.
-    socket: Option<TcpStream>,
-    /// Calls on the socket do not wait; the ring's would not, either, so that it takes none then.
-    is_nonblocking: bool,
-    pub(crate) reading: Reading,
-    /// What has come, from a place on.
-    pub(crate) chunk: Option<(Lent, usize)>,
-    pub(crate) has_ended: bool,
-    pub(crate) read_error: Option<Errno>,
-    /// Much comes at once: it is read by calls.
-    pub(crate) is_bulk: bool,
-    /// The last call took all there was.
-    pub(crate) is_drained: bool,
-    reader: Option<Waker>,
-    is_sending: bool,
-    waits_for_room: bool,
-    /// The last call did not take all.
-    pub(crate) is_full: bool,
-    /// What is to be sent after what is being sent.
-    next: Vec<u8>,
-    write_error: Option<Errno>,
-    writer: Option<Waker>,
-}
-
-impl Slot {
-    /// The socket of a stream that exists.
-    pub(crate) fn open(&self) -> io::Result<&TcpStream> {
-        let gone = io::ErrorKind::NotConnected;
-        self.socket.as_ref().ok_or_else(|| gone.into())
-    }
-
-    /// Notes who wants to read.
-    pub(crate) fn awaits_read(&mut self, context: &Context<'_>) {
-        note(&mut self.reader, context);
-    }
-
-    fn fd(&self) -> RawFd {
-        self.socket.as_ref().map_or(-1, AsRawFd::as_raw_fd)
-    }
-
-    /// Has the ring wait for the socket, or calls not wait for it.
-    pub(crate) fn set_nonblocking(&mut self, is_nonblocking: bool) -> io::Result<()> {
-        if self.is_nonblocking != is_nonblocking
-            && let Some(socket) = &self.socket
-        {
-            socket.set_nonblocking(is_nonblocking)?;
-            self.is_nonblocking = is_nonblocking;
-        }
-        Ok(())
-    }
-}
-
 /// The ring of a thread with its streams.
 pub(crate) struct Driver {
     kernel: Kernel,
-    pub(crate) slots: Vec<Slot>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
     spare: Vec<Vec<u8>>,
     /// Sockets of which the kernel may yet be asked something by number.
@@ -164,7 +101,31 @@ impl Driver {
 
     /// The socket of a stream.
     pub(crate) fn socket(&self, slot: u32) -> io::Result<&TcpStream> {
-        self.slots[slot as usize].open()
+        let socket = self.slots[slot as usize].socket.as_ref();
+        socket.ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// True when what is read comes in large pieces.
+    pub(crate) fn is_bulk(&self, slot: u32) -> bool {
+        self.slots[slot as usize].is_bulk
+    }
+
+    /// Gives the socket of a stream back, non-blocking, if the kernel is asked for nothing and has
+    /// nothing to tell.
+    pub(crate) fn leave(&mut self, slot: u32) -> Option<TcpStream> {
+        let it = &mut self.slots[slot as usize];
+        let is_idle = it.reading == Reading::Nothing && !it.is_sending && !it.waits_for_room;
+        let has_news = it.chunk.is_some()
+            || it.has_ended
+            || it.read_error.is_some()
+            || it.write_error.is_some();
+        if !is_idle || has_news {
+            return None;
+        }
+        it.set_nonblocking(true).ok()?;
+        it.read_error = Some(Errno::NOTCONN);
+        it.write_error = Some(Errno::NOTCONN);
+        it.socket.take()
     }
 
     /// Ends a stream. What of it is under way is left off; the socket closes with the next turn.
@@ -264,11 +225,12 @@ impl Driver {
             std::mem::swap(&mut bytes, &mut it.next);
         }
         // Of a stream that is no more nothing may be sent: its descriptor may be another's.
-        if it.socket.is_some() && !bytes.is_empty() && it.set_nonblocking(false).is_ok() {
+        let is_left = it.socket.is_some() && !bytes.is_empty();
+        if is_left && it.set_nonblocking(false).is_ok() {
             it.is_sending = true;
             self.kernel.send(slot, it.fd(), bytes);
         } else {
-            if it.socket.is_some() && !bytes.is_empty() {
+            if is_left {
                 it.write_error = Some(Errno::IO);
             }
             self.keep(bytes);
@@ -420,7 +382,7 @@ impl Driver {
         Poll::Pending
     }
 
-    pub(crate) fn await_room(&mut self, slot: u32, context: &Context<'_>) {
+    fn await_room(&mut self, slot: u32, context: &Context<'_>) {
         let it = &mut self.slots[slot as usize];
         note(&mut it.writer, context);
         if !it.waits_for_room {
@@ -428,6 +390,34 @@ impl Driver {
             self.kernel.tell_writable(slot, it.fd());
             self.asked();
         }
+    }
+
+    /// Ready when a write by a call is worth a try: all that was written before has left.
+    pub(crate) fn poll_writable(
+        &mut self,
+        slot: u32,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_sent(slot, context))?;
+        if self.slots[slot as usize].is_full {
+            self.await_room(slot, context);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes by a call that finds the socket non-blocking.
+    pub(crate) fn try_write(
+        &mut self,
+        slot: u32,
+        write: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.slots[slot as usize].set_nonblocking(true)?;
+        let outcome = write(self.socket(slot)?.as_fd());
+        if let Err(error) = &outcome {
+            self.slots[slot as usize].is_full = error.kind() == io::ErrorKind::WouldBlock;
+        }
+        outcome
     }
 
     /// Ready when all that was written has left.
@@ -465,13 +455,5 @@ fn copy(slices: &[IoSlice<'_>], n: usize, to: &mut Vec<u8>) {
         let n = slice.len().min(left);
         to.extend_from_slice(&slice[..n]);
         left -= n;
-    }
-}
-
-/// Keeps the waker of who is polled.
-fn note(waker: &mut Option<Waker>, context: &Context<'_>) {
-    match waker {
-        Some(waker) => waker.clone_from(context.waker()),
-        None => *waker = Some(context.waker().clone()),
     }
 }

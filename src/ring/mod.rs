@@ -4,11 +4,12 @@
 //! system call for many reads and writes. What is small goes through the ring: a read waits there
 //! without a buffer and gets one of the worker's when bytes come, and a write is copied and on its
 //! way when it returns. What is large does not, for there the copy would cost more than the call
-//! saves: the ring only tells when a plain call will do something.
+//! saves: the ring only tells when a plain call will do something, or the reactor does for a while.
 
-mod calls;
 mod driver;
+mod handle;
 mod kernel;
+mod slot;
 mod stream;
 #[cfg(test)]
 mod tests;

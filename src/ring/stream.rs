@@ -1,23 +1,39 @@
-//! A TCP stream over the ring of its thread.
+//! A TCP stream that is the ring's while its messages are small, and the reactor's while they are not.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::BorrowedFd;
+use std::mem::replace;
+use std::net;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::coop::poll_proceed;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
 
-use crate::ring::{try_with, with};
+use crate::ring::handle::Handle;
 
-/// A connection over the ring of its thread.
-///
-/// What is written is taken before the kernel has it, a bounded number of bytes; whether it could
-/// be sent is told by the next call. Dropped, it closes, and what has not left by then is lost.
+/// Reads that bring so much are of a large message.
+const LARGE_BYTES: usize = 4 * 1024;
+
+/// So many small reads in a row, and the ring is better again.
+const N_SMALL: u8 = 32;
+
+/// A connection over the ring of its thread, as far as that is of use.
 #[derive(Debug)]
-pub struct Stream {
-    slot: u32,
+pub struct Stream(State);
+
+#[derive(Debug)]
+enum State {
+    Ring(Handle),
+    Reactor {
+        tcp: TcpStream,
+        /// How many small reads there were since the last large one.
+        n_small: u8,
+    },
+    /// Neither could take it from the other.
+    Lost,
 }
 
 impl Stream {
@@ -25,59 +41,41 @@ impl Stream {
     ///
     /// # Panics
     /// When the thread has no ring.
-    pub fn new(socket: TcpStream) -> Self {
-        Self {
-            slot: with(|driver| driver.open(socket)),
+    pub fn new(socket: net::TcpStream) -> Self {
+        Self(State::Ring(Handle::new(socket)))
+    }
+
+    /// The bare socket, if all that is to be read from it is still in there, and comes in large
+    /// pieces. The ring gives it up then.
+    pub fn source(&mut self) -> Option<&TcpStream> {
+        if let State::Ring(handle) = &mut self.0
+            && handle.is_bulk()
+            && let Some(socket) = handle.leave()
+        {
+            self.0 = match TcpStream::from_std(socket) {
+                Ok(tcp) => State::Reactor { tcp, n_small: 0 },
+                Err(_) => State::Lost,
+            };
         }
-    }
-
-    /// Shows the socket beneath.
-    ///
-    /// # Errors
-    /// What `look` says.
-    pub fn with_socket<T>(&self, look: impl FnOnce(&TcpStream) -> io::Result<T>) -> io::Result<T> {
-        with(|driver| look(driver.socket(self.slot)?))
-    }
-
-    /// Takes note from now on of what the peer says or whether it closes, for [`Stream::is_silent`].
-    pub fn watch(&self) {
-        with(|driver| driver.await_bytes(self.slot));
-    }
-
-    /// True when all that has come is still in the socket, and whatever comes will be there, too.
-    pub fn holds_nothing(&self) -> bool {
-        with(|driver| driver.holds_nothing(self.slot))
-    }
-
-    /// Ready when [`Stream::try_read`] is worth a try; only while the ring holds nothing.
-    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let coop = ready!(poll_proceed(context));
-        let readable = with(|driver| driver.poll_readable(self.slot, context));
-        if readable.is_ready() {
-            coop.made_progress();
+        match &mut self.0 {
+            State::Reactor { tcp, n_small } => {
+                *n_small = 0;
+                Some(tcp)
+            }
+            State::Ring(_) | State::Lost => None,
         }
-        readable
-    }
-
-    /// Reads by a call of the caller's own, which finds the socket non-blocking.
-    ///
-    /// # Errors
-    /// What the call says; after `WouldBlock` it is waited for.
-    pub fn try_read(
-        &self,
-        read: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        with(|driver| driver.try_read(self.slot, read))
     }
 
     /// Ready when [`Stream::try_write`] is worth a try: what was written before has left.
+    ///
+    /// # Errors
+    /// When that could not be sent.
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let coop = ready!(poll_proceed(context));
-        let writable = with(|driver| driver.poll_writable(self.slot, context));
-        if writable.is_ready() {
-            coop.made_progress();
+        match &self.0 {
+            State::Ring(handle) => handle.poll_writable(context),
+            State::Reactor { tcp, .. } => tcp.poll_write_ready(context),
+            State::Lost => Poll::Ready(Err(lost())),
         }
-        writable
     }
 
     /// Writes by a call of the caller's own, which finds the socket non-blocking.
@@ -88,56 +86,111 @@ impl Stream {
         &self,
         write: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        with(|driver| driver.try_write(self.slot, write))
+        match &self.0 {
+            State::Ring(handle) => handle.try_write(write),
+            State::Reactor { tcp, .. } => tcp.try_io(Interest::WRITABLE, || write(tcp.as_fd())),
+            State::Lost => Err(lost()),
+        }
+    }
+
+    /// Takes note from now on of what the peer says or whether it closes, for [`Stream::is_silent`].
+    pub fn watch(&self) {
+        match &self.0 {
+            State::Ring(handle) => handle.watch(),
+            // The reactor does so anyway.
+            State::Reactor { .. } | State::Lost => {}
+        }
     }
 
     /// True while the peer has neither closed nor said anything since it was watched.
     pub fn is_silent(&self) -> bool {
-        with(|driver| driver.is_silent(self.slot))
+        match &self.0 {
+            State::Ring(handle) => handle.is_silent(),
+            State::Reactor { tcp, .. } => {
+                let answer = tcp.try_read(&mut [0]);
+                matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            State::Lost => false,
+        }
     }
-}
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        try_with(|driver| driver.close(self.slot));
+    /// Has the connection reset when it is dropped.
+    ///
+    /// # Errors
+    /// When there is none any more.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        let now = Some(Duration::ZERO);
+        match &self.0 {
+            State::Ring(handle) => {
+                handle.with_socket(|socket| SockRef::from(socket).set_linger(now))
+            }
+            State::Reactor { tcp, .. } => SockRef::from(tcp).set_linger(now),
+            State::Lost => Err(lost()),
+        }
+    }
+
+    /// Gives the socket to the ring again.
+    fn come_back(&mut self) {
+        if let State::Reactor { tcp, .. } = replace(&mut self.0, State::Lost)
+            && let Ok(socket) = tcp.into_std()
+        {
+            self.0 = State::Ring(Handle::new(socket));
+        }
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let coop = ready!(poll_proceed(context));
-        let read = with(|driver| driver.poll_read(self.slot, context, buffer));
-        if read.is_ready() {
-            coop.made_progress();
+        if let State::Reactor { tcp, n_small } = &mut self.0 {
+            let before = buffer.filled().len();
+            if let Poll::Ready(read) = Pin::new(tcp).poll_read(context, buffer) {
+                let is_small = buffer.filled().len() - before < LARGE_BYTES;
+                *n_small = if is_small {
+                    n_small.saturating_add(1)
+                } else {
+                    0
+                };
+                return Poll::Ready(read);
+            }
+            if *n_small < N_SMALL {
+                return Poll::Pending;
+            }
+            self.come_back();
         }
-        read
+        match &mut self.0 {
+            State::Ring(handle) => Pin::new(handle).poll_read(context, buffer),
+            State::Reactor { .. } | State::Lost => Poll::Ready(Err(lost())),
+        }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+        match &mut self.0 {
+            State::Ring(handle) => Pin::new(handle).poll_write(context, bytes),
+            State::Reactor { tcp, .. } => Pin::new(tcp).poll_write(context, bytes),
+            State::Lost => Poll::Ready(Err(lost())),
+        }
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let coop = ready!(poll_proceed(context));
-        let written = with(|driver| driver.poll_write(self.slot, context, slices));
-        if written.is_ready() {
-            coop.made_progress();
+        match &mut self.0 {
+            State::Ring(handle) => Pin::new(handle).poll_write_vectored(context, slices),
+            State::Reactor { tcp, .. } => Pin::new(tcp).poll_write_vectored(context, slices),
+            State::Lost => Poll::Ready(Err(lost())),
         }
-        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -148,8 +201,15 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(with(|driver| driver.poll_sent(self.slot, context)))?;
-        Poll::Ready(self.with_socket(|socket| socket.shutdown(Shutdown::Write)))
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            State::Ring(handle) => Pin::new(handle).poll_shutdown(context),
+            State::Reactor { tcp, .. } => Pin::new(tcp).poll_shutdown(context),
+            State::Lost => Poll::Ready(Err(lost())),
+        }
     }
+}
+
+fn lost() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }

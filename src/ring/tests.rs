@@ -4,13 +4,13 @@ use std::fs;
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use rustix::net::{RecvFlags, SendFlags, recv, send};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustix::net::{SendFlags, send};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local, yield_now};
 use tokio::time::timeout;
 
@@ -245,29 +245,22 @@ fn what_was_written_to_one_stream_never_reaches_another() {
     });
 }
 
-/// Moves what there is from one stream to another, by the ring or by calls, as `choice` says.
+/// Moves what there is from one stream to another, by the bare sockets where it can be done and
+/// `choice` says so.
 async fn relay(from: &mut Stream, to: &mut Stream, choice: usize) -> usize {
     let mut bytes = vec![0; [10, 900, BUFFER_BYTES, 100_000][choice % 4]];
-    let n = if choice & 4 == 0 || !from.holds_nothing() {
-        from.read(&mut bytes).await.unwrap()
-    } else {
-        loop {
-            poll_fn(|context| from.poll_readable(context))
-                .await
-                .unwrap();
-            let read = |fd: BorrowedFd<'_>| Ok(recv(fd, &mut bytes[..], RecvFlags::empty())?.0);
-            match from.try_read(read) {
+    let n = match from.source() {
+        Some(tcp) if choice & 4 == 0 => loop {
+            tcp.readable().await.unwrap();
+            match tcp.try_read(&mut bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 read => break read.unwrap(),
             }
-        }
+        },
+        _ => from.read(&mut bytes).await.unwrap(),
     };
     let mut bytes = &bytes[..n];
-    if choice & 8 == 0 {
-        to.write_all(bytes).await.unwrap();
-        return n;
-    }
-    while !bytes.is_empty() {
+    while choice & 8 == 0 && !bytes.is_empty() {
         poll_fn(|context| to.poll_writable(context)).await.unwrap();
         match to.try_write(|fd| Ok(send(fd, bytes, SendFlags::NOSIGNAL)?)) {
             Ok(n) => bytes = &bytes[n..],
@@ -275,25 +268,33 @@ async fn relay(from: &mut Stream, to: &mut Stream, choice: usize) -> usize {
             Err(error) => panic!("{error}"),
         }
     }
+    to.write_all(bytes).await.unwrap();
     n
 }
 
-/// The socket waits for the ring and not for calls, so it has to be told whose turn it is.
 #[test]
-fn calls_and_the_ring_take_turns_and_the_order_stays() {
+fn a_stream_that_goes_from_the_ring_to_the_reactor_and_back_keeps_the_order() {
     with_ring(|| async {
         for seed in 1_usize..9 {
             let (mut from, mut sender) = pair();
             let (mut to, receiver) = pair();
-            let sent = pattern(3_000_000 + seed);
+            let sent = pattern(2_000_000 + seed);
             let expected = sent.clone();
             let sending = spawn_blocking(move || {
-                let mut sizes = [1, 100_000, 7, 40_000, 600_000].iter().cycle().skip(seed);
                 let mut rest = &sent[..];
-                while let Some(&size) = sizes.next().filter(|_| !rest.is_empty()) {
-                    let (piece, after) = rest.split_at(size.min(rest.len()));
+                for size in [100_000, 700, 40_000, 600_000].iter().cycle().skip(seed) {
+                    // Small ones in a row, so that the ring gets it back.
+                    for _ in 0..40 {
+                        let (piece, after) = rest.split_at(50.min(rest.len()));
+                        sender.write_all(piece).unwrap();
+                        rest = after;
+                    }
+                    let (piece, after) = rest.split_at((*size).min(rest.len()));
                     sender.write_all(piece).unwrap();
                     rest = after;
+                    if rest.is_empty() {
+                        break;
+                    }
                 }
             });
             let reading = spawn_local(read_all(receiver));
@@ -306,6 +307,33 @@ fn calls_and_the_ring_take_turns_and_the_order_stays() {
             let got = reading.await.unwrap().unwrap();
             assert!(got == expected, "seed {seed}, {} bytes", got.len());
         }
+    });
+}
+
+#[test]
+fn large_pieces_take_a_stream_from_the_ring_and_small_ones_bring_it_back() {
+    with_ring(|| async {
+        let (mut stream, mut far) = pair();
+        let mut bytes = vec![0; BUFFER_BYTES];
+        far.write_all(b"small").unwrap();
+        assert_eq!(stream.read(&mut bytes).await.unwrap(), 5);
+        assert!(stream.source().is_none(), "the ring is better for it");
+        far.write_all(&pattern(BUFFER_BYTES)).unwrap();
+        stream.read_exact(&mut bytes).await.unwrap();
+        assert!(stream.source().is_some());
+        for _ in 0..40 {
+            far.write_all(b"small").unwrap();
+            stream.read_exact(&mut bytes[..5]).await.unwrap();
+            let waiting = poll_fn(|context| {
+                let mut buffer = ReadBuf::new(&mut bytes);
+                Poll::Ready(Pin::new(&mut stream).poll_read(context, &mut buffer))
+            });
+            assert!(waiting.await.is_pending());
+        }
+        assert!(stream.source().is_none(), "it came back");
+        far.write_all(b"last").unwrap();
+        stream.read_exact(&mut bytes[..4]).await.unwrap();
+        assert_eq!(&bytes[..4], b"last");
     });
 }
 

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-use crate::http1::{Bare, Wire};
+use crate::http1::{Sink, Wire};
 use crate::ring;
 use crate::telemetry::stats::{Handshake, KeyExchange, TlsSession, TlsVersion};
 use crate::tls::{Acceptor, Fault, HandshakeError};
@@ -186,14 +185,11 @@ impl Stream {
     /// for the end of the body (RFC 9112, section 6.3) does not take a cut body for a whole one.
     /// What was written and has not left yet is lost.
     pub fn abort(&self) {
-        let now = Some(Duration::ZERO);
         // It fails only where there is no connection any more.
         let _ = match self {
-            Self::Plain(stream) => SockRef::from(stream).set_linger(now),
-            Self::Ring(stream) => {
-                stream.with_socket(|socket| SockRef::from(socket).set_linger(now))
-            }
-            Self::Tls(stream) => SockRef::from(stream.get_ref().0).set_linger(now),
+            Self::Plain(stream) => stream.set_zero_linger(),
+            Self::Ring(stream) => stream.set_zero_linger(),
+            Self::Tls(stream) => stream.get_ref().0.set_zero_linger(),
         };
     }
 }
@@ -214,18 +210,18 @@ async fn linger(mut tcp: TcpStream) {
 }
 
 impl Wire for Stream {
-    fn source(&self) -> Option<Bare<'_>> {
+    fn source(&mut self) -> Option<&TcpStream> {
         match self {
-            Self::Plain(stream) => Some(Bare::Reactor(stream)),
-            Self::Ring(stream) => stream.holds_nothing().then_some(Bare::Ring(stream)),
+            Self::Plain(stream) => Some(stream),
+            Self::Ring(stream) => stream.source(),
             Self::Tls(_) => None,
         }
     }
 
-    fn sink(&self) -> Option<Bare<'_>> {
+    fn sink(&self) -> Option<Sink<'_>> {
         match self {
-            Self::Plain(stream) => Some(Bare::Reactor(stream)),
-            Self::Ring(stream) => Some(Bare::Ring(stream)),
+            Self::Plain(stream) => Some(Sink::Reactor(stream)),
+            Self::Ring(stream) => Some(Sink::Ring(stream)),
             Self::Tls(_) => None,
         }
     }

@@ -188,9 +188,9 @@ async fn memory_is_flat_over_reloads_with_tunnels_open() {
         sockets.push(http2.websocket("/ws").await);
     }
     let mut after_warming = 0;
-    for n in 1..400 {
+    for n in 1..800 {
         proxy.reload(&config(n)).await;
-        if n == 100 {
+        if n == 400 {
             after_warming = proxy.peak_memory();
         }
     }

@@ -28,11 +28,12 @@ async fn io(proxy: &Proxy) -> String {
 async fn the_status_tells_by_what_is_read_and_written() {
     let origin = origin::answering("hello").await;
     let config = config::to(origin.address);
-    let proxy = proxy::start(&config.clone().io("auto")).await;
+    let proxy = proxy::start(&config.clone().io("epoll")).await;
     assert_eq!(io(&proxy).await, "epoll");
-    if is_allowed() {
-        let proxy = proxy::start(&config.io("io_uring")).await;
-        assert_eq!(io(&proxy).await, "io_uring");
+    let expected = if is_allowed() { "io_uring" } else { "epoll" };
+    for asked in ["auto", "io_uring"] {
+        let proxy = proxy::start(&config.clone().io(asked)).await;
+        assert_eq!(io(&proxy).await, expected, "{asked}");
         assert_eq!(proxy.get("/").await.status, 200);
     }
 }
@@ -42,7 +43,7 @@ async fn where_io_uring_is_forbidden_epoll_serves_and_the_log_says_so() {
     let Some(python) = tool::python() else { return };
     let origin = origin::answering("hello").await;
     let dir = TempDir::new().unwrap();
-    let config: Config = config::to(origin.address).io("io_uring");
+    let config: Config = config::to(origin.address).io("auto");
     let proxy = proxy::start_as(dir, &config, |command, _| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/without_io_uring.py");
         let mut wrapped = Command::new(python);

@@ -4,16 +4,17 @@ use std::future::poll_fn;
 
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert_eq, proptest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpStream;
 
-use crate::http1::{Bare, Connection, Incoming, Outgoing, Pump, PumpError, Wire};
+use crate::http1::{Connection, Incoming, Outgoing, Pump, PumpError, Sink, Wire};
 use crate::message::{Framing, Limits};
 
 impl Wire for DuplexStream {
-    fn source(&self) -> Option<Bare<'_>> {
+    fn source(&mut self) -> Option<&TcpStream> {
         None
     }
 
-    fn sink(&self) -> Option<Bare<'_>> {
+    fn sink(&self) -> Option<Sink<'_>> {
         None
     }
 }

@@ -7,7 +7,7 @@ use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::http1::splice::{Bare, PIPE_BYTES, PIPES, Piped};
+use crate::http1::splice::{PIPE_BYTES, PIPES, Piped, Sink};
 
 /// Two ends of a connection.
 async fn connection() -> (TcpStream, TcpStream) {
@@ -17,7 +17,7 @@ async fn connection() -> (TcpStream, TcpStream) {
     (client.unwrap(), accepted.unwrap().0)
 }
 
-async fn fill(from: Bare<'_>) -> Option<Piped> {
+async fn fill(from: &TcpStream) -> Option<Piped> {
     let filled = poll_fn(|context| Piped::poll_fill(context, from, PIPE_BYTES)).await;
     filled.unwrap()
 }
@@ -37,8 +37,8 @@ async fn bytes_come_out_as_they_went_in_and_the_pipe_is_kept() {
     };
     let carry = async move {
         let mut written = 0;
-        while let Some(mut piped) = fill(Bare::Reactor(&from)).await {
-            poll_fn(|context| piped.poll_drain(context, Bare::Reactor(&to), |n| written += n))
+        while let Some(mut piped) = fill(&from).await {
+            poll_fn(|context| piped.poll_drain(context, Sink::Reactor(&to), |n| written += n))
                 .await
                 .unwrap();
             assert_eq!(piped.held(), 0);
@@ -61,12 +61,12 @@ async fn bytes_come_out_as_they_went_in_and_the_pipe_is_kept() {
 async fn a_pipe_with_bytes_in_it_is_not_used_again() {
     let (mut sender, from) = connection().await;
     poll_fn(|context| {
-        assert!(Piped::poll_fill(context, Bare::Reactor(&from), PIPE_BYTES).is_pending());
+        assert!(Piped::poll_fill(context, &from, PIPE_BYTES).is_pending());
         Poll::Ready(())
     })
     .await;
     sender.write_all(b"hello").await.unwrap();
-    let piped = fill(Bare::Reactor(&from)).await.expect("bytes came");
+    let piped = fill(&from).await.expect("bytes came");
     assert_eq!(piped.held(), 5);
     piped.end();
     assert_eq!(n_kept(), 0);
