@@ -22,30 +22,28 @@ enum Next {
     End,
 }
 
-/// Serves the requests of a connection, one after the other; `begun` has been read of the first.
+/// Serves the requests of a connection, one after the other.
 pub(crate) async fn serve<V: Service>(
-    stream: Stream,
-    begun: Vec<u8>,
+    connection: &mut Connection<Stream>,
     from: &Rc<Peer>,
     service: &V,
     mut settings: Arc<Settings>,
     handle: &Rc<Handle>,
 ) {
     let mut generation = service.generation();
-    let mut connection = Connection::with(stream, begun);
     let mut deadline = Deadline::new();
     deadline.set(settings.timeouts.first_byte);
     loop {
-        let next = next(&mut connection, &mut deadline, &settings, handle).await;
+        let next = next(connection, &mut deadline, &settings, handle).await;
         let scratch = match next {
             Next::Request(scratch) => scratch,
             Next::Refused(error) => {
                 let answer = service.refuse(&Refusal::Head(error), from);
-                answer_and_close(&mut connection, &answer).await;
+                answer_and_close(connection, &answer).await;
                 return;
             }
             Next::TimedOut => {
-                time_out(&mut connection, from, service).await;
+                time_out(connection, from, service).await;
                 return;
             }
             Next::End => return,
@@ -57,14 +55,9 @@ pub(crate) async fn serve<V: Service>(
             }
         }
         let after = service
-            .http1(
-                &mut connection,
-                &mut deadline,
-                scratch,
-                from,
-                &settings,
-                &|| handle.is_closing(),
-            )
+            .http1(connection, &mut deadline, scratch, from, &settings, &|| {
+                handle.is_closing()
+            })
             .await;
         match after {
             After::KeepAlive => deadline.set(settings.timeouts.idle),
@@ -74,7 +67,7 @@ pub(crate) async fn serve<V: Service>(
                 return;
             }
             After::Linger => {
-                linger(&mut connection).await;
+                linger(connection).await;
                 return;
             }
             After::Reset => {

@@ -109,7 +109,9 @@ async fn serve<V: Service>(
     match beginning {
         Beginning::Http1(begun) => {
             let _open = Open::new(shard, Protocol::H1);
-            connection::serve(stream, begun, &from, &service, settings, guard.handle()).await;
+            let mut connection = Connection::with(stream, begun);
+            let handle = guard.handle();
+            connection::serve(&mut connection, &from, &service, settings, handle).await;
         }
         Beginning::Http2(begun) => {
             let _open = Open::new(shard, Protocol::H2);

@@ -164,7 +164,8 @@ impl Service for Proxy {
         settings: &Arc<Settings>,
         last: &dyn Fn() -> bool,
     ) -> After {
-        let mut exchange = self.begin(scratch, from, settings);
+        // In a box, so that an idle connection has no room for it.
+        let mut exchange = Box::new(self.begin(scratch, from, settings));
         let mut client = forward::Client {
             connection,
             deadline,
