@@ -187,15 +187,20 @@ async fn memory_is_flat_over_reloads_with_tunnels_open() {
         sockets.push(websocket::open(stream, "/ws").await);
         sockets.push(http2.websocket("/ws").await);
     }
-    let mut after_warming = 0;
+    let (mut at_first, mut after_warming) = (0, 0);
     for n in 1..800 {
         proxy.reload(&config(n)).await;
+        if n == 100 {
+            at_first = proxy.peak_memory();
+        }
         if n == 400 {
             after_warming = proxy.peak_memory();
         }
     }
     let grown = proxy.peak_memory() - after_warming;
     assert!(grown < GROWTH / 2, "grown by {grown} bytes");
+    let warming = after_warming - at_first;
+    assert!(warming < GROWTH, "grown by {warming} bytes at first");
     for socket in &mut sockets {
         assert_eq!(socket.echo("still here").await, "still here");
     }

@@ -269,8 +269,10 @@ async fn what_an_endpoint_that_answered_and_hung_up_did_not_take_is_no_request()
     let answer = client.answer("PUT").await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     // With io_uring it is lost on its way only after it was taken for sent, and the client's
-    // connection could go on.
-    client.wire.finish().await;
+    // connection could go on; else the proxy closes it.
+    if proxy.status().await["io"] != "epoll" {
+        client.wire.finish().await;
+    }
     client.wire.ended().await;
     assert_eq!(origin.n_requests(), 1);
 }
