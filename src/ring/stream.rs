@@ -1,5 +1,6 @@
 //! A TCP stream that is the ring's while its messages are small, and the reactor's while they are not.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::mem::replace;
 use std::net;
@@ -31,6 +32,8 @@ enum State {
         tcp: TcpStream,
         /// How many small reads there were since the last large one.
         n_small: u8,
+        /// Somebody waits to write, and only the reactor knows.
+        is_full: Cell<bool>,
     },
     /// Neither could take it from the other.
     Lost,
@@ -53,12 +56,16 @@ impl Stream {
             && let Some(socket) = handle.leave()
         {
             self.0 = match TcpStream::from_std(socket) {
-                Ok(tcp) => State::Reactor { tcp, n_small: 0 },
+                Ok(tcp) => State::Reactor {
+                    tcp,
+                    n_small: 0,
+                    is_full: Cell::new(false),
+                },
                 Err(_) => State::Lost,
             };
         }
         match &mut self.0 {
-            State::Reactor { tcp, n_small } => {
+            State::Reactor { tcp, n_small, .. } => {
                 *n_small = 0;
                 Some(tcp)
             }
@@ -73,7 +80,7 @@ impl Stream {
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
             State::Ring(handle) => handle.poll_writable(context),
-            State::Reactor { tcp, .. } => tcp.poll_write_ready(context),
+            State::Reactor { tcp, is_full, .. } => noting(is_full, tcp.poll_write_ready(context)),
             State::Lost => Poll::Ready(Err(lost())),
         }
     }
@@ -145,7 +152,12 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let State::Reactor { tcp, n_small } = &mut self.0 {
+        if let State::Reactor {
+            tcp,
+            n_small,
+            is_full,
+        } = &mut self.0
+        {
             let before = buffer.filled().len();
             if let Poll::Ready(read) = Pin::new(tcp).poll_read(context, buffer) {
                 let is_small = buffer.filled().len() - before < LARGE_BYTES;
@@ -156,7 +168,7 @@ impl AsyncRead for Stream {
                 };
                 return Poll::Ready(read);
             }
-            if *n_small < N_SMALL {
+            if *n_small < N_SMALL || is_full.get() {
                 return Poll::Pending;
             }
             self.come_back();
@@ -176,7 +188,9 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             State::Ring(handle) => Pin::new(handle).poll_write(context, bytes),
-            State::Reactor { tcp, .. } => Pin::new(tcp).poll_write(context, bytes),
+            State::Reactor { tcp, is_full, .. } => {
+                noting(is_full, Pin::new(tcp).poll_write(context, bytes))
+            }
             State::Lost => Poll::Ready(Err(lost())),
         }
     }
@@ -188,7 +202,9 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             State::Ring(handle) => Pin::new(handle).poll_write_vectored(context, slices),
-            State::Reactor { tcp, .. } => Pin::new(tcp).poll_write_vectored(context, slices),
+            State::Reactor { tcp, is_full, .. } => {
+                noting(is_full, Pin::new(tcp).poll_write_vectored(context, slices))
+            }
             State::Lost => Poll::Ready(Err(lost())),
         }
     }
@@ -208,6 +224,12 @@ impl AsyncWrite for Stream {
             State::Lost => Poll::Ready(Err(lost())),
         }
     }
+}
+
+/// Notes whether who writes has to wait. The reactor forgets who does when the socket leaves it.
+fn noting<T>(is_full: &Cell<bool>, written: Poll<T>) -> Poll<T> {
+    is_full.set(written.is_pending());
+    written
 }
 
 fn lost() -> io::Error {

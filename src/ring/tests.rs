@@ -1,16 +1,18 @@
 //! Streams over a real ring, and what their peers see.
 
+use std::cell::Cell;
 use std::fs;
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use rustix::net::{SendFlags, send};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, split};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local, yield_now};
 use tokio::time::timeout;
 
@@ -334,6 +336,56 @@ fn large_pieces_take_a_stream_from_the_ring_and_small_ones_bring_it_back() {
         far.write_all(b"last").unwrap();
         stream.read_exact(&mut bytes[..4]).await.unwrap();
         assert_eq!(&bytes[..4], b"last");
+    });
+}
+
+/// Who waits to write is known to the reactor alone, which forgets it when the socket leaves.
+#[test]
+fn a_writer_that_waits_at_the_reactor_hears_of_it_whatever_is_read() {
+    with_ring(|| async {
+        let (mut stream, mut far) = pair();
+        let mut bytes = vec![0; BUFFER_BYTES];
+        far.write_all(&pattern(BUFFER_BYTES)).unwrap();
+        stream.read_exact(&mut bytes).await.unwrap();
+        assert!(stream.source().is_some(), "it is the reactor's");
+        let sent = pattern(20_000_000);
+        let expected = sent.len();
+        let (mut reader, mut writer) = split(stream);
+        let waits = Rc::new(Cell::new(false));
+        let writing = spawn_local({
+            let waits = Rc::clone(&waits);
+            async move {
+                let mut rest = &sent[..];
+                while !rest.is_empty() {
+                    let has_written = rest.len() < expected;
+                    let n = poll_fn(|context| {
+                        let written = Pin::new(&mut writer).poll_write(context, rest);
+                        waits.set(written.is_pending() && has_written);
+                        written
+                    });
+                    rest = &rest[n.await.unwrap()..];
+                }
+                writer.shutdown().await.unwrap();
+            }
+        });
+        while !waits.get() {
+            yield_now().await;
+        }
+        for _ in 0..40 {
+            far.write_all(b"small").unwrap();
+            reader.read_exact(&mut bytes[..5]).await.unwrap();
+        }
+        poll_fn(|context| {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let waiting = Pin::new(&mut reader).poll_read(context, &mut buffer);
+            assert!(waiting.is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert!(waits.get(), "it waits still");
+        let got = read_all(far).await.unwrap();
+        assert_eq!(got.len(), expected);
+        writing.await.unwrap();
     });
 }
 
