@@ -9,12 +9,14 @@ import time
 import urllib.request
 from pathlib import Path
 
+from .process import Failed
+
 # Requests under way at once: what was sent and what was counted may differ by so many.
 EDGE = 128
 # What proves that edits were made: fields that arrive at the origin, and at the client.
 AT_ORIGIN, AT_CLIENT = ("x-env", "x-tag", "x-debug"), ("set-cookie", "strict-transport-security", "vary")
 # The counters that prove something.
-FAMILIES = ("tidegate_selections_total", "tidegate_rule_matches_total", "tidegate_upstream_attempts_total",
+FAMILIES = ("tidegate_requests_total", "tidegate_selections_total", "tidegate_rule_matches_total", "tidegate_upstream_attempts_total",
             "tidegate_config_generation")
 
 
@@ -45,12 +47,21 @@ def pieces(path):
             yield chunk
 
 
-def logged(peer, wanted):
-    """The lines of the log, once they are there or two seconds have passed."""
-    end = time.monotonic() + 2
-    while (lines := log_lines(peer)) < wanted and time.monotonic() < end:
-        time.sleep(0.1)
-    return lines
+def logged(peer, patience=10):
+    """The lines of the log, once there is one for each request that has ended.
+
+    A moment after a run there are still lines on their way to the file, and requests that the
+    generator has left behind.
+    """
+    end = time.monotonic() + patience
+    while True:
+        ended = sum(value for (family, _), value in counters(peer).items() if family == "tidegate_requests_total")
+        lines = log_lines(peer)
+        if lines == ended:
+            return lines
+        if time.monotonic() > end:
+            raise Failed(f"the log has {lines} lines of {ended:.0f} requests")
+        time.sleep(0.05)
 
 
 def near(what, got, wanted):
