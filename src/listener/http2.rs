@@ -21,6 +21,7 @@ use tracing::debug;
 use crate::http1::Deadline;
 use crate::listener::client_body::ClientBody;
 use crate::listener::connect::Connect;
+use crate::listener::distance::{Distance, Windows};
 use crate::listener::drain::Handle;
 use crate::listener::streams::{CONNECTION, Streams};
 use crate::listener::tunnels::Tunnels;
@@ -28,11 +29,6 @@ use crate::listener::wire::Wire;
 use crate::listener::woken::Woken;
 use crate::listener::{HeldSettings, LINGER, Peer, Service, Settings};
 use crate::message::Body;
-
-/// Bytes that a client may send on a stream, and on all streams together, before it has to wait
-/// for the upstream: enough for a long fat line, little enough that many streams stay bounded.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Bytes of response that a stream buffers for a client that reads slowly.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -120,8 +116,8 @@ async fn shake(
     deadline: &mut Deadline,
 ) -> Option<Connection<Wire, Bytes>> {
     let shaking = Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_window_size(Windows::NEAR.stream)
+        .initial_connection_window_size(Windows::NEAR.connection)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_streams(settings.streams)
         .max_header_list_size(u32::try_from(settings.limits.head_bytes).unwrap_or(u32::MAX))
@@ -205,7 +201,14 @@ where
             // GOAWAY still has to be written.
             self.woken.wake(CONNECTION);
         }
-        match self.alive.poll(context, self.wire.n_read()) {
+        let n_read = self.wire.n_read();
+        if let Some(windows) = self.alive.measure(context, n_read) {
+            self.connection.set_target_window_size(windows.connection);
+            // It is refused while the client has not heard the settings of the beginning.
+            let _refused = self.connection.set_initial_window_size(windows.stream);
+            self.woken.wake(CONNECTION);
+        }
+        match self.alive.poll(context, n_read) {
             Some(true) => self.streams.shrink(&self.woken),
             Some(false) => {
                 debug!("no answer to a ping of HTTP/2");
@@ -285,6 +288,7 @@ struct Alive {
     seen: u64,
     /// True while it is asked.
     is_asked: bool,
+    distance: Distance,
     deadline: Deadline,
 }
 
@@ -296,8 +300,15 @@ impl Alive {
             pings,
             seen: n_read,
             is_asked: false,
+            distance: Distance::default(),
             deadline,
         }
+    }
+
+    /// Tells once, when the client sends much and is far away, what windows it gets.
+    fn measure(&mut self, context: &mut Context<'_>, n_read: u64) -> Option<Windows> {
+        let (pings, is_asked) = (self.pings.as_mut()?, &mut self.is_asked);
+        self.distance.poll(context, pings, is_asked, n_read)
     }
 
     /// Looks when it is time to; tells then whether the client is there, as far as anybody knows.

@@ -12,6 +12,7 @@ mod connection;
 mod crew;
 mod date;
 mod drain;
+mod distance;
 mod http2;
 mod peer;
 mod preface;

@@ -2,6 +2,7 @@
 //! and nothing of them is taken for a request.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use crate::support::client;
 use crate::support::config;
@@ -13,6 +14,8 @@ use crate::support::proxy;
 /// RFC 9113, section 7.
 const PROTOCOL_ERROR: u32 = 1;
 const STREAM_CLOSED: u32 = 5;
+/// RFC 9113, section 6.5.2.
+const INITIAL_WINDOW_SIZE: u16 = 4;
 
 const POST: [(&str, &str); 4] = [
     (":method", "POST"),
@@ -39,9 +42,11 @@ use Then::{Data, Frame, Last, Trailers};
 type Case<'a> = (Fields<'a>, &'a [Then], Outcome);
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-/// Sends a head with these further fields, and what follows it.
+/// Sends a head with these further fields, and what follows it, at once: a head that is a whole
+/// request may else be answered before what is wrong with it comes.
 async fn send(client: &mut Frames, stream: u32, fields: Fields<'_>, then: &[Then]) {
     let fields = [&POST[..], fields].concat();
+    client.gather();
     client.request_head(stream, &fields).await;
     for then in then {
         match then {
@@ -51,6 +56,7 @@ async fn send(client: &mut Frames, stream: u32, fields: Fields<'_>, then: &[Then
             Frame(kind, flags, payload) => client.frame(*kind, *flags, stream, payload).await,
         }
     }
+    client.send_gathered().await;
 }
 
 /// Sends each request by itself, and expects its outcome and that the origin sees no end of it.
@@ -232,4 +238,45 @@ async fn a_head_without_an_end_ends_the_connection() {
         "{outcome:?}"
     );
     assert_eq!(origin.n_connections(), 0);
+}
+
+#[tokio::test]
+async fn a_client_far_away_that_sends_much_may_send_more_ahead() {
+    let origin = origin::echo().await;
+    let config = config::to(origin.address).http("protocols = [\"h2\"]");
+    let proxy = proxy::start(&config).await;
+    let mut client = Frames::begin(client::tcp(proxy.http()).await).await;
+    client.hold_pings();
+    let get = [(":method", "GET"), POST[1], POST[2], POST[3]];
+    // What it may send ahead comes with the answer.
+    client.request(1, &get).await;
+    assert_eq!(client.outcome(1).await, Outcome::Status(200));
+    client.request_head(3, &POST).await;
+    for _ in 0..5 {
+        client.data(3, &[b'x'; 16_000]).await;
+    }
+    let mut streams = (5..).step_by(2);
+    let mut asked = None;
+    loop {
+        if client.n_pings() > 0 {
+            let asked = asked.get_or_insert_with(Instant::now);
+            if asked.elapsed() > Duration::from_millis(40) {
+                break;
+            }
+        }
+        let stream = streams.next().expect("a stream");
+        client.request(stream, &get).await;
+        assert_eq!(client.outcome(stream).await, Outcome::Status(200));
+    }
+    assert_eq!(client.setting(INITIAL_WINDOW_SIZE), Some(256 * 1024));
+    let room = client.room();
+    client.answer_pings().await;
+    while client.setting(INITIAL_WINDOW_SIZE) == Some(256 * 1024)
+        || client.room() < room + 2_900_000
+    {
+        let stream = streams.next().expect("a stream");
+        client.request(stream, &get).await;
+        assert_eq!(client.outcome(stream).await, Outcome::Status(200));
+    }
+    assert!(client.setting(INITIAL_WINDOW_SIZE) >= Some(1_000_000));
 }

@@ -13,6 +13,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 const END_STREAM: u8 = 1;
@@ -54,6 +55,12 @@ pub(crate) enum Event {
 pub(crate) struct Frames {
     wire: Wire,
     settings: Vec<(u16, u32)>,
+    /// What the peer has given in room for the connection, beyond what it begins with.
+    room: u64,
+    /// Pings that are not answered yet, where they wait.
+    pings: Option<Vec<Vec<u8>>>,
+    /// What is gathered to be sent together.
+    gathered: Option<Vec<u8>>,
 }
 
 impl Frames {
@@ -63,16 +70,63 @@ impl Frames {
         let mut bytes = PREFACE.to_vec();
         frame(&mut bytes, SETTINGS, 0, 0, &[]);
         wire.send(bytes).await;
-        let settings = Vec::new();
-        Self { wire, settings }
+        Self::with(wire)
     }
 
     /// Goes on with a connection whose preface was sent.
     pub(crate) fn over(stream: impl Stream + 'static) -> Self {
+        Self::with(Wire::new(stream))
+    }
+
+    fn with(wire: Wire) -> Self {
         Self {
-            wire: Wire::new(stream),
+            wire,
             settings: Vec::new(),
+            room: 0,
+            pings: None,
+            gathered: None,
         }
+    }
+
+    /// Gathers what is sent from now on, so that the peer gets it at once.
+    pub(crate) fn gather(&mut self) {
+        self.gathered = Some(Vec::new());
+    }
+
+    /// Sends what was gathered.
+    pub(crate) async fn send_gathered(&mut self) {
+        let bytes = self.gathered.take().unwrap_or_default();
+        self.send(bytes).await;
+    }
+
+    /// Sends bytes; whoever refuses may have hung up already.
+    async fn send(&mut self, bytes: Vec<u8>) {
+        match &mut self.gathered {
+            Some(gathered) => gathered.extend(bytes),
+            None => self.wire.try_send(bytes).await.unwrap_or_default(),
+        }
+    }
+
+    /// Lets the peer wait for answers to its pings.
+    pub(crate) fn hold_pings(&mut self) {
+        self.pings = Some(Vec::new());
+    }
+
+    /// How many pings wait for an answer.
+    pub(crate) fn n_pings(&self) -> usize {
+        self.pings.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Answers the pings that wait, and from now on every one at once.
+    pub(crate) async fn answer_pings(&mut self) {
+        for payload in self.pings.take().unwrap_or_default() {
+            self.frame(PING, ACK, 0, &payload).await;
+        }
+    }
+
+    /// What the peer has given in room for the connection, beyond what it begins with.
+    pub(crate) fn room(&self) -> u64 {
+        self.room
     }
 
     /// Sends a request without a body on a stream: pseudo-fields and fields as they are given.
@@ -87,14 +141,15 @@ impl Frames {
 
     /// Makes room for so many bytes more on a stream, or on the connection by the number 0.
     pub(crate) async fn window_update(&mut self, stream: u32, bytes: u32) {
-        self.frame(8, 0, stream, &bytes.to_be_bytes()).await;
+        self.frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
+            .await;
     }
 
     /// Sends the last data of a request.
     pub(crate) async fn last_data(&mut self, stream: u32, data: &[u8]) {
         let mut bytes = Vec::new();
         frame(&mut bytes, DATA, END_STREAM, stream, data);
-        self.wire.send(bytes).await;
+        self.send(bytes).await;
     }
 
     /// Sends a request and takes it back at once; an error is a connection that is gone.
@@ -143,8 +198,7 @@ impl Frames {
     pub(crate) async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let mut bytes = Vec::new();
         frame(&mut bytes, kind, flags, stream, payload);
-        // Whoever refuses may have hung up already.
-        self.wire.try_send(bytes).await.unwrap_or_default();
+        self.send(bytes).await;
     }
 
     /// Waits for what becomes of the request on a stream.
@@ -180,7 +234,11 @@ impl Frames {
                     self.settings.extend(payload.chunks(6).map(setting));
                     self.frame(SETTINGS, ACK, 0, &[]).await;
                 }
-                PING if flags & ACK == 0 => self.frame(PING, ACK, 0, &payload).await,
+                PING if flags & ACK == 0 => match &mut self.pings {
+                    Some(pings) => pings.push(payload),
+                    None => self.frame(PING, ACK, 0, &payload).await,
+                },
+                WINDOW_UPDATE if on == 0 => self.room += u64::from(number(&payload)),
                 GOAWAY if number(&payload[4..]) != 0 => {
                     return Event::Goaway(number(&payload[4..]));
                 }
@@ -213,8 +271,7 @@ impl Frames {
             }
             (kind, first) = (CONTINUATION, 0);
         }
-        // Whoever refuses may hang up in the middle of it.
-        self.wire.try_send(bytes).await.unwrap_or_default();
+        self.send(bytes).await;
     }
 }
 
