@@ -28,6 +28,7 @@ fn upstream(balance: Balance, n_endpoints: u16) -> Arc<Upstream> {
         idle: second,
         pool: 1,
         tls: None,
+        health: None,
     };
     let places = (0..n_endpoints).map(|n| Place::from(SocketAddr::from(([10, 0, 0, 1], n))));
     let places: Vec<_> = places.collect();

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::wire::{
-    AnswerStatus, CertificateStatus, ConfigProblem, EndpointStatus, Endpoints, Explained, Latency,
-    ListenerStatus, NameStatus, Reloaded, RouteStatus, RuleStatus, Status, UpstreamStatus,
-    VariantDetail, VariantStatus,
+    AnswerStatus, CertificateStatus, ConfigProblem, EndpointStatus, Endpoints, Explained,
+    HealthStatus, Latency, ListenerStatus, NameStatus, Reloaded, RouteStatus, RuleStatus, Status,
+    UpstreamStatus, VariantDetail, VariantStatus,
 };
 use crate::config::UpstreamConfig;
 use crate::control::{self, Control, Live};
@@ -22,7 +22,7 @@ use crate::telemetry::stats::{
     Code, ErrorReason, HistogramTotals, Outcome, Selection, Source, VariantTotals,
 };
 use crate::tls::Summary;
-use crate::upstream::{EndpointSpec, Upstream};
+use crate::upstream::{EndpointSpec, Health, Upstream};
 
 /// How much is told of a variant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -248,6 +248,11 @@ fn upstreams(control: &Control, live: &Live) -> BTreeMap<String, UpstreamStatus>
                 address: endpoint.address().to_string(),
                 host: endpoint.host().map(ToString::to_string),
                 available: endpoint.is_available_now(),
+                health: upstream
+                    .settings()
+                    .health
+                    .is_some()
+                    .then(|| health(endpoint.health())),
             })
             .collect(),
         names: config
@@ -267,6 +272,15 @@ fn upstreams(control: &Control, live: &Live) -> BTreeMap<String, UpstreamStatus>
         .zip(&live.snapshot.upstreams)
         .map(|(config, upstream)| (upstream.name().to_string(), status(config, upstream)))
         .collect()
+}
+
+fn health(health: Health) -> HealthStatus {
+    let (error, error_at) = health.trouble.unzip();
+    HealthStatus {
+        healthy: health.is_healthy,
+        error,
+        error_at: error_at.map(rfc3339),
+    }
 }
 
 fn name(spec: &EndpointSpec, fares: Option<&control::NameStatus>) -> NameStatus {

@@ -189,6 +189,22 @@ pub struct EndpointStatus {
     pub host: Option<String>,
     /// True when it may be used now.
     pub available: bool,
+    /// What checks say of it, if it is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthStatus>,
+}
+
+/// What checks say of an endpoint.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct HealthStatus {
+    /// Whether it is healthy; null while no check has ended.
+    pub healthy: Option<bool>,
+    /// What was wrong with it in the last check that failed, also when it is well again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When that was, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_at: Option<String>,
 }
 
 /// One listener.

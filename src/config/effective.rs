@@ -9,6 +9,7 @@ mod treatment;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -25,6 +26,7 @@ use crate::message::Scheme;
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
 use crate::split::State;
 use crate::tls::Terms;
+use crate::upstream::{HealthCheck, Probe};
 
 /// What stands in the place of a secret; long enough to be read as one.
 const REDACTED: &str = "[redacted-secret]";
@@ -197,6 +199,33 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
             "tls",
             upstream.tls.as_ref().map_or(Value::Null, upstream_tls),
         ),
+        (
+            "health",
+            upstream.health.as_ref().map_or(Value::Null, health),
+        ),
+    ])
+}
+
+fn health(check: &HealthCheck) -> Value {
+    let (kind, path, host, status, service) = match &check.probe {
+        Probe::Http { path, host, status } => {
+            let status = format!("{}-{}", status.start(), status.end());
+            ("http", Some(path), host.as_ref(), Some(status), None)
+        }
+        Probe::Grpc { service } => ("grpc", None, None, None, Some(service)),
+        Probe::Tcp => ("tcp", None, None, None, None),
+    };
+    let text = |text: Option<&Arc<str>>| text.map(ToString::to_string);
+    object([
+        ("kind", json!(kind)),
+        ("path", text(path).into()),
+        ("host", text(host).into()),
+        ("status", status.into()),
+        ("service", text(service).into()),
+        ("interval", json!(duration(check.interval))),
+        ("timeout", json!(duration(check.timeout))),
+        ("healthy", json!(check.healthy)),
+        ("unhealthy", json!(check.unhealthy)),
     ])
 }
 

@@ -21,7 +21,7 @@ use crate::route::Table;
 use crate::split::Key;
 use crate::telemetry::access_log::{Field, Mask};
 use crate::tls::Terms;
-use crate::upstream::EndpointSpec;
+use crate::upstream::{EndpointSpec, HealthCheck};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -243,6 +243,8 @@ pub struct UpstreamConfig {
     pub pool_idle: usize,
     /// How its endpoints are spoken to with TLS; `None` is without.
     pub tls: Option<UpstreamTlsConfig>,
+    /// What they are asked to know whether they are fit to serve, if they are asked.
+    pub health: Option<HealthCheck>,
 }
 
 /// How the endpoints of an upstream are spoken to with TLS.

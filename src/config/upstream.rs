@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::advice;
+use crate::config::health;
 use crate::config::listener::{NamedFile, WAIT, count};
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{
@@ -66,6 +67,10 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         Some(value) => Some(tls::upstream(&value, files)?),
         None => None,
     };
+    let health = match table.optional("health") {
+        Some(value) => Some(health::read(&value, protocol)?),
+        None => None,
+    };
     Some(UpstreamConfig {
         endpoints: endpoints?,
         balance: balance?,
@@ -73,6 +78,7 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         timeouts,
         pool_idle,
         tls,
+        health,
     })
 }
 

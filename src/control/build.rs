@@ -244,6 +244,7 @@ impl Builder {
                 idle: upstream.timeouts.idle,
                 pool: upstream.pool_idle,
                 tls,
+                health: upstream.health.clone(),
             };
             let places = resolver.places(&upstream.endpoints);
             let built = self.upstream(name, settings, &places, before);

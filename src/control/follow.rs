@@ -12,7 +12,7 @@ use crate::upstream::EndpointSpec;
 
 impl Controller {
     /// Lets the upstreams of names follow what came of look-ups.
-    pub(in crate::control) fn resolved(&self, resolved: Vec<Done>) {
+    pub(in crate::control) fn resolved(&mut self, resolved: Vec<Done>) {
         let live = self.shared.live.load_full();
         let mut changed = false;
         for done in &resolved {
@@ -31,6 +31,7 @@ impl Controller {
             }
         }
         if changed {
+            self.checker.follow(&live.snapshot);
             self.show();
         }
         let names = &self.shared.names;

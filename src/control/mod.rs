@@ -10,6 +10,7 @@ mod certificates;
 mod direct;
 mod follow;
 mod handle;
+mod health;
 mod resolver;
 mod retired;
 mod secure;
@@ -32,6 +33,7 @@ use crate::config::watch::{Change, Watcher};
 use crate::config::{self, Config, Loaded, Problem, Sources};
 use crate::control::build::Builder;
 use crate::control::handle::{Reply, Shared};
+use crate::control::health::Checker;
 use crate::control::resolver::{Done, Resolver};
 use crate::control::retired::Retired;
 use crate::control::sockets::Sockets;
@@ -60,6 +62,7 @@ pub struct Controller {
     pointer: Arc<ArcSwap<Snapshot>>,
     builder: Builder,
     resolver: Resolver,
+    checker: Checker,
     sockets: Sockets,
     telemetry: Arc<Telemetry>,
     watcher: Watcher,
@@ -153,6 +156,7 @@ impl Prepared {
                 pointer,
                 builder,
                 resolver,
+                checker: Checker::new(),
                 sockets,
                 telemetry,
                 watcher,
@@ -184,6 +188,7 @@ impl Prepared {
         controller.builder.switches().turn(&live.config, now);
         controller.sockets.set_workers(workers);
         controller.commit_sockets(sockets, None);
+        controller.checker.follow(&live.snapshot);
         controller.resolved(resolved);
         controller.show();
         (control, controller)
@@ -300,6 +305,7 @@ impl Controller {
         follow::retire(&live.snapshot, &next.snapshot);
         self.shared.live.store(Arc::clone(&next));
         self.commit_sockets(plan, Some(&live.config));
+        self.checker.follow(&next.snapshot);
         self.resolved(resolved);
         let took = began.elapsed();
         self.telemetry.recorder().config_applied(

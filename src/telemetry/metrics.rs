@@ -136,6 +136,9 @@ families! {
     UPSTREAM_ENDPOINTS = Gauge "tidegate_upstream_endpoints"
         ["route", "variant", "upstream", "state"]
         "Endpoints of the variant, by whether they may be used.";
+    HEALTH_CHECKS = Counter "tidegate_health_checks_total"
+        ["upstream", "result"]
+        "Checks of the endpoints of an upstream, by what came of them.";
     DNS_RESOLUTIONS = Counter "tidegate_dns_resolutions_total"
         ["upstream", "result"]
         "Look-ups of the names of an upstream, by what came of them.";

@@ -21,6 +21,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::tls::Stream;
 use crate::tls::authority::{authorities, system_authorities};
@@ -165,9 +166,17 @@ impl Secured {
     /// # Errors
     /// When the endpoint is not who it should be, or does not speak TLS as we do.
     pub async fn handshake(&self, tcp: TcpStream) -> io::Result<Stream> {
-        let connector = TlsConnector::from(Arc::clone(&self.config));
-        let stream = connector.connect(self.name.clone(), tcp).await?;
+        let stream = self.connect(tcp).await?;
         Ok(Stream::Tls(Box::new(stream.into())))
+    }
+
+    /// The same, for one that may go from thread to thread.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn connect(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        connector.connect(self.name.clone(), tcp).await
     }
 }
 

@@ -46,7 +46,7 @@ impl Picker {
         let counter = self.counter.get().wrapping_add(1);
         self.counter.set(counter);
         // The common case first: nothing to leave out.
-        if tried.is_none() && pools.iter().all(|pool| !pool.endpoint().was_refused()) {
+        if tried.is_none() && pools.iter().all(|pool| !pool.endpoint().is_suspect()) {
             return choose(balance, counter, pools.len(), |index| &pools[index]);
         }
         let now = endpoint::now();
@@ -75,7 +75,7 @@ pub(crate) fn pick_by_key<'a>(
 ) -> Option<&'a Rc<Pool>> {
     let is_usable = |index: usize| {
         let endpoint = pools[index].endpoint();
-        !endpoint.was_refused() || endpoint.is_available_now()
+        !endpoint.is_suspect() || endpoint.is_available_now()
     };
     let is_tried = |index: usize| tried.is_some_and(|tried| Rc::ptr_eq(&pools[index], tried));
     let found = rendezvous

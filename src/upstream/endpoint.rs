@@ -1,15 +1,19 @@
 //! One address of an upstream, and what is known of it by all workers.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::upstream::Place;
 
 /// How long an endpoint that could not be connected to is left alone: long enough that a dead
 /// one costs one attempt a second, short enough that one that came back is found at once.
 const REFUSED: Duration = Duration::from_secs(1);
+
+/// What is stored of health.
+const UNCHECKED: u8 = 0;
+const UNHEALTHY: u8 = 1;
 
 /// Identities are never used twice in a process, so a pool is never taken for another's.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -23,8 +27,21 @@ pub struct Endpoint {
     host: Option<Arc<str>>,
     /// Milliseconds of the process's clock until which it is left alone; 0 when it is not.
     refused_until: AtomicU64,
+    /// What checks say: 0 nothing, else one more than whether it is healthy.
+    health: AtomicU8,
+    /// What was wrong with it in the last check that failed, and when that was.
+    trouble: Mutex<Option<(String, SystemTime)>>,
     /// True once nothing names it any more.
     retired: AtomicBool,
+}
+
+/// What checks say of an endpoint.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Health {
+    /// Whether it is healthy; `None` while no check has ended.
+    pub is_healthy: Option<bool>,
+    /// What was wrong with it in the last check that failed, and when that was.
+    pub trouble: Option<(String, SystemTime)>,
 }
 
 impl Endpoint {
@@ -35,6 +52,8 @@ impl Endpoint {
             address: place.address,
             host: place.host.clone(),
             refused_until: AtomicU64::new(0),
+            health: AtomicU8::new(UNCHECKED),
+            trouble: Mutex::default(),
             retired: AtomicBool::new(false),
         }
     }
@@ -78,6 +97,40 @@ impl Endpoint {
         }
     }
 
+    /// Notes what checks say of its health; `None` when they say nothing any more.
+    pub fn set_health(&self, is_healthy: Option<bool>) {
+        let health = is_healthy.map_or(UNCHECKED, |is_healthy| UNHEALTHY + u8::from(is_healthy));
+        self.health.store(health, Ordering::Relaxed);
+        if is_healthy == Some(true) {
+            // Whoever answers can be connected to.
+            self.connected();
+        }
+    }
+
+    /// Notes what was wrong with it in a check.
+    pub fn check_failed(&self, trouble: String) {
+        let mut last = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((trouble, SystemTime::now()));
+    }
+
+    /// What checks say of it.
+    pub fn health(&self) -> Health {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        Health {
+            is_healthy: match self.health.load(Ordering::Relaxed) {
+                UNCHECKED => None,
+                health => Some(health != UNHEALTHY),
+            },
+            trouble: trouble.clone(),
+        }
+    }
+
+    /// True when the last attempt to connect failed, however long ago, or it is unhealthy: then
+    /// it has to be asked whether it would be tried.
+    pub fn is_suspect(&self) -> bool {
+        self.was_refused() || self.health.load(Ordering::Relaxed) == UNHEALTHY
+    }
+
     /// True when the last attempt to connect failed, however long ago.
     pub fn was_refused(&self) -> bool {
         self.refused_until.load(Ordering::Relaxed) != 0
@@ -90,7 +143,8 @@ impl Endpoint {
 
     /// True when it would be tried at `now`.
     pub(crate) fn is_available(&self, now: u64) -> bool {
-        self.refused_until.load(Ordering::Relaxed) <= now
+        self.health.load(Ordering::Relaxed) != UNHEALTHY
+            && self.refused_until.load(Ordering::Relaxed) <= now
     }
 }
 
@@ -103,7 +157,7 @@ pub(crate) fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use crate::upstream::endpoint::now;
-    use crate::upstream::{Endpoint, Place};
+    use crate::upstream::{Endpoint, Health, Place};
 
     #[test]
     fn an_endpoint_that_refused_is_left_alone_for_a_second() {
@@ -114,5 +168,25 @@ mod tests {
         assert!(endpoint.is_available(now() + 1_000));
         endpoint.connected();
         assert!(endpoint.is_available(now()));
+    }
+
+    #[test]
+    fn an_endpoint_is_left_alone_while_checks_say_that_it_is_unhealthy() {
+        let endpoint = Endpoint::new(&Place::from(([127, 0, 0, 1], 1)));
+        assert_eq!(endpoint.health(), Health::default());
+        for (health, is_available) in [
+            (Some(false), false),
+            (Some(true), true),
+            (Some(false), false),
+            (None, true),
+        ] {
+            endpoint.set_health(health);
+            assert_eq!(endpoint.health().is_healthy, health);
+            assert_eq!(endpoint.is_available(now()), is_available);
+            assert_eq!(endpoint.is_suspect(), !is_available);
+        }
+        endpoint.refused();
+        endpoint.set_health(Some(true));
+        assert!(endpoint.is_available(now()), "it was just spoken with");
     }
 }

@@ -46,7 +46,7 @@ impl LocalUpstream {
     pub fn is_available(&self) -> bool {
         let view = self.view();
         // Endpoints that refuse are rare: the clock is read only once one does.
-        view.pools.iter().any(|pool| !pool.endpoint().was_refused()) || {
+        view.pools.iter().any(|pool| !pool.endpoint().is_suspect()) || {
             let now = endpoint::now();
             view.pools
                 .iter()

@@ -8,6 +8,7 @@
 
 mod balance;
 mod endpoint;
+mod health;
 mod http1;
 mod http2;
 mod local;
@@ -24,7 +25,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use balance::Balance;
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Health};
+pub use health::{HealthCheck, Judge, Probe, ProbeError, probe};
 pub use http1::Lease;
 pub use http2::{StreamLease, was_not_processed};
 pub use local::{LocalUpstream, Pools};
@@ -62,6 +64,8 @@ pub struct Settings {
     pub pool: usize,
     /// TLS, if its endpoints speak it.
     pub tls: Option<Arc<Connector>>,
+    /// What its endpoints are asked, if they are, to know whether they are fit to serve.
+    pub health: Option<HealthCheck>,
 }
 
 /// How long an upstream may take.

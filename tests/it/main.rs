@@ -32,6 +32,7 @@ mod h2;
 mod h2_bodies;
 mod h2_heads;
 mod h2_plain;
+mod health;
 mod http1;
 mod http1_peers;
 mod identity;

@@ -395,3 +395,29 @@ async fn files_that_cannot_be_used_are_refused_with_their_upstream() {
     assert!(answer.text().contains("ca.pem"), "{}", answer.text());
     assert_eq!(proxy.get("/").await.text(), "hello");
 }
+
+#[tokio::test]
+async fn a_health_check_believes_whom_requests_believe() {
+    let trust = trust();
+    let known = secure_origin::answering(trust.server(&["127.0.0.1"]), "hello").await;
+    let unknown = certs::authority().pair(&["127.0.0.1"]);
+    let unknown = secure_origin::answering(unknown.server(&["http/1.1"]), "hello").await;
+    let health = "{ path = \"/live\", interval = \"20ms\" }";
+    let config = config::new()
+        .upstream_with(
+            "only",
+            &[known.address(), unknown.address()],
+            &format!("tls = {{ {CA} }}\nhealth = {health}"),
+        )
+        .route("all", "upstream = \"only\"");
+    let proxy = trust.start(&config).await;
+    wait::until("a verdict on both", async || {
+        let status = proxy.status().await;
+        let endpoints = &status["upstreams"]["only"]["endpoints"];
+        let healthy = |n: usize| endpoints[n]["health"]["healthy"].as_bool();
+        (healthy(0), healthy(1)) == (Some(true), Some(false))
+    })
+    .await;
+    assert_eq!(known.origin.requests()[0].target(), "/live");
+    assert!(unknown.origin.requests().is_empty());
+}

@@ -6,8 +6,8 @@ use crate::telemetry::exposition::{Exposition, Labels};
 use crate::telemetry::metrics as names;
 use crate::telemetry::render::code_label;
 use crate::telemetry::stats::{
-    CloseReason, Code, ListenerStats, ListenerTotals, Protocol, RejectReason, Resolution,
-    UpstreamStats, UpstreamTotals,
+    CheckResult, CloseReason, Code, ListenerStats, ListenerTotals, Protocol, RejectReason,
+    Resolution, UpstreamStats, UpstreamTotals,
 };
 
 /// The statuses of requests without a route whose series are there before the first one occurs.
@@ -69,6 +69,17 @@ pub(crate) fn upstream_connections(text: &mut Exposition, rows: &[Row<UpstreamTo
         for Row { labels, totals } in rows {
             for (reason, n) in CloseReason::ALL.iter().zip(totals.closed) {
                 samples.value(&labels.and([("reason", reason.label())]), n);
+            }
+        }
+    });
+}
+
+/// Checks of endpoints.
+pub(crate) fn health_checks(text: &mut Exposition, rows: &[Row<UpstreamTotals>]) {
+    text.family(&names::HEALTH_CHECKS, |samples| {
+        for Row { labels, totals } in rows {
+            for (result, n) in CheckResult::ALL.iter().zip(totals.checks.iter().flatten()) {
+                samples.value(&labels.and([("result", result.label())]), *n);
             }
         }
     });

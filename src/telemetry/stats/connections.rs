@@ -7,7 +7,8 @@ use crate::telemetry::stats::codes::{Code, Codes};
 use crate::telemetry::stats::handshakes::Handshakes;
 use crate::telemetry::stats::shards::Shards;
 use crate::telemetry::stats::{
-    CloseReason, Counter, Handshake, Protocol, RejectReason, Resolution, Selection, Source,
+    CheckResult, CloseReason, Counter, Handshake, Protocol, RejectReason, Resolution, Selection,
+    Source,
 };
 
 /// The numbers of one listener.
@@ -142,6 +143,8 @@ pub struct UpstreamStats {
     shards: Shards<UpstreamShard>,
     /// Look-ups of its names, which only the control plane counts; none while it has no names.
     resolutions: OnceLock<[Counter; Resolution::N]>,
+    /// Checks of its endpoints, likewise.
+    checks: OnceLock<[Counter; CheckResult::N]>,
 }
 
 impl UpstreamStats {
@@ -151,6 +154,7 @@ impl UpstreamStats {
             upstream,
             shards: Shards::new(n_workers),
             resolutions: OnceLock::new(),
+            checks: OnceLock::new(),
         }
     }
 
@@ -173,6 +177,16 @@ impl UpstreamStats {
         self.resolutions.get_or_init(Default::default)[result as usize].add(1);
     }
 
+    /// Notes that its endpoints are checked, so that the numbers of that are shown from 0.
+    pub fn expect_checks(&self) {
+        self.checks.get_or_init(Default::default);
+    }
+
+    /// Counts a check of one of its endpoints.
+    pub fn checked(&self, result: CheckResult) {
+        self.checks.get_or_init(Default::default)[result as usize].add(1);
+    }
+
     /// The name of the upstream.
     pub fn upstream(&self) -> &Arc<str> {
         &self.upstream
@@ -180,9 +194,10 @@ impl UpstreamStats {
 
     /// Adds up the shards of all workers.
     pub fn read(&self) -> UpstreamTotals {
-        let resolutions = self.resolutions.get();
+        let (resolutions, checks) = (self.resolutions.get(), self.checks.get());
         let mut totals = UpstreamTotals {
             resolutions: resolutions.map(|counters| counters.each_ref().map(Counter::total)),
+            checks: checks.map(|counters| counters.each_ref().map(Counter::total)),
             ..UpstreamTotals::default()
         };
         for shard in self.shards.iter() {
@@ -250,6 +265,8 @@ pub struct UpstreamTotals {
     pub closed: [u64; CloseReason::N],
     /// Look-ups of its names, in the order of the results; none while it has no names.
     pub resolutions: Option<[u64; Resolution::N]>,
+    /// Checks of its endpoints, in the order of the results; none while it has no checks.
+    pub checks: Option<[u64; CheckResult::N]>,
     /// How often one was put into a pool.
     parked: u64,
     /// How often one left a pool, to be used or to be closed.

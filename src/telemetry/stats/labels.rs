@@ -260,6 +260,18 @@ label_values! {
 }
 
 label_values! {
+    /// What came of asking an endpoint whether it is fit to serve.
+    CheckResult {
+        /// It is.
+        Success = "success",
+        /// It is not, or cannot be reached.
+        Failure = "failure",
+        /// No answer came in time.
+        Timeout = "timeout",
+    }
+}
+
+label_values! {
     /// What came of looking a name up.
     Resolution {
         /// Addresses did.
