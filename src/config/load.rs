@@ -55,6 +55,20 @@ pub fn parse(text: String, path: &Path) -> Result<Loaded, Problems> {
     loaded(text.into_bytes(), path)
 }
 
+/// Checks a text as [`load`] does, but looks at nothing besides it: no file that it names, and no
+/// environment. Gives the configuration with what is hardly meant in it.
+///
+/// Nobody else has a use for it, but it is how texts are read that nobody would want to obey: a
+/// fuzzer's.
+///
+/// # Errors
+/// All that is wrong with it.
+#[doc(hidden)]
+pub fn parse_alone(bytes: Vec<u8>, path: &Path) -> Result<(Config, Vec<Problem>), Problems> {
+    let checked = check(bytes, path, Disk::Ignore, &|_| None, |_| {});
+    checked.config.map(|config| (config, checked.warnings))
+}
+
 fn loaded(bytes: Vec<u8>, path: &Path) -> Result<Loaded, Problems> {
     let mut named = Vec::new();
     let checked = check(

@@ -31,7 +31,7 @@ pub(crate) fn read<'d>(value: &Value<'d>) -> Option<(MatchSpec, Match)> {
                     spec,
                 });
             };
-            value.table(|table| matched(table, &mut part));
+            value.table_again(|table| matched(table, &mut part));
             let mut is_found = false;
             for Part { value, spec } in parts {
                 if let Err(error) = Match::new(spec) {

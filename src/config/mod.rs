@@ -47,6 +47,8 @@ pub mod watch;
 
 pub use direct::{DirectConfig, RespondBody, RespondConfig};
 pub use dump::{as_file, of_effective};
+#[doc(hidden)]
+pub use load::parse_alone;
 pub use load::{Loaded, load, parse};
 pub use locate::Texts;
 pub(crate) use problem::with_causes;

@@ -49,6 +49,11 @@ pub use drain::Drain;
 pub use peer::{Client, ForwardedSource, Peer, TrustedProxies};
 pub use preface::Spoken;
 pub use proxy_protocol::ProxyProtocol;
+// Nobody else has a use for it, but what reads the first bytes of strangers is fuzzed, from outside.
+#[doc(hidden)]
+pub use proxy_protocol::{
+    HeaderError as ProxyHeaderError, Origin as ProxiedOrigin, read as read_proxy_header,
+};
 pub use socket::{BindError, Bound, bind};
 pub use worker::{Command, Worker};
 

@@ -78,16 +78,21 @@ impl ProxyProtocol {
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::listener) enum Origin {
+pub enum Origin {
     /// The connection is the proxy's own, as for its health checks, or it knows of no addresses.
     Peer,
-    /// The connection is from this address, and went to that one.
-    Client { from: SocketAddr, to: SocketAddr },
+    /// The connection is from an address, and went to another one.
+    Client {
+        /// Where it is from.
+        from: SocketAddr,
+        /// Where it went to.
+        to: SocketAddr,
+    },
 }
 
 /// Why there is no header.
 #[derive(Debug, Error)]
-pub(in crate::listener) enum HeaderError {
+pub enum HeaderError {
     /// What came is none.
     #[error("no PROXY header")]
     Malformed,
@@ -103,7 +108,7 @@ pub(in crate::listener) enum HeaderError {
 ///
 /// # Errors
 /// When there is none.
-pub(in crate::listener) async fn read(stream: &mut TcpStream) -> Result<Origin, HeaderError> {
+pub async fn read(stream: &mut TcpStream) -> Result<Origin, HeaderError> {
     let reading = async {
         let mut start = [0; SHORTEST];
         stream.read_exact(&mut start).await?;

@@ -92,7 +92,7 @@ impl FullRegex {
                 .unicode(false)
                 .size_limit(REGEX_BYTES)
                 .build()
-                .map_err(|error| error.to_string())
+                .map_err(|error| fault(&error))
         };
         // Alone first: `a)|(b` must not become valid by what is written around it.
         compile(text)?;
@@ -127,6 +127,14 @@ impl FullRegex {
     pub(crate) fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
+}
+
+/// What is wrong with a regular expression, in one line. The library shows the expression on lines
+/// of its own, and points into it; what is wrong stands on the last.
+fn fault(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().next_back().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 /// Refuses a text that no plain path could ever equal.
@@ -323,6 +331,16 @@ mod tests {
         assert!(!regex.is_match(b"/x/w"));
         for text in ["(", "a)|(b", "(?=a)", r"(a)\1", "a{9999999}"] {
             assert!(FullRegex::new(text).is_err(), "{text}");
+        }
+        for (text, fault) in [
+            ("(", "unclosed group"),
+            ("a)|(b\n(", "unopened group"),
+            (
+                "a{9999999}",
+                "Compiled regex exceeds size limit of 1048576 bytes.",
+            ),
+        ] {
+            assert_eq!(FullRegex::new(text), Err(fault.to_owned()), "{text}");
         }
     }
 }

@@ -240,7 +240,7 @@ impl Document {
         problems.sort_by_key(|(at, _)| *at);
         warnings.sort_by_key(|(at, _)| *at);
         Found {
-            problems: problems.into_iter().map(|(_, problem)| problem).collect(),
+            problems: once(problems),
             warnings: warnings.into_iter().map(|(_, warning)| warning).collect(),
             contents,
         }
@@ -280,8 +280,8 @@ impl Document {
             file: text.path.clone(),
             line,
             column,
-            key: key.to_owned(),
-            message,
+            key: in_one_line(key.to_owned()),
+            message: in_one_line(message),
         }
     }
 }
@@ -293,4 +293,34 @@ impl Text {
         let end = places.end.checked_sub(self.start)?;
         self.text.get(start..end)
     }
+}
+
+/// Problems, which are in the order of their places, without those that were told already: the parser
+/// of TOML stumbles several times over some things.
+fn once(problems: Vec<(usize, Problem)>) -> Vec<Problem> {
+    let mut once: Vec<(usize, Problem)> = Vec::with_capacity(problems.len());
+    for problem in problems {
+        let mut here = once.iter().rev().take_while(|(at, _)| *at == problem.0);
+        if !here.any(|told| *told == problem) {
+            once.push(problem);
+        }
+    }
+    once.into_iter().map(|(_, problem)| problem).collect()
+}
+
+/// A text of which no line break or other control character is left: a problem is one line, also for
+/// a terminal.
+fn in_one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_debug());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }

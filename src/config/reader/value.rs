@@ -74,6 +74,14 @@ impl<'d> Value<'d> {
         Some(result)
     }
 
+    /// Reads a table that has been read: that nobody asked for a key was told.
+    pub(crate) fn table_again<T>(&self, read: impl FnOnce(&mut Table<'d>) -> T) -> Option<T> {
+        let DeValue::Table(entries) = self.spanned.get_ref() else {
+            return None;
+        };
+        Some(read(&mut self.as_table(entries)))
+    }
+
     /// Reads a table whose keys are names, and each of its values by `read`; a key that is no name
     /// is a problem, and what cannot be read is left out.
     pub(crate) fn names<T>(

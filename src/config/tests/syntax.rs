@@ -64,6 +64,40 @@ fn a_file_from_windows_is_read() {
     assert_eq!(read(text).unwrap().listeners["http"].address.port(), 80);
 }
 
+#[test]
+fn a_problem_is_one_line_whatever_stands_in_the_text() {
+    refused(
+        "[route.x]\nupstream = \"base\"\nmatch = { path_regex = \"(\\n\" }\n\
+         [runtime]\n\"a\\r\\nb\" = 1\n",
+        &[
+            "3:24 route.x.match.path_regex: `(\\n` is not a regular expression: unclosed group",
+            "5:1 runtime.\"a\\r\\nb\": unknown key (known here: workers, io)",
+        ],
+    );
+}
+
+#[test]
+fn a_problem_is_told_once() {
+    refused(
+        "[route.x]\nupstream = \"base\"\nmatch = { hosts = [\"*\"], path_regx = \"/\" }\n",
+        &[
+            "3:20 route.x.match.hosts[0]: `*` is not a host: leave `hosts` out to catch any host",
+            "3:26 route.x.match.path_regx: unknown key, did you mean path_regex? (known here: hosts, \
+             path, path_exact, path_regex, methods, headers, query, client_ip, scheme)",
+        ],
+    );
+    let said = [
+        "2:19: unclosed array, expected `]`",
+        "2:19: unclosed inline table, expected `}`",
+    ];
+    let unclosed = read("[runtime]\nworkers = {a=[{b=[").unwrap_err();
+    let unclosed: Vec<&str> = unclosed
+        .lines()
+        .map(|line| &line["/etc/tidegate/t.toml:".len()..])
+        .collect();
+    assert_eq!(unclosed, said);
+}
+
 /// Pieces of configurations, to be put together at random.
 fn pieces() -> impl Strategy<Value = String> {
     let known = [

@@ -1,0 +1,7 @@
+//! Asks `tests/statements/statement/routes.rs` about any bytes.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| tidegate_fuzz::holds("routes", bytes));
