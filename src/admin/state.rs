@@ -253,6 +253,9 @@ fn upstreams(control: &Control, live: &Live) -> BTreeMap<String, UpstreamStatus>
                     .health
                     .is_some()
                     .then(|| health(endpoint.health())),
+                ejected_until: endpoint
+                    .ejected_for()
+                    .map(|left| rfc3339(SystemTime::now() + left)),
             })
             .collect(),
         names: config

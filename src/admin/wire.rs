@@ -192,6 +192,9 @@ pub struct EndpointStatus {
     /// What checks say of it, if it is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthStatus>,
+    /// Until when it is left alone because requests to it failed, RFC 3339, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejected_until: Option<String>,
 }
 
 /// What checks say of an endpoint.

@@ -26,7 +26,7 @@ use crate::message::Scheme;
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
 use crate::split::State;
 use crate::tls::Terms;
-use crate::upstream::{HealthCheck, Probe};
+use crate::upstream::{FailureKind, HealthCheck, Outlier, Probe};
 
 /// What stands in the place of a secret; long enough to be read as one.
 const REDACTED: &str = "[redacted-secret]";
@@ -203,7 +203,24 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
             "health",
             upstream.health.as_ref().map_or(Value::Null, health),
         ),
+        (
+            "outlier",
+            upstream.outlier.as_ref().map_or(Value::Null, outlier),
+        ),
     ])
+}
+
+fn outlier(rule: &Outlier) -> Value {
+    let on = FailureKind::ALL
+        .into_iter()
+        .filter(|&kind| rule.on.has(kind));
+    let on: Vec<_> = on.map(FailureKind::name).collect();
+    json!({
+        "failures": rule.failures,
+        "on": on,
+        "ejection": duration(rule.ejection),
+        "max_ejection": duration(rule.max_ejection),
+    })
 }
 
 fn health(check: &HealthCheck) -> Value {

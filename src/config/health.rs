@@ -1,4 +1,4 @@
-//! Reads `[upstream.NAME.health]`.
+//! Reads `[upstream.NAME.health]` and `[upstream.NAME.outlier]`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use http::uri::{Authority, PathAndQuery};
 use crate::config::listener::{WAIT, count};
 use crate::config::reader::{Table, Value};
 use crate::config::settings::Protocol;
-use crate::upstream::{HealthCheck, Probe};
+use crate::config::unit::write_duration;
+use crate::upstream::{FailureKind, Failures, HealthCheck, Outlier, Probe};
 
 /// What belongs where a path is.
 const PATH: &str = "a path such as \"/healthz\", with a query if it needs one";
@@ -25,6 +26,14 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(1);
 const HEALTHY: usize = 2;
 const UNHEALTHY: usize = 3;
+
+/// What belongs where kinds of failures are.
+const KINDS: &str = "a list such as [\"connect\", \"5xx\"]";
+
+/// When endpoints are ejected unless told otherwise.
+const FAILURES: usize = 5;
+const EJECTION: Duration = Duration::from_secs(10);
+const MAX_EJECTION: Duration = Duration::from_secs(300);
 
 /// Reads what the endpoints of an upstream are asked that speak a protocol; `None` when a problem
 /// was recorded.
@@ -99,6 +108,42 @@ fn health(table: &mut Table<'_>, protocol: Protocol) -> Option<HealthCheck> {
         healthy: u32::try_from(healthy).ok()?,
         unhealthy: u32::try_from(unhealthy).ok()?,
     })
+}
+
+/// Reads when an endpoint of an upstream is ejected; `None` when a problem was recorded.
+pub(crate) fn outlier(value: &Value<'_>) -> Option<Outlier> {
+    value.table(|table| {
+        let mut failures = FAILURES;
+        table.set("failures", &mut failures, |value| count(value, ROW));
+        let kinds = FailureKind::ALL.map(|kind| (kind.name(), kind));
+        let mut on = vec![FailureKind::Connect];
+        table.set("on", &mut on, |value| {
+            let on = value.list(KINDS, |value| value.choice(&kinds))?;
+            if on.is_empty() {
+                value.refuse("empty; what counts as a failure belongs here");
+                return None;
+            }
+            Some(on)
+        });
+        let (mut ejection, mut max_ejection) = (EJECTION, MAX_EJECTION);
+        table.set("ejection", &mut ejection, |value| value.duration(&WAIT));
+        table.set("max_ejection", &mut max_ejection, |value| {
+            value.duration(&WAIT)
+        });
+        if max_ejection < ejection {
+            table.refuse(format!(
+                "max_ejection ({}) is less than ejection ({})",
+                write_duration(max_ejection),
+                write_duration(ejection)
+            ));
+        }
+        Some(Outlier {
+            failures: u32::try_from(failures).ok()?,
+            on: Failures::from_iter(on),
+            ejection,
+            max_ejection,
+        })
+    })?
 }
 
 /// The kinds of checks, as they are written.

@@ -21,7 +21,7 @@ use crate::route::Table;
 use crate::split::Key;
 use crate::telemetry::access_log::{Field, Mask};
 use crate::tls::Terms;
-use crate::upstream::{EndpointSpec, HealthCheck};
+use crate::upstream::{EndpointSpec, HealthCheck, Outlier};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -245,6 +245,8 @@ pub struct UpstreamConfig {
     pub tls: Option<UpstreamTlsConfig>,
     /// What they are asked to know whether they are fit to serve, if they are asked.
     pub health: Option<HealthCheck>,
+    /// When one that fails requests is left alone, if it is.
+    pub outlier: Option<Outlier>,
 }
 
 /// How the endpoints of an upstream are spoken to with TLS.

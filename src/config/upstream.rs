@@ -71,6 +71,10 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         Some(value) => Some(health::read(&value, protocol)?),
         None => None,
     };
+    let outlier = match table.optional("outlier") {
+        Some(value) => Some(health::outlier(&value)?),
+        None => None,
+    };
     Some(UpstreamConfig {
         endpoints: endpoints?,
         balance: balance?,
@@ -79,6 +83,7 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         pool_idle,
         tls,
         health,
+        outlier,
     })
 }
 

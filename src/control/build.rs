@@ -245,6 +245,7 @@ impl Builder {
                 pool: upstream.pool_idle,
                 tls,
                 health: upstream.health.clone(),
+                outlier: upstream.outlier,
             };
             let places = resolver.places(&upstream.endpoints);
             let built = self.upstream(name, settings, &places, before);

@@ -41,6 +41,15 @@ impl Controller {
     }
 }
 
+/// Takes back the ejections of upstreams that eject nothing any more.
+pub(in crate::control) fn forgive(snapshot: &Snapshot) {
+    for upstream in &snapshot.upstreams {
+        if upstream.settings().outlier.is_none() {
+            upstream.endpoints().iter().for_each(|one| one.forgive());
+        }
+    }
+}
+
 /// Retires the endpoints that `after` does not have.
 pub(in crate::control) fn retire(before: &Snapshot, after: &Snapshot) {
     let after: HashMap<_, _> = after

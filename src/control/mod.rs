@@ -303,6 +303,7 @@ impl Controller {
             .switches()
             .turn(&next.config, tokio::time::Instant::now());
         follow::retire(&live.snapshot, &next.snapshot);
+        follow::forgive(&next.snapshot);
         self.shared.live.store(Arc::clone(&next));
         self.commit_sockets(plan, Some(&live.config));
         self.checker.follow(&next.snapshot);

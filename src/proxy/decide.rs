@@ -13,7 +13,7 @@ use crate::proxy::exchange::{Assigned, Exchange};
 use crate::proxy::headers::{self, RequestEdit};
 use crate::proxy::snapshot::{Local, Route};
 use crate::route::LeadsOut;
-use crate::split::{Assignment, ForceRejected, Identity, Reason};
+use crate::split::{Assignment, ForceRejected, Identity, Reason, State};
 use crate::telemetry::stats::{ForcedRejection, Selection, StickyKind};
 use crate::upstream;
 
@@ -100,7 +100,8 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     });
     let served = assignment
         .served
-        .filter(|_| route.failover || !assignment.failover);
+        .filter(|_| route.failover || !assignment.failover)
+        .or_else(|| last_resort(exchange, &local, route, assignment.variant));
     exchange.assign(Assigned {
         route: index,
         variant: assignment.variant,
@@ -145,6 +146,16 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         fresh: fresh.get(),
         failover: route.failover && assignment.reason != Reason::Forced,
     }))
+}
+
+/// The variant that was chosen, when nobody serves and its endpoints are merely left alone for their
+/// failures: the last ones are not given up where there is no other.
+fn last_resort(exchange: &Exchange, local: &Local, route: &Route, variant: usize) -> Option<usize> {
+    let is_on = route.split.variants()[variant].state == State::On;
+    let worker = &exchange.worker;
+    let upstream = route.variants[variant].upstream;
+    let upstream = local.upstream(upstream, &worker.pools, worker.index);
+    (is_on && upstream.has_ejected()).then_some(variant)
 }
 
 /// Looks for another variant after the one that served turned out to be unavailable. Tells whether

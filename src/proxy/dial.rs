@@ -81,11 +81,12 @@ impl Dial {
                 return Err(Error::Unavailable);
             };
             let key = upstream.key(exchange.request(), exchange.client.address);
-            let Some(pool) = upstream.pick(key, self.tried.as_ref()) else {
-                if !self.fail_over(exchange) {
-                    return Err(Error::Unavailable);
-                }
-                continue;
+            let pool = match upstream.pick(key, self.tried.as_ref()) {
+                Some(pool) => pool,
+                None if self.fail_over(exchange) => continue,
+                None => upstream
+                    .pick_ejected(self.tried.as_ref())
+                    .ok_or(Error::Unavailable)?,
             };
             let again = self
                 .tried
@@ -96,19 +97,17 @@ impl Dial {
             if !self.fresh
                 && let Some(lease) = pool.checkout(asked, beyond)
             {
-                let address = pool.endpoint().address();
-                exchange.connected(address, lease.version(), None, Duration::ZERO, asked);
+                exchange.connected(&pool, lease.version(), None, Duration::ZERO, asked);
                 return Ok(lease);
             }
             let within = self.target.timeouts.connect;
             // In a box: few exchanges connect, and each connection has room for an exchange.
             let error = match Box::pin(pool.connect(within, beyond)).await {
                 Ok(lease) => {
-                    let address = pool.endpoint().address();
                     let (version, took) = (lease.version(), lease.connected_in());
                     let now = Instant::now();
                     let waited = now.duration_since(asked);
-                    exchange.connected(address, version, took, waited, now);
+                    exchange.connected(&pool, version, took, waited, now);
                     return Ok(lease);
                 }
                 Err(error) => error,

@@ -23,7 +23,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::{
     AttemptResult, GrpcStatus, RetryCause, RetryResult, Selection, Shard, Source, VariantStats,
 };
-use crate::upstream::{ConnectError, LocalUpstream};
+use crate::upstream::{ConnectError, FailureKind, LocalUpstream, Pool};
 
 /// Where a request was assigned to.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +89,8 @@ pub(crate) struct Exchange {
     response_headers: Option<Duration>,
     connected_in: Option<Duration>,
     endpoint: Option<SocketAddr>,
+    /// The pool of the last attempt, where it counts how requests fare.
+    counting: Option<Rc<Pool>>,
     upstream_protocol: Option<Version>,
     /// What came of the call, if it is one of gRPC.
     grpc: Option<GrpcStatus>,
@@ -132,6 +134,7 @@ impl Exchange {
             response_headers: None,
             connected_in: None,
             endpoint: None,
+            counting: None,
             upstream_protocol: None,
             grpc,
             n_attempts: 0,
@@ -309,13 +312,14 @@ impl Exchange {
     /// was, and waited for so long.
     pub(crate) fn connected(
         &mut self,
-        endpoint: SocketAddr,
+        pool: &Rc<Pool>,
         protocol: Version,
         in_time: Option<Duration>,
         waited: Duration,
         now: Instant,
     ) {
-        self.endpoint = Some(endpoint);
+        self.endpoint = Some(pool.endpoint().address());
+        self.counting = pool.counts_failures().then(|| Rc::clone(pool));
         self.upstream_protocol = Some(protocol);
         self.n_attempts += 1;
         if let Some(took) = in_time {
@@ -363,6 +367,10 @@ impl Exchange {
         self.heard_grpc(|exchange| grpc::in_head(exchange.response()));
         self.status = Some(self.response().status);
         self.source = Source::Upstream;
+        if let Some(pool) = &self.counting {
+            let is_5xx = self.status >= Some(500) && pool.minds_5xx();
+            pool.fared(is_5xx.then_some(FailureKind::Status5xx));
+        }
         self.attempt_ended(AttemptResult::Success);
     }
 
@@ -424,12 +432,26 @@ impl Exchange {
             && let Some(result) = attempt_result(&error)
         {
             self.attempt_ended(result);
+            if let Some(pool) = &self.counting
+                && let Some(kind) = failure_kind(result)
+            {
+                pool.fared(Some(kind));
+            }
         }
         if self.status.is_none() || matches!(error, Error::ClientClosed) {
             self.status = Some(error.status());
             self.source = Source::Proxy;
         }
         self.error = Some(error);
+    }
+}
+
+/// What the end of an attempt says of its endpoint; connections are judged where they are made.
+fn failure_kind(result: AttemptResult) -> Option<FailureKind> {
+    match result {
+        AttemptResult::Reset | AttemptResult::ProtocolError => Some(FailureKind::Reset),
+        AttemptResult::Timeout => Some(FailureKind::Timeout),
+        _ => None,
     }
 }
 

@@ -136,6 +136,9 @@ families! {
     UPSTREAM_ENDPOINTS = Gauge "tidegate_upstream_endpoints"
         ["route", "variant", "upstream", "state"]
         "Endpoints of the variant, by whether they may be used.";
+    UPSTREAM_EJECTIONS = Counter "tidegate_upstream_ejections_total"
+        ["upstream"]
+        "Endpoints that were left alone for a while because requests to them failed.";
     HEALTH_CHECKS = Counter "tidegate_health_checks_total"
         ["upstream", "result"]
         "Checks of the endpoints of an upstream, by what came of them.";

@@ -64,6 +64,25 @@ impl Picker {
             candidates[index]
         })
     }
+
+    /// Picks among the pools whose endpoints may be ejected, in turns; not `tried` while there is
+    /// another.
+    pub(crate) fn pick_ejected<'a>(
+        &self,
+        pools: &'a [Rc<Pool>],
+        tried: Option<&Rc<Pool>>,
+    ) -> Option<&'a Rc<Pool>> {
+        let start = self.counter.get() as usize;
+        let now = endpoint::now();
+        let in_turns = (0..pools.len()).map(|n| &pools[start.wrapping_add(n) % pools.len()]);
+        let mut usable = in_turns.filter(|pool| pool.endpoint().is_better_than_none(now));
+        let first = usable.next()?;
+        let is_tried = |pool: &&Rc<Pool>| tried.is_some_and(|tried| Rc::ptr_eq(pool, tried));
+        if !is_tried(&first) {
+            return Some(first);
+        }
+        Some(usable.next().unwrap_or(first))
+    }
 }
 
 /// Picks the pool whose endpoint has a key, among the available; not `tried` while there is another.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::upstream::Place;
+use crate::upstream::outlier::Record;
+use crate::upstream::{Outlier, Place};
 
 /// How long an endpoint that could not be connected to is left alone: long enough that a dead
 /// one costs one attempt a second, short enough that one that came back is found at once.
@@ -31,6 +32,8 @@ pub struct Endpoint {
     health: AtomicU8,
     /// What was wrong with it in the last check that failed, and when that was.
     trouble: Mutex<Option<(String, SystemTime)>>,
+    /// How it fares with requests.
+    record: Record,
     /// True once nothing names it any more.
     retired: AtomicBool,
 }
@@ -54,6 +57,7 @@ impl Endpoint {
             refused_until: AtomicU64::new(0),
             health: AtomicU8::new(UNCHECKED),
             trouble: Mutex::default(),
+            record: Record::default(),
             retired: AtomicBool::new(false),
         }
     }
@@ -125,10 +129,34 @@ impl Endpoint {
         }
     }
 
-    /// True when the last attempt to connect failed, however long ago, or it is unhealthy: then
-    /// it has to be asked whether it would be tried.
+    /// Notes that a request failed, or a connection for one, in a way that counts; tells for how long
+    /// it is left alone, if it is for this one.
+    pub(crate) fn failed(&self, rule: &Outlier) -> Option<Duration> {
+        self.record.failed(rule, now())
+    }
+
+    /// Notes that a request went well.
+    pub(crate) fn fared_well(&self) {
+        self.record.fared_well(now);
+    }
+
+    /// Takes back that it is left alone for failures, as nobody counts them any more.
+    pub(crate) fn forgive(&self) {
+        self.record.forgive();
+    }
+
+    /// For how long it is left alone because requests failed, if it is.
+    pub fn ejected_for(&self) -> Option<Duration> {
+        let now = now();
+        let until = self.record.ejected_until(now)?;
+        Some(Duration::from_millis(until - now))
+    }
+
+    /// True when something was wrong with it lately: then it has to be asked whether it would be tried.
     pub fn is_suspect(&self) -> bool {
-        self.was_refused() || self.health.load(Ordering::Relaxed) == UNHEALTHY
+        self.was_refused()
+            || self.health.load(Ordering::Relaxed) == UNHEALTHY
+            || self.record.is_marked()
     }
 
     /// True when the last attempt to connect failed, however long ago.
@@ -143,6 +171,11 @@ impl Endpoint {
 
     /// True when it would be tried at `now`.
     pub(crate) fn is_available(&self, now: u64) -> bool {
+        self.record.ejected_until(now).is_none() && self.is_better_than_none(now)
+    }
+
+    /// True when it would be tried at `now` if there were no other: it may be ejected.
+    pub(crate) fn is_better_than_none(&self, now: u64) -> bool {
         self.health.load(Ordering::Relaxed) != UNHEALTHY
             && self.refused_until.load(Ordering::Relaxed) <= now
     }

@@ -54,6 +54,16 @@ impl LocalUpstream {
         }
     }
 
+    /// True when an endpoint that is left alone for its failures would be tried now if there were no
+    /// other.
+    pub fn has_ejected(&self) -> bool {
+        let now = endpoint::now();
+        let view = self.view();
+        view.pools
+            .iter()
+            .any(|pool| pool.endpoint().is_better_than_none(now))
+    }
+
     /// What keeps a request with one endpoint, if anything does.
     pub fn key(&self, request: &RequestHead, client: IpAddr) -> Option<u64> {
         let Balance::ConsistentHash(keys) = &self.upstream.settings.balance else {
@@ -72,6 +82,13 @@ impl LocalUpstream {
         }
         let balance = &self.upstream.settings.balance;
         self.picker.pick(balance, &view.pools, tried).cloned()
+    }
+
+    /// Picks the pool of an endpoint that is left alone for its failures: where there is no other, the
+    /// last ones are not given up.
+    pub fn pick_ejected(&self, tried: Option<&Rc<Pool>>) -> Option<Rc<Pool>> {
+        let view = self.view();
+        self.picker.pick_ejected(&view.pools, tried).cloned()
     }
 
     /// Takes note of endpoints that came and went, also when no request comes.
@@ -128,7 +145,7 @@ impl Pools {
                     tls,
                 ))
             });
-            pool.set_limits(upstream.settings.idle, upstream.settings.pool);
+            pool.obey(&upstream.settings);
             Rc::clone(pool)
         });
         let is_hashed = matches!(upstream.settings.balance, Balance::ConsistentHash(_));

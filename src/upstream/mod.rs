@@ -12,6 +12,7 @@ mod health;
 mod http1;
 mod http2;
 mod local;
+mod outlier;
 mod pool;
 mod reach;
 mod rendezvous;
@@ -30,6 +31,7 @@ pub use health::{HealthCheck, Judge, Probe, ProbeError, probe};
 pub use http1::Lease;
 pub use http2::{StreamLease, was_not_processed};
 pub use local::{LocalUpstream, Pools};
+pub use outlier::{FailureKind, Failures, Outlier};
 pub use pool::{Leased, Pool};
 pub use reach::ConnectError;
 pub use resolve::{Answer, Client, LookupError, ResolverSettings, Schedule};
@@ -66,6 +68,8 @@ pub struct Settings {
     pub tls: Option<Arc<Connector>>,
     /// What its endpoints are asked, if they are, to know whether they are fit to serve.
     pub health: Option<HealthCheck>,
+    /// When an endpoint that fails requests is left alone, if it is.
+    pub outlier: Option<Outlier>,
 }
 
 /// How long an upstream may take.

@@ -15,7 +15,7 @@ use crate::tls::Secured;
 use crate::upstream::http1::{Lease, Parked};
 use crate::upstream::http2::{Connections, StreamLease};
 use crate::upstream::reach::{ConnectError, Reach};
-use crate::upstream::{Endpoint, Protocol};
+use crate::upstream::{Endpoint, FailureKind, Protocol, Settings};
 
 /// One worker's connections with one endpoint.
 #[derive(Debug)]
@@ -108,10 +108,31 @@ impl Pool {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
     }
 
-    /// Sets how long and how many connections may wait.
-    pub fn set_limits(&self, idle: Duration, max_idle: usize) {
-        self.reach.idle_timeout.set(idle);
-        self.reach.max_idle.set(max_idle);
+    /// Obeys settings from now on: how long and how many connections may wait, and what of failures
+    /// counts.
+    pub fn obey(&self, settings: &Settings) {
+        self.reach.idle_timeout.set(settings.idle);
+        self.reach.max_idle.set(settings.pool);
+        self.reach.outlier.set(settings.outlier);
+    }
+
+    /// True when it counts how requests fare.
+    pub(crate) fn counts_failures(&self) -> bool {
+        self.reach.outlier.get().is_some()
+    }
+
+    /// Notes how a request fared: in a way that may count as a failure, or well.
+    pub(crate) fn fared(&self, failure: Option<FailureKind>) {
+        match failure {
+            Some(kind) => self.reach.failed(kind),
+            None => self.reach.endpoint.fared_well(),
+        }
+    }
+
+    /// True when a status of 500 and above is a failure.
+    pub(crate) fn minds_5xx(&self) -> bool {
+        let rule = self.reach.outlier.get();
+        rule.is_some_and(|rule| rule.on.has(FailureKind::Status5xx))
     }
 
     /// A connection, or a stream of one, that can be had at once; of those connections that were

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::telemetry::stats::{UpstreamShard, UpstreamStats};
 use crate::tls::{Fault, Secured, Stream};
-use crate::upstream::{Endpoint, Protocol};
+use crate::upstream::{Endpoint, FailureKind, Outlier, Protocol};
 
 /// Why no connection could be had.
 #[derive(Debug, Error)]
@@ -69,6 +69,8 @@ pub(crate) struct Reach {
     pub(crate) idle_timeout: Cell<Duration>,
     /// How many may wait.
     pub(crate) max_idle: Cell<usize>,
+    /// When the endpoint is left alone for failures, if it is.
+    pub(crate) outlier: Cell<Option<Outlier>>,
 }
 
 impl Reach {
@@ -87,6 +89,7 @@ impl Reach {
             tls,
             idle_timeout: Cell::new(Duration::from_secs(4)),
             max_idle: Cell::new(256),
+            outlier: Cell::new(None),
         }
     }
 
@@ -114,8 +117,22 @@ impl Reach {
             self.shard().connection_opened();
         } else {
             self.endpoint.refused();
+            self.failed(FailureKind::Connect);
         }
         connected
+    }
+
+    /// Notes a failure, if it counts.
+    pub(crate) fn failed(&self, kind: FailureKind) {
+        let Some(rule) = self.outlier.get().filter(|rule| rule.on.has(kind)) else {
+            return;
+        };
+        if let Some(ejected_for) = self.endpoint.failed(&rule) {
+            self.shard().ejected();
+            let endpoint = self.endpoint.address();
+            let last = kind.name();
+            warn!(%endpoint, last, ?ejected_for, "endpoint ejected: too many failures in a row");
+        }
     }
 
     /// Connects, and does the handshake of TLS where there is one.

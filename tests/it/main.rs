@@ -43,6 +43,7 @@ mod large_bodies;
 mod life;
 mod limits;
 mod names;
+mod outlier;
 mod pin;
 mod plan;
 mod prometheus;

@@ -36,7 +36,7 @@ const N_REQUESTS: usize = 8;
 
 /// Where the data plane writes what several threads may write, and why no request waits for that.
 /// A request does none of it, but for a line of the access log, which has a lane for each worker.
-const SHARED_WRITES: [(&str, &str); 12] = [
+const SHARED_WRITES: [(&str, &str); 13] = [
     (
         "listener/accept.rs",
         "a limit over all workers: by connection",
@@ -62,7 +62,14 @@ const SHARED_WRITES: [(&str, &str); 12] = [
         "when a snapshot is built or a scraper asks",
     ),
     ("telemetry/stats/variant.rs", "when a snapshot is built"),
-    ("upstream/endpoint.rs", "when an endpoint is made"),
+    (
+        "upstream/endpoint.rs",
+        "when an endpoint is made, or checked",
+    ),
+    (
+        "upstream/outlier.rs",
+        "a request that failed, and the first that goes well after it",
+    ),
     ("upstream/resolve/client.rs", "the control plane's look-ups"),
 ];
 

@@ -1,9 +1,9 @@
-//! Health checks of upstreams, as they are written and refused.
+//! Health checks and ejections of upstreams, as they are written and refused.
 
 use std::time::Duration;
 
 use crate::config::tests::{config, refused};
-use crate::upstream::{HealthCheck, Probe};
+use crate::upstream::{FailureKind, Failures, HealthCheck, Outlier, Probe};
 
 fn read(upstream: &str) -> Option<HealthCheck> {
     let endpoints = "endpoints = [\"127.0.0.1:1\"]";
@@ -100,5 +100,48 @@ fn what_asks_nothing_is_refused() {
     check(
         "interval = \"0s\"",
         "3:23 upstream.a.health.interval: \"0s\" is not a duration from 1ms to 400d, such as \"250ms\", \"2s\" or \"5m\"",
+    );
+}
+
+#[test]
+fn ejection_is_by_connections_unless_more_is_named() {
+    let read = |outlier: &str| {
+        let endpoints = "endpoints = [\"127.0.0.1:1\"]";
+        config(&format!("[upstream.a]\n{endpoints}\n{outlier}\n")).upstreams["a"].outlier
+    };
+    assert_eq!(read(""), None);
+    let default = Outlier {
+        failures: 5,
+        on: Failures::from_iter([FailureKind::Connect]),
+        ejection: Duration::from_secs(10),
+        max_ejection: Duration::from_secs(300),
+    };
+    assert_eq!(read("outlier = {}"), Some(default));
+    let all = "outlier = { failures = 1, on = [\"connect\", \"5xx\", \"reset\", \"timeout\"], \
+               ejection = \"1s\", max_ejection = \"1s\" }";
+    let second = Duration::from_secs(1);
+    let all_kinds = Outlier {
+        failures: 1,
+        on: Failures::from_iter(FailureKind::ALL),
+        ejection: second,
+        max_ejection: second,
+    };
+    assert_eq!(read(all), Some(all_kinds));
+    let refuse = |outlier: &str, problem: &str| {
+        let text =
+            format!("[upstream.a]\nendpoints = [\"127.0.0.1:1\"]\noutlier = {{ {outlier} }}\n");
+        refused(&text, &[problem]);
+    };
+    refuse(
+        "on = []",
+        "3:18 upstream.a.outlier.on: empty; what counts as a failure belongs here",
+    );
+    refuse(
+        "on = [\"4xx\"]",
+        "3:19 upstream.a.outlier.on[0]: \"4xx\" is not \"connect\" or \"5xx\" or \"reset\" or \"timeout\", did you mean \"5xx\"?",
+    );
+    refuse(
+        "ejection = \"10m\"",
+        "3:1 upstream.a.outlier: max_ejection (5m) is less than ejection (10m)",
     );
 }

@@ -74,8 +74,13 @@ pub(crate) fn upstream_connections(text: &mut Exposition, rows: &[Row<UpstreamTo
     });
 }
 
-/// Checks of endpoints.
-pub(crate) fn health_checks(text: &mut Exposition, rows: &[Row<UpstreamTotals>]) {
+/// Checks of endpoints, and those that were ejected.
+pub(crate) fn health(text: &mut Exposition, rows: &[Row<UpstreamTotals>]) {
+    text.family(&names::UPSTREAM_EJECTIONS, |samples| {
+        for Row { labels, totals } in rows {
+            samples.value(labels, totals.ejections);
+        }
+    });
     text.family(&names::HEALTH_CHECKS, |samples| {
         for Row { labels, totals } in rows {
             for (result, n) in CheckResult::ALL.iter().zip(totals.checks.iter().flatten()) {

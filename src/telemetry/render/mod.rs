@@ -34,7 +34,7 @@ pub(crate) fn render(registry: &Registry, recorder: &Recorder, now: Instant) -> 
     variants::attempts(&mut text, &variants);
     edges::upstream_connections(&mut text, &upstreams);
     variants::endpoints(&mut text, &shown.live.variants);
-    edges::health_checks(&mut text, &upstreams);
+    edges::health(&mut text, &upstreams);
     edges::resolutions(&mut text, &upstreams);
     variants::tunnels(&mut text, &variants);
     edges::downstream_connections(&mut text, &listeners);

@@ -207,6 +207,7 @@ impl UpstreamStats {
             totals.unparked += shard.unparked.ends();
             totals.parked += shard.parked.total();
             totals.opened += shard.opened.total();
+            totals.ejections += shard.ejections.total();
         }
         totals
     }
@@ -223,9 +224,15 @@ pub struct UpstreamShard {
     parked: Counter,
     unparked: Counter,
     closed: [Counter; CloseReason::N],
+    ejections: Counter,
 }
 
 impl UpstreamShard {
+    /// Counts an endpoint that is left alone for a while because requests to it failed.
+    pub fn ejected(&self) {
+        self.ejections.add(1);
+    }
+
     /// Counts a new connection, which is active.
     #[inline]
     pub fn connection_opened(&self) {
@@ -261,6 +268,8 @@ impl UpstreamShard {
 pub struct UpstreamTotals {
     /// Connections that were opened.
     pub opened: u64,
+    /// Ejections of its endpoints.
+    pub ejections: u64,
     /// Connections that have ended, in the order of the reasons.
     pub closed: [u64; CloseReason::N],
     /// Look-ups of its names, in the order of the results; none while it has no names.
