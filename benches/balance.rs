@@ -30,6 +30,7 @@ fn upstream(balance: Balance, n_endpoints: u16) -> Arc<Upstream> {
         tls: None,
         health: None,
         outlier: None,
+        slow_start: None,
     };
     let places = (0..n_endpoints).map(|n| Place::from(SocketAddr::from(([10, 0, 0, 1], n))));
     let places: Vec<_> = places.collect();

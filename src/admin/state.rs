@@ -256,6 +256,7 @@ fn upstreams(control: &Control, live: &Live) -> BTreeMap<String, UpstreamStatus>
                 ejected_until: endpoint
                     .ejected_for()
                     .map(|left| rfc3339(SystemTime::now() + left)),
+                slow_start: endpoint.warmth(upstream.settings().slow_start),
             })
             .collect(),
         names: config

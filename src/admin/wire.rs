@@ -195,6 +195,9 @@ pub struct EndpointStatus {
     /// Until when it is left alone because requests to it failed, RFC 3339, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ejected_until: Option<String>,
+    /// The part of its share that it gets, 0 to 1, while it begins slowly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<f64>,
 }
 
 /// What checks say of an endpoint.

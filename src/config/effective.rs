@@ -207,6 +207,7 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
             "outlier",
             upstream.outlier.as_ref().map_or(Value::Null, outlier),
         ),
+        ("slow_start", upstream.slow_start.map(duration).into()),
     ])
 }
 

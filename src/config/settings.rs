@@ -247,6 +247,8 @@ pub struct UpstreamConfig {
     pub health: Option<HealthCheck>,
     /// When one that fails requests is left alone, if it is.
     pub outlier: Option<Outlier>,
+    /// How long one that is new or back takes to come to its whole share, if not at once.
+    pub slow_start: Option<Duration>,
 }
 
 /// How the endpoints of an upstream are spoken to with TLS.

@@ -75,6 +75,14 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         Some(value) => Some(health::outlier(&value)?),
         None => None,
     };
+    let mut slow_start = None;
+    if let Some(value) = table.optional("slow_start") {
+        let whole = value.duration(&WAIT);
+        if matches!(balance, Some(Balance::ConsistentHash(_))) {
+            value.refuse_key("has no effect on \"consistent_hash\": a key stays with its endpoint");
+        }
+        slow_start = Some(whole?);
+    }
     Some(UpstreamConfig {
         endpoints: endpoints?,
         balance: balance?,
@@ -84,6 +92,7 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         tls,
         health,
         outlier,
+        slow_start,
     })
 }
 

@@ -246,6 +246,7 @@ impl Builder {
                 tls,
                 health: upstream.health.clone(),
                 outlier: upstream.outlier,
+                slow_start: upstream.slow_start,
             };
             let places = resolver.places(&upstream.endpoints);
             let built = self.upstream(name, settings, &places, before);

@@ -50,10 +50,22 @@ impl Picker {
             return choose(balance, counter, pools.len(), |index| &pools[index]);
         }
         let now = endpoint::now();
-        let usable: Vec<&Rc<Pool>> = pools
+        let available: Vec<&Rc<Pool>> = pools
             .iter()
             .filter(|pool| pool.endpoint().is_available(now))
             .collect();
+        // Those that begin slowly are left out now and then, while others are there.
+        let takes_part = |pool: &Rc<Pool>| {
+            let random = scramble(counter ^ pool.endpoint().id().rotate_left(32));
+            pool.takes_part((random >> 11) as f64 / (1_u64 << 53) as f64)
+        };
+        let partakers = available.iter().copied().filter(|pool| takes_part(pool));
+        let partakers: Vec<&Rc<Pool>> = partakers.collect();
+        let usable = if partakers.is_empty() {
+            available
+        } else {
+            partakers
+        };
         let others: Vec<&Rc<Pool>> = usable
             .iter()
             .copied()
@@ -138,11 +150,48 @@ fn scramble(counter: u64) -> u64 {
 mod tests {
     use std::rc::Rc;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use crate::telemetry::stats::UpstreamStats;
     use crate::upstream::balance::{Picker, pick_by_key};
     use crate::upstream::rendezvous::Rendezvous;
-    use crate::upstream::{Balance, Endpoint, Place, Pool, Protocol};
+    use crate::upstream::{Balance, Endpoint, Place, Pool, Protocol, Settings, Timeouts};
+
+    #[test]
+    fn an_endpoint_that_begins_slowly_gets_a_part_of_its_share_and_all_where_it_is_alone() {
+        let pools = pools(4);
+        let settings = Settings {
+            balance: Balance::LeastRequest,
+            protocol: Protocol::Http1,
+            timeouts: Timeouts {
+                connect: Duration::from_secs(1),
+                response: Duration::from_secs(1),
+                body: Duration::from_secs(1),
+            },
+            idle: Duration::from_secs(1),
+            pool: 1,
+            tls: None,
+            health: None,
+            outlier: None,
+            slow_start: Some(Duration::from_secs(10_000)),
+        };
+        pools.iter().for_each(|pool| pool.obey(&settings));
+        pools[0].endpoint().is_back();
+        // A tenth of a share: in 0.9 of the choices there are three, in 0.1 four.
+        let expected = 40_000.0 * 0.1 / 4.0;
+        for balance in [Balance::LeastRequest, Balance::RoundRobin] {
+            let counts = counts(&balance, &pools, 40_000);
+            let off = (counts[0] as f64 - expected).abs();
+            assert!(off < 0.15 * expected, "{counts:?}");
+            assert!(
+                counts[1..].iter().all(|&count| count > 12_000),
+                "{counts:?}"
+            );
+        }
+        let others = pools[1..].iter().map(|pool| pool.endpoint());
+        others.for_each(|endpoint| endpoint.refused());
+        assert_eq!(counts(&Balance::LeastRequest, &pools, 100), [100, 0, 0, 0]);
+    }
 
     fn pools(n: u16) -> Vec<Rc<Pool>> {
         (0..n)

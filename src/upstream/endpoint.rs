@@ -16,6 +16,9 @@ const REFUSED: Duration = Duration::from_secs(1);
 const UNCHECKED: u8 = 0;
 const UNHEALTHY: u8 = 1;
 
+/// The least part of its share that an endpoint gets which begins slowly.
+const LEAST_WARMTH: f64 = 0.1;
+
 /// Identities are never used twice in a process, so a pool is never taken for another's.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -34,6 +37,9 @@ pub struct Endpoint {
     trouble: Mutex<Option<(String, SystemTime)>>,
     /// How it fares with requests.
     record: Record,
+    /// Since when it is back, or will be, in milliseconds of the process's clock; 0 once it has its
+    /// whole share.
+    back_since: AtomicU64,
     /// True once nothing names it any more.
     retired: AtomicBool,
 }
@@ -58,6 +64,7 @@ impl Endpoint {
             health: AtomicU8::new(UNCHECKED),
             trouble: Mutex::default(),
             record: Record::default(),
+            back_since: AtomicU64::new(0),
             retired: AtomicBool::new(false),
         }
     }
@@ -104,7 +111,10 @@ impl Endpoint {
     /// Notes what checks say of its health; `None` when they say nothing any more.
     pub fn set_health(&self, is_healthy: Option<bool>) {
         let health = is_healthy.map_or(UNCHECKED, |is_healthy| UNHEALTHY + u8::from(is_healthy));
-        self.health.store(health, Ordering::Relaxed);
+        let before = self.health.swap(health, Ordering::Relaxed);
+        if before == UNHEALTHY && health != UNHEALTHY {
+            self.is_back();
+        }
         if is_healthy == Some(true) {
             // Whoever answers can be connected to.
             self.connected();
@@ -132,7 +142,32 @@ impl Endpoint {
     /// Notes that a request failed, or a connection for one, in a way that counts; tells for how long
     /// it is left alone, if it is for this one.
     pub(crate) fn failed(&self, rule: &Outlier) -> Option<Duration> {
-        self.record.failed(rule, now())
+        let now = now();
+        let ejected_for = self.record.failed(rule, now)?;
+        let back = now.saturating_add(ejected_for.as_millis() as u64);
+        self.back_since.store(back, Ordering::Relaxed);
+        Some(ejected_for)
+    }
+
+    /// Notes that it is new among others, or back, so that it may begin slowly.
+    pub(crate) fn is_back(&self) {
+        self.back_since.store(now(), Ordering::Relaxed);
+    }
+
+    /// The part of its share that it gets while it begins slowly, where that takes `slow_start`.
+    pub fn warmth(&self, slow_start: Option<Duration>) -> Option<f64> {
+        let since = self.back_since.load(Ordering::Relaxed);
+        if since == 0 {
+            return None;
+        }
+        let passed = Duration::from_millis(now().saturating_sub(since));
+        let warmth = slow_start.and_then(|whole| warmth(passed, whole));
+        if warmth.is_none() {
+            // Unless it has just come back once more.
+            let order = Ordering::Relaxed;
+            let _again = self.back_since.compare_exchange(since, 0, order, order);
+        }
+        warmth
     }
 
     /// Notes that a request went well.
@@ -152,11 +187,13 @@ impl Endpoint {
         Some(Duration::from_millis(until - now))
     }
 
-    /// True when something was wrong with it lately: then it has to be asked whether it would be tried.
+    /// True when something was wrong with it lately, or it is new: then it has to be asked whether it
+    /// would be tried.
     pub fn is_suspect(&self) -> bool {
         self.was_refused()
             || self.health.load(Ordering::Relaxed) == UNHEALTHY
             || self.record.is_marked()
+            || self.back_since.load(Ordering::Relaxed) != 0
     }
 
     /// True when the last attempt to connect failed, however long ago.
@@ -181,6 +218,12 @@ impl Endpoint {
     }
 }
 
+/// The part of its share that an endpoint gets which is back for some time, where the whole takes
+/// longer; never so little that nobody would find out how it fares.
+fn warmth(passed: Duration, whole: Duration) -> Option<f64> {
+    (passed < whole).then(|| passed.div_duration_f64(whole).max(LEAST_WARMTH))
+}
+
 /// Milliseconds of the process's own clock, at least 1.
 pub(crate) fn now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
@@ -189,7 +232,9 @@ pub(crate) fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::upstream::endpoint::now;
+    use std::time::Duration;
+
+    use crate::upstream::endpoint::{now, warmth};
     use crate::upstream::{Endpoint, Health, Place};
 
     #[test]
@@ -201,6 +246,26 @@ mod tests {
         assert!(endpoint.is_available(now() + 1_000));
         endpoint.connected();
         assert!(endpoint.is_available(now()));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_back_begins_slowly() {
+        let of = |passed| warmth(Duration::from_secs(passed), Duration::from_secs(30));
+        assert_eq!(of(0), Some(0.1));
+        assert_eq!(of(15), Some(0.5));
+        assert_eq!(of(30), None);
+        let endpoint = Endpoint::new(&Place::from(([127, 0, 0, 1], 1)));
+        let long = Some(Duration::from_secs(1000));
+        assert_eq!(endpoint.warmth(long), None);
+        endpoint.set_health(Some(true));
+        assert_eq!(endpoint.warmth(long), None, "it was never away");
+        endpoint.set_health(Some(false));
+        endpoint.set_health(Some(true));
+        assert_eq!(endpoint.warmth(long), Some(0.1));
+        assert!(endpoint.is_suspect());
+        // Where nothing begins slowly, it has its share at once.
+        assert_eq!(endpoint.warmth(None), None);
+        assert!(!endpoint.is_suspect());
     }
 
     #[test]
@@ -216,6 +281,7 @@ mod tests {
             endpoint.set_health(health);
             assert_eq!(endpoint.health().is_healthy, health);
             assert_eq!(endpoint.is_available(now()), is_available);
+            assert_eq!(endpoint.warmth(None), None);
             assert_eq!(endpoint.is_suspect(), !is_available);
         }
         endpoint.refused();

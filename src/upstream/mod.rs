@@ -70,6 +70,8 @@ pub struct Settings {
     pub health: Option<HealthCheck>,
     /// When an endpoint that fails requests is left alone, if it is.
     pub outlier: Option<Outlier>,
+    /// How long an endpoint that is new or back takes to come to its whole share, if not at once.
+    pub slow_start: Option<Duration>,
 }
 
 /// How long an upstream may take.

@@ -114,6 +114,14 @@ impl Pool {
         self.reach.idle_timeout.set(settings.idle);
         self.reach.max_idle.set(settings.pool);
         self.reach.outlier.set(settings.outlier);
+        self.reach.slow_start.set(settings.slow_start);
+    }
+
+    /// True when its endpoint takes part in a choice: always, unless it begins slowly; then by a
+    /// number from 0 to 1.
+    pub(crate) fn takes_part(&self, random: f64) -> bool {
+        let warmth = self.endpoint().warmth(self.reach.slow_start.get());
+        warmth.is_none_or(|warmth| random < warmth)
     }
 
     /// True when it counts how requests fare.

@@ -71,6 +71,8 @@ pub(crate) struct Reach {
     pub(crate) max_idle: Cell<usize>,
     /// When the endpoint is left alone for failures, if it is.
     pub(crate) outlier: Cell<Option<Outlier>>,
+    /// How long the endpoint takes to come to its whole share, if not at once.
+    pub(crate) slow_start: Cell<Option<Duration>>,
 }
 
 impl Reach {
@@ -90,6 +92,7 @@ impl Reach {
             idle_timeout: Cell::new(Duration::from_secs(4)),
             max_idle: Cell::new(256),
             outlier: Cell::new(None),
+            slow_start: Cell::new(None),
         }
     }
 

@@ -45,7 +45,15 @@ impl EndpointSet {
         let before: HashMap<_, _> = self.iter().map(|one| (key(one), one)).collect();
         let endpoints = places.iter().map(|place| {
             let same = before.get(&(place.address, place.host.as_ref()));
-            same.map_or_else(|| Arc::new(Endpoint::new(place)), |&same| Arc::clone(same))
+            let new = || {
+                let new = Endpoint::new(place);
+                // Where there are others, it need not take everything at once.
+                if !self.is_empty() {
+                    new.is_back();
+                }
+                Arc::new(new)
+            };
+            same.map_or_else(new, |&same| Arc::clone(same))
         });
         Self {
             endpoints: endpoints.collect(),

@@ -303,3 +303,35 @@ async fn grpc_health_is_what_the_service_says() {
     assert_eq!(request.target(), "/grpc.health.v1.Health/Check");
     assert_eq!(request.field("content-type"), Some("application/grpc"));
 }
+
+#[tokio::test]
+async fn an_endpoint_that_is_healthy_again_begins_slowly() {
+    let (a, b) = (
+        Checked::start("a", 200).await,
+        Checked::start("b", 500).await,
+    );
+    let config = among(&a, &b, "").upstream_keys("only", "slow_start = \"1h\"");
+    let proxy = proxy::start(&config).await;
+    becomes(&proxy, 1, false).await;
+    b.answer(200);
+    becomes(&proxy, 1, true).await;
+    let told = health(&proxy, 1).await;
+    assert_eq!(told["slow_start"], 0.1);
+    assert_eq!(health(&proxy, 0).await["slow_start"], Value::Null);
+    let mut client = proxy.connect().await;
+    let mut n_slow = 0;
+    for _ in 0..1000 {
+        n_slow += u32::from(client.get("/").await.text() == "b");
+    }
+    // A twentieth; a half would be the whole share.
+    assert!((15..120).contains(&n_slow), "{n_slow}");
+    // One that is added begins slowly, too, and one that was there does not.
+    let new = Checked::start("new", 200).await;
+    let addresses = [a.origin.address, new.origin.address];
+    let added = config::new()
+        .upstream_with("only", &addresses, "slow_start = \"1h\"")
+        .route("all", "upstream = \"only\"");
+    proxy.reload(&added).await;
+    assert_eq!(health(&proxy, 1).await["slow_start"], 0.1);
+    assert_eq!(health(&proxy, 0).await["slow_start"], Value::Null);
+}
