@@ -22,7 +22,7 @@ use crate::config::settings::{
     ListenerConfig, Protocol, UpstreamConfig, UpstreamTlsConfig,
 };
 use crate::config::unit::{write_duration, write_size};
-use crate::message::Scheme;
+use crate::message::{AccessList, Networks, Scheme};
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
 use crate::split::State;
 use crate::tls::Terms;
@@ -153,6 +153,7 @@ fn listener(listener: &ListenerConfig) -> Value {
         ),
         ("forwarded", json!(listener.forwarded.name())),
         ("proxy_protocol", json!(listener.proxy_protocol.name())),
+        ("access", access(&listener.access)),
         (
             "tls",
             listener.tls.as_ref().map_or(Value::Null, |tls| {
@@ -209,6 +210,11 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
         ),
         ("slow_start", upstream.slow_start.map(duration).into()),
     ])
+}
+
+fn access(access: &AccessList) -> Value {
+    let networks = |networks: &Networks| texts(networks.as_slice());
+    json!({ "allow": networks(&access.allow), "deny": networks(&access.deny) })
 }
 
 fn outlier(rule: &Outlier) -> Value {
@@ -279,6 +285,9 @@ fn groups(terms: &Terms) -> Value {
 fn route(route: &RouteConfig) -> Value {
     let mut value = destination(route);
     if let Value::Object(entries) = &mut value {
+        if !route.access.is_open() {
+            entries.insert("access".into(), access(&route.access));
+        }
         if route.direct.is_some() {
             entries.extend(treatment::of_responses(&route.treatment));
             return value;

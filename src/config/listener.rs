@@ -12,7 +12,7 @@ use crate::config::reader::{Table, Value};
 use crate::config::settings::{Forwarded, ListenerConfig, ListenerTimeouts, Protocol};
 use crate::config::tls;
 use crate::listener::ProxyProtocol;
-use crate::message::Limits;
+use crate::message::{AccessList, Limits, Networks};
 
 /// What a wait may be: zero would fail everything, and past 400 days nobody waits.
 pub(crate) const WAIT: RangeInclusive<Duration> =
@@ -159,8 +159,20 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         trusted_proxies,
         forwarded,
         proxy_protocol,
+        access: access(table),
         tls,
     })
+}
+
+/// Reads whose requests are taken.
+pub(crate) fn access(table: &mut Table<'_>) -> AccessList {
+    let mut access = AccessList::default();
+    table.section("access", |table| {
+        let networks = |value: &Value<'_>| Some(Networks::new(value.list(NETWORKS, network)?));
+        table.set("allow", &mut access.allow, networks);
+        table.set("deny", &mut access.deny, networks);
+    });
+    access
 }
 
 /// Reads an address to listen on.

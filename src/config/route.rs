@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::advice;
 use crate::config::direct::{self, DirectConfig};
+use crate::config::listener;
 use crate::config::matching;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
@@ -12,6 +13,7 @@ use crate::config::segment::{self, Segments};
 use crate::config::sticky::{self, DivisionSecrets};
 use crate::config::treatment::{self, TreatmentConfig};
 use crate::config::tunnels::{self, TunnelsConfig};
+use crate::message::AccessList;
 use crate::route::{Match, MatchSpec};
 use crate::split::{MAX_WEIGHT, Split, SplitSpec, State, VariantSpec};
 
@@ -58,6 +60,8 @@ pub struct RouteConfig {
     pub tunnels: TunnelsConfig,
     /// What it answers by itself; then it has no upstream.
     pub direct: Option<DirectConfig>,
+    /// Whose requests it takes.
+    pub access: AccessList,
 }
 
 /// What becomes of requests whose variant has no endpoint left.
@@ -94,9 +98,11 @@ pub(crate) fn read(
         let matched = route.as_ref().map(|route| &route.matched);
         let treatment = treatment::read(table, matched, request_id);
         let tunnels = tunnels::read(table);
+        let access = listener::access(table);
         Some(RouteConfig {
             treatment: treatment?,
             tunnels,
+            access,
             ..route?
         })
     })?
@@ -141,6 +147,7 @@ fn route(
                 treatment: TreatmentConfig::default(),
                 tunnels: TunnelsConfig::default(),
                 direct: None,
+                access: AccessList::default(),
             })
         }
         (None, Some(split)) => {
@@ -198,6 +205,7 @@ fn route(
                 treatment: TreatmentConfig::default(),
                 tunnels: TunnelsConfig::default(),
                 direct: None,
+                access: AccessList::default(),
             })
         }
         (upstream, split) => {
@@ -263,6 +271,7 @@ fn direct_route<'d>(
         treatment: TreatmentConfig::default(),
         tunnels: TunnelsConfig::default(),
         direct: Some(direct.filter(|_| is_whole)?),
+        access: AccessList::default(),
     })
 }
 

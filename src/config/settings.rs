@@ -16,7 +16,7 @@ use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::config::segment::SegmentConfig;
 use crate::listener::ProxyProtocol;
-use crate::message::Limits;
+use crate::message::{AccessList, Limits};
 use crate::route::Table;
 use crate::split::Key;
 use crate::telemetry::access_log::{Field, Mask};
@@ -105,6 +105,8 @@ pub struct ListenerConfig {
     pub forwarded: Forwarded,
     /// Whose connections begin with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,
+    /// Whose requests are taken.
+    pub access: AccessList,
     /// The certificates; `None` is a plain listener.
     pub tls: Option<TlsConfig>,
 }

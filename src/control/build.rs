@@ -159,6 +159,7 @@ impl Builder {
                 config::Forwarded::Rfc7239 => ForwardedSource::Forwarded,
             },
             proxy_protocol: listener.proxy_protocol,
+            access: listener.access.clone(),
             spoken: spoken(&listener.protocols),
             tls,
         })
@@ -335,6 +336,7 @@ impl Builder {
             stats: self.telemetry.registry().route(&name),
             failover: route.on_unavailable == config::OnUnavailable::Failover,
             treatment: treatment::of(&route.treatment),
+            access: (!route.access.is_open()).then(|| Box::new(route.access.clone())),
             direct: route.direct.as_ref().map(|config| {
                 let stats = self.direct_stats(&name, direct::status(config));
                 let edits = treatment::edits(&route.treatment.response_headers);

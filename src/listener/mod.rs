@@ -36,7 +36,7 @@ use http::{Request, Response};
 
 use crate::http1::codec::HeadError;
 use crate::http1::{Connection, Deadline, Scratch};
-use crate::message::{Body, Limits};
+use crate::message::{AccessList, Body, Limits};
 use crate::telemetry::stats::ListenerStats;
 use crate::tls::Acceptor;
 use crate::tls::Stream;
@@ -99,6 +99,8 @@ pub struct Settings {
     pub forwarded: ForwardedSource,
     /// Whose connections begin with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,
+    /// Whose requests are taken.
+    pub access: AccessList,
     /// The listener's numbers.
     pub stats: Arc<ListenerStats>,
     /// Which versions of HTTP its clients may speak.

@@ -17,7 +17,7 @@ pub use base64::base64;
 pub use body::{Body, BodyError};
 pub use fields::{Field, Fields, Known};
 pub use limits::Limits;
-pub use networks::Networks;
+pub use networks::{AccessList, Networks};
 pub use request::{RequestHead, Scheme};
 pub use response::ResponseHead;
 

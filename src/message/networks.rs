@@ -42,6 +42,27 @@ impl Networks {
     }
 }
 
+/// Who may come in, by their address.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AccessList {
+    /// Those who may; none is everybody.
+    pub allow: Networks,
+    /// Those who may not, also where they are in `allow`.
+    pub deny: Networks,
+}
+
+impl AccessList {
+    /// True when this address may.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        (self.allow.is_empty() || self.allow.contains(address)) && !self.deny.contains(address)
+    }
+
+    /// True when everybody may.
+    pub fn is_open(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+}
+
 /// A network of IPv4 addresses that is written as IPv6 (`::ffff:10.0.0.0/104`) as what it is:
 /// addresses are compared in that form.
 fn canonical(network: IpNet) -> IpNet {
@@ -58,7 +79,36 @@ fn canonical(network: IpNet) -> IpNet {
 
 #[cfg(test)]
 mod tests {
-    use crate::message::Networks;
+    use std::net::IpAddr;
+
+    use crate::message::{AccessList, Networks};
+
+    #[test]
+    fn a_list_admits_whom_it_allows_and_does_not_deny() {
+        let networks = |list: &[&str]| {
+            Networks::new(
+                list.iter()
+                    .map(|network| network.parse().unwrap())
+                    .collect(),
+            )
+        };
+        let admits = |allow: &[&str], deny: &[&str], address: &str| {
+            let list = AccessList {
+                allow: networks(allow),
+                deny: networks(deny),
+            };
+            list.admits(address.parse::<IpAddr>().unwrap())
+        };
+        assert!(admits(&[], &[], "192.0.2.1"));
+        assert!(admits(&["192.0.2.0/24"], &[], "192.0.2.1"));
+        assert!(!admits(&["192.0.2.0/24"], &[], "198.51.100.1"));
+        assert!(!admits(&[], &["192.0.2.0/24"], "::ffff:192.0.2.1"));
+        assert!(admits(&[], &["192.0.2.0/24"], "2001:db8::1"));
+        // Whatever the order or the length: denied is denied.
+        assert!(!admits(&["192.0.2.1/32"], &["192.0.0.0/16"], "192.0.2.1"));
+        assert!(!admits(&["192.0.0.0/16"], &["192.0.2.1/32"], "192.0.2.1"));
+        assert!(AccessList::default().is_open());
+    }
 
     #[test]
     fn a_mapped_address_is_the_ipv4_address_on_both_sides() {

@@ -71,6 +71,9 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     let local = exchange.local();
     let snapshot = &local.snapshot;
     let client = exchange.client;
+    if !settings.access.admits(client.address) {
+        return Err(Error::Denied);
+    }
     let scheme = client.scheme(&exchange.from, request, settings.forwarded);
     let found = snapshot.table.find(request, client.address, scheme);
     let &index = found.ok_or(Error::NoRoute)?;
@@ -83,6 +86,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
             selection: Selection::None,
             rule: None,
         });
+        admit(exchange, route)?;
         // Any success would say that the tunnel is open (RFC 9113, section 8.5).
         if exchange.connect.is_some() && matches!(direct.status(), 200..300) {
             return Err(Error::MethodNotAllowed);
@@ -118,6 +122,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         rule: assignment.rule,
     });
     note(exchange, &assignment, served);
+    admit(exchange, route)?;
     let treatment = route.treatment.as_deref();
     let body_bytes = treatment
         .and_then(|treatment| treatment.body_bytes)
@@ -146,6 +151,15 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         fresh: fresh.get(),
         failover: route.failover && assignment.reason != Reason::Forced,
     }))
+}
+
+/// Asks whether a route takes requests of this client; what it refuses is charged to it.
+fn admit(exchange: &Exchange, route: &Route) -> Result<(), Error> {
+    let access = route.access.as_deref();
+    match access.is_none_or(|access| access.admits(exchange.client.address)) {
+        true => Ok(()),
+        false => Err(Error::Denied),
+    }
 }
 
 /// The variant that was chosen, when nobody serves and its endpoints are merely left alone for their

@@ -29,6 +29,9 @@ pub enum Error {
     /// No route catches the request.
     #[error("no route")]
     NoRoute,
+    /// The listener or the route does not take requests of this client.
+    #[error("client not allowed")]
+    Denied,
     /// The method is never forwarded.
     #[error("method not allowed")]
     MethodNotAllowed,
@@ -120,6 +123,7 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Self::BadRequest(_) | Self::BadBody(_) => 400,
+            Self::Denied => 403,
             Self::NoRoute => 404,
             Self::MethodNotAllowed => 405,
             Self::ClientTimeout => 408,
@@ -147,6 +151,7 @@ impl Error {
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::NoRoute => ErrorReason::NoRoute,
+            Self::Denied => ErrorReason::ClientDenied,
             Self::RedirectLoop => ErrorReason::RedirectLoop,
             Self::MethodNotAllowed
             | Self::UnknownProtocol
@@ -182,7 +187,8 @@ impl Error {
     pub fn side(&self) -> Side {
         match self {
             Self::NoRoute | Self::RedirectLoop | Self::Drained => Side::Proxy,
-            Self::MethodNotAllowed
+            Self::Denied
+            | Self::MethodNotAllowed
             | Self::UnknownProtocol
             | Self::Loop
             | Self::BadRequest(_)
@@ -208,6 +214,7 @@ impl Error {
     pub fn proxy_status(&self) -> &'static str {
         match self {
             Self::NoRoute => "destination_not_found",
+            Self::Denied => "http_request_denied",
             Self::Unavailable | Self::Drained => "destination_unavailable",
             Self::Connect(ConnectError::Failed(_)) => "connection_refused",
             Self::Connect(ConnectError::Timeout) => "connection_timeout",
@@ -242,6 +249,7 @@ impl Error {
     pub fn detail(&self) -> &'static str {
         match self {
             Self::NoRoute => "no route for this request",
+            Self::Denied => "this is not open to you",
             Self::MethodNotAllowed => "this method is not forwarded",
             Self::UnknownProtocol => "the protocol is not websocket, the only one known here",
             Self::RedirectLoop => "the redirect leads to where the request came",

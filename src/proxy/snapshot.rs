@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::listener;
+use crate::message::AccessList;
 use crate::proxy::Direct;
 use crate::proxy::Treatment;
 use crate::proxy::TunnelSwitch;
@@ -70,6 +71,8 @@ pub struct Route {
     pub treatment: Option<Box<Treatment>>,
     /// What it answers by itself; then it has no variants.
     pub direct: Option<Box<Direct>>,
+    /// Whose requests it takes; `None` is everybody's.
+    pub access: Option<Box<AccessList>>,
 }
 
 impl Route {

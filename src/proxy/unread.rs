@@ -112,6 +112,7 @@ fn breaks_body(error: &Error) -> bool {
         | Error::ClientClosed
         | Error::Drained => true,
         Error::NoRoute
+        | Error::Denied
         | Error::RedirectLoop
         | Error::MethodNotAllowed
         | Error::UnknownProtocol

@@ -78,6 +78,8 @@ label_values! {
     ErrorReason {
         /// No route matches (404).
         NoRoute = "no_route",
+        /// The listener or the route does not take requests of this client (403).
+        ClientDenied = "client_denied",
         /// The route's redirect leads to where the request came (508).
         RedirectLoop = "redirect_loop",
         /// No endpoint is available, or the variant is off (503).
