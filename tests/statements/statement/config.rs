@@ -34,6 +34,7 @@ pub(in crate::statement) fn holds(bytes: &[u8]) {
             let again = of_effective(&effective, name)
                 .unwrap_or_else(|problems| panic!("not read again: {problems}\n{effective:#}"));
             assert_eq!(again.effective(), effective);
+            assert_eq!(format!("{again:#?}"), format!("{config:#?}"));
         }
     }
 }

@@ -2,9 +2,10 @@
 //! with the same method, target and body, to whoever reads it, and so is what it was made of.
 //!
 //! The bytes go the way that they go in the proxy: the strict reader, the head as it is written for
-//! an upstream, and the pump that frames the body anew, over sockets that give and take as few bytes
-//! as the first byte of the input says. Who reads it then is [`Habits`]: independent, for it shares
-//! neither a line nor a library with the codec, which leans on httparse, as hyper does.
+//! an upstream, and the pump that frames the body anew, over sockets that give and take few bytes at
+//! once. Who reads it then is [`Habits`]: independent, for it shares neither a line nor a library with
+//! the codec, which leans on httparse, as hyper does. The first byte of the input says what the route
+//! and the listener do to the head.
 
 mod reader;
 
@@ -33,43 +34,41 @@ const LIMITS: Limits = Limits {
     body_bytes: None,
 };
 
-/// What one exchange depends on besides the bytes: bits of the first byte.
+/// Bytes that a socket gives or takes at once.
+const STEPS: [usize; 3] = [usize::MAX, 5, 1];
+
+/// What a head depends on besides the bytes: bits of the first byte.
 struct Choices(u8);
 
 impl Choices {
-    /// How many bytes a socket gives or takes at once.
-    fn step(&self) -> usize {
-        [usize::MAX, 1, 5, 64][usize::from(self.0 & 3)]
-    }
-
     fn trusts(&self) -> bool {
-        self.0 & 4 != 0
+        self.0 & 1 != 0
     }
 
     fn source(&self) -> ForwardedSource {
-        match self.0 & 8 {
+        match self.0 & 2 {
             0 => ForwardedSource::XForwardedFor,
             _ => ForwardedSource::Forwarded,
         }
     }
 
     fn drops_fields(&self) -> bool {
-        self.0 & 16 != 0
+        self.0 & 4 != 0
     }
 
     fn edits(&self) -> Option<&'static FieldEdits> {
         static EDITS: LazyLock<FieldEdits> = LazyLock::new(|| {
             FieldEdits::new(&["x-a", "x-sum"], &[("x-b", "set")], &[("x-c", "added")])
         });
-        (self.0 & 32 != 0).then_some(&*EDITS)
+        (self.0 & 8 != 0).then_some(&*EDITS)
     }
 
     fn rewrites(&self) -> bool {
-        self.0 & 64 != 0
+        self.0 & 16 != 0
     }
 
     fn names_requests(&self) -> bool {
-        self.0 & 128 != 0
+        self.0 & 32 != 0
     }
 }
 
@@ -93,7 +92,15 @@ pub(in crate::statement) fn holds(input: &[u8]) {
         return;
     };
     let (came, unread) = input.split_at(length);
-    let forwarded = forward(&head, &written, unread, &choices);
+    for step in STEPS {
+        let forwarded = forward(&head, &written, unread, step);
+        let came = &input[..came.len() + forwarded.used];
+        judge(came, &forwarded, &choices);
+    }
+}
+
+/// Reads what came of a request and what was forwarded of it.
+fn judge(came: &[u8], forwarded: &Forwarded, choices: &Choices) {
     if !forwarded.whole {
         // It never looks whole, whoever reads it and however it was cut.
         for habits in Habits::ALL {
@@ -102,7 +109,6 @@ pub(in crate::statement) fn holds(input: &[u8]) {
         }
         return;
     }
-    let came = &input[..came.len() + forwarded.used];
     let sent = Habits::STRICT
         .one(came)
         .unwrap_or_else(|| panic!("not one request: {}", came.escape_ascii()));
@@ -175,7 +181,7 @@ struct Forwarded {
 }
 
 /// Carries a request to an upstream as an exchange does.
-fn forward(head: &RequestHead, written: &[u8], unread: &[u8], choices: &Choices) -> Forwarded {
+fn forward(head: &RequestHead, written: &[u8], unread: &[u8], step: usize) -> Forwarded {
     let incoming = Incoming::new(head.framing, &LIMITS);
     let outgoing = match head.framing {
         Framing::Chunked => Outgoing::Chunked,
@@ -183,15 +189,12 @@ fn forward(head: &RequestHead, written: &[u8], unread: &[u8], choices: &Choices)
     };
     let mut pump = Pump::new(incoming, outgoing, None);
     // What came in one piece with the head, and what comes later.
-    let (inbox, rest) = unread.split_at(unread.len().min(choices.step()));
-    let client = Client {
-        rest,
-        step: choices.step(),
-    };
+    let (inbox, rest) = unread.split_at(unread.len().min(step));
+    let client = Client { rest, step };
     let mut client = Connection::with(client, inbox.to_vec());
     let mut upstream = Upstream {
         bytes: Vec::new(),
-        step: choices.step(),
+        step,
         takes: true,
     };
     let mut context = Context::from_waker(Waker::noop());
