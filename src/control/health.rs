@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
+use crate::control::chance::random;
 use crate::proxy::Snapshot;
 use crate::telemetry::stats::{CheckResult, UpstreamStats};
 use crate::tls::Secured;
@@ -154,14 +155,6 @@ impl Asked {
 /// An interval, a little longer or shorter by a number from 0 to 1.
 fn jittered(interval: Duration, random: f64) -> Duration {
     interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * random)
-}
-
-/// From 0 to 1.
-fn random() -> f64 {
-    let mut bits = [0; 4];
-    // Without the system's generator endpoints are asked in step; they are asked all the same.
-    let _worked = getrandom::fill(&mut bits);
-    f64::from(u32::from_ne_bytes(bits)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod build;
 mod certificates;
+mod chance;
 mod direct;
 mod follow;
 mod handle;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::config::{Config, ResolverConfig};
+use crate::control::chance::random;
 use crate::telemetry::stats::Resolution;
 use crate::upstream::{
     Answer, Client, EndpointSpec, LookupError, Name, Place, ResolverSettings, Schedule,
@@ -318,12 +319,4 @@ async fn until(time: Option<Instant>) {
         Some(time) => sleep_until(time).await,
         None => pending().await,
     }
-}
-
-/// From 0 to 1.
-fn random() -> f64 {
-    let mut bits = [0; 4];
-    // Without the system's generator names are asked for in step; they are answered all the same.
-    let _worked = getrandom::fill(&mut bits);
-    f64::from(u32::from_ne_bytes(bits)) / f64::from(u32::MAX)
 }
