@@ -143,6 +143,7 @@ fn run<V: Service, B: Future<Output = ()> + 'static>(
             connections: Rc::default(),
             accepting: HashMap::new(),
             n_listenings: 0,
+            early: Vec::new(),
             tasks,
         }
         .obey(commands, handed)
@@ -167,17 +168,24 @@ struct Inner<V> {
     connections: Rc<Connections>,
     accepting: HashMap<Arc<str>, Accepting>,
     n_listenings: u64,
+    /// Connections that others accepted for listeners which this worker is still to be told of.
+    early: Vec<Arrival>,
     /// Everything that runs on this worker; it ends with it.
     tasks: JoinSet<()>,
 }
 
 impl<V: Service> Inner<V> {
-    /// Serves a connection that another worker accepted.
-    fn take(&self, mut arrival: Arrival) {
+    /// Serves a connection that another worker accepted; not before this one is told of the listener,
+    /// unless that is given up.
+    fn take(&mut self, mut arrival: Arrival) {
+        let listening = self.accepting.get(&arrival.listener).map(|it| it.id);
         if let Some(settings) = self.service.settings(&arrival.listener) {
+            if listening.is_none() {
+                self.early.push(arrival);
+                return;
+            }
             arrival.settings = settings;
         }
-        let listening = self.accepting.get(&arrival.listener).map(|it| it.id);
         let (service, connections) = (&self.service, &self.connections);
         begin(arrival, self.index, service, connections, listening);
     }
@@ -254,6 +262,9 @@ impl<V: Service> Inner<V> {
         self.tasks.spawn_local(accepting);
         if let Some(former) = self.accepting.insert(name, Accepting { id, stop }) {
             former.stop.cancel();
+        }
+        for early in std::mem::take(&mut self.early) {
+            self.take(early);
         }
     }
 

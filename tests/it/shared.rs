@@ -12,15 +12,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use tempfile::TempDir;
 use tidegate::config::watch::Watcher;
 use tidegate::config::{self, Sources};
 use tidegate::control::{Control, Live, Prepared, Start};
-use tidegate::listener::{Crew, Worker};
+use tidegate::listener::{Command, Crew, Gate, Worker};
 use tidegate::proxy::Proxy;
 use tidegate::ring::Backend;
 use tidegate::telemetry::Telemetry;
-use tidegate::telemetry::stats::Buckets;
+use tidegate::telemetry::stats::{Buckets, ListenerStats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -307,12 +308,24 @@ async fn ask(connections: &mut [TcpStream], path: &str, field: &str) {
     }
 }
 
+/// Connects until each worker has a connection: before it is there, others keep what it would get.
+async fn until_all_have_one(crew: &Crew, address: SocketAddr, connections: &mut Vec<TcpStream>) {
+    while crew.n_connections().contains(&0) {
+        connections.push(TcpStream::connect(address).await.expect("connected"));
+        wait::until("it has its place", async || {
+            crew.n_connections().iter().sum::<usize>() == connections.len()
+        })
+        .await;
+    }
+}
+
 async fn heard(connections: &mut [TcpStream]) {
     for connection in connections {
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\nok") {
             let n = wait::within("an answer", connection.read_buf(&mut answer)).await;
-            assert_ne!(n.expect("an answer"), 0);
+            let n = n.expect("an answer");
+            assert_ne!(n, 0, "{}", String::from_utf8_lossy(&answer));
         }
     }
 }
@@ -361,10 +374,60 @@ async fn a_request_under_way_counts_on_nothing_that_workers_share() {
 }
 
 #[tokio::test]
+async fn a_connection_for_a_worker_that_does_not_listen_yet_waits_until_it_does() {
+    let origin = Origin::start().await;
+    let here = Here::start(origin.address).await;
+    // The first one listens, and the second one is there to be handed connections.
+    let crew = Crew::new(N_WORKERS);
+    let pointer = here.control.live().snapshot.clone();
+    let pointer = Arc::new(ArcSwap::new(pointer));
+    let workers = [0, 1].map(|index| {
+        let pointer = Arc::clone(&pointer);
+        let service = move || {
+            let proxy = Proxy::new(index, pointer);
+            (proxy.clone(), proxy.look_after())
+        };
+        Worker::start(index, &crew, Backend::Epoll, service).expect("a worker")
+    });
+    let gate = Arc::new(Gate::new("http".into(), usize::MAX));
+    let stats = Arc::new(ListenerStats::new("http".into(), N_WORKERS));
+    let listen = |worker: &Worker| {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        socket.set_nonblocking(true).expect("a socket");
+        let address = socket.local_addr().expect("an address");
+        worker.tell(Command::Listen {
+            name: "http".into(),
+            socket,
+            gate: Arc::clone(&gate),
+            stats: Arc::clone(&stats),
+        });
+        address
+    };
+    let address = listen(&workers[0]);
+    let mut connections = Vec::new();
+    until_all_have_one(&crew, address, &mut connections).await;
+    ask(&mut connections, "/", "X-Country: DE").await;
+    let (handed, kept) = connections.split_last_mut().expect("one at least");
+    heard(kept).await;
+    listen(&workers[1]);
+    heard(std::slice::from_mut(handed)).await;
+    // It is not taken for one of a listener that is given up.
+    ask(&mut connections, "/", "X-Country: DE").await;
+    heard(&mut connections).await;
+}
+
+#[tokio::test]
 async fn a_few_connections_are_spread_evenly_over_workers() {
     let origin = Origin::start().await;
     let here = Here::start(origin.address).await;
     let even = N_REQUESTS / N_WORKERS;
+    let mut first = Vec::new();
+    until_all_have_one(&here.crew, here.address, &mut first).await;
+    drop(first);
+    wait::until("all are closed", async || {
+        here.crew.n_connections() == [0; N_WORKERS]
+    })
+    .await;
     // The kernel would put all on one worker now and then, and more than half on one most times.
     for _ in 0..10 {
         let mut connections = Vec::new();
