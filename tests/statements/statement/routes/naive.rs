@@ -28,7 +28,8 @@ pub(in crate::statement::routes) fn rank(
                 None => (plain_host(pattern.as_bytes()) == host).then_some((2, 0)),
                 Some(suffix) => {
                     let suffix = plain_host(suffix.as_bytes());
-                    host.ends_with(&suffix).then_some((1, suffix.len()))
+                    let is_below = host.len() > suffix.len() && host.ends_with(&suffix);
+                    is_below.then_some((1, suffix.len()))
                 }
             })
             .max(),
