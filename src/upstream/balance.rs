@@ -105,8 +105,9 @@ pub(crate) fn pick_by_key<'a>(
     tried: Option<&Rc<Pool>>,
 ) -> Option<&'a Rc<Pool>> {
     let is_usable = |index: usize| {
-        let endpoint = pools[index].endpoint();
-        !endpoint.is_suspect() || endpoint.is_available_now()
+        let (pool, endpoint) = (&pools[index], pools[index].endpoint());
+        // A key stays with its endpoint, however slowly that begins.
+        !endpoint.is_suspect() || (pool.takes_part(0.0) && endpoint.is_available_now())
     };
     let is_tried = |index: usize| tried.is_some_and(|tried| Rc::ptr_eq(&pools[index], tried));
     let found = rendezvous
@@ -254,6 +255,11 @@ mod tests {
             first.endpoint().connected();
             assert!(Rc::ptr_eq(&pick(key, None), &first));
         }
+        // One that is back is asked once more than others, and has its keys at once.
+        let first = pick(0, None);
+        first.endpoint().is_back();
+        assert!(Rc::ptr_eq(&pick(0, None), &first));
+        assert!(!first.endpoint().is_suspect());
         // The one that was tried is better than none, and one that refuses is not.
         let last = pick(0, None);
         let others = pools.iter().filter(|pool| !Rc::ptr_eq(pool, &last));

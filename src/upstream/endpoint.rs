@@ -177,6 +177,9 @@ impl Endpoint {
 
     /// Takes back that it is left alone for failures, as nobody counts them any more.
     pub(crate) fn forgive(&self) {
+        if self.ejected_for().is_some() {
+            self.is_back();
+        }
         self.record.forgive();
     }
 
@@ -232,10 +235,11 @@ pub(crate) fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     use crate::upstream::endpoint::{now, warmth};
-    use crate::upstream::{Endpoint, Health, Place};
+    use crate::upstream::{Endpoint, Failures, Health, Outlier, Place};
 
     #[test]
     fn an_endpoint_that_refused_is_left_alone_for_a_second() {
@@ -266,6 +270,25 @@ mod tests {
         // Where nothing begins slowly, it has its share at once.
         assert_eq!(endpoint.warmth(None), None);
         assert!(!endpoint.is_suspect());
+    }
+
+    #[test]
+    fn an_ejection_that_is_taken_back_ends_at_once() {
+        let endpoint = Endpoint::new(&Place::from(([127, 0, 0, 1], 1)));
+        let hour = Duration::from_secs(3600);
+        let rule = Outlier {
+            failures: 1,
+            on: Failures::default(),
+            ejection: hour,
+            max_ejection: hour,
+        };
+        assert_eq!(endpoint.failed(&rule), Some(hour));
+        assert!(endpoint.ejected_for().is_some() && !endpoint.is_available(now()));
+        endpoint.forgive();
+        assert!(endpoint.ejected_for().is_none() && endpoint.is_available(now()));
+        // It begins slowly from now on, and not from when the ejection would have ended.
+        let since = endpoint.back_since.load(Ordering::Relaxed);
+        assert!(since <= now());
     }
 
     #[test]
