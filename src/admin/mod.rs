@@ -10,6 +10,7 @@ mod handlers;
 mod reply;
 mod server;
 mod state;
+mod upstreams;
 pub mod wire;
 
 use std::net::SocketAddr;

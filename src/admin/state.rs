@@ -9,12 +9,11 @@ use tokio::time::Instant;
 
 use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
+use crate::admin::upstreams;
 use crate::admin::wire::{
-    AnswerStatus, CertificateStatus, ConfigProblem, EndpointStatus, Endpoints, Explained,
-    HealthStatus, Latency, ListenerStatus, NameStatus, Reloaded, RouteStatus, RuleStatus, Status,
-    UpstreamStatus, VariantDetail, VariantStatus,
+    AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, Latency, ListenerStatus,
+    Reloaded, RouteStatus, RuleStatus, Status, VariantDetail, VariantStatus,
 };
-use crate::config::UpstreamConfig;
 use crate::control::{self, Control, Live};
 use crate::proxy::{Direct, Route, Snapshot};
 use crate::split::State;
@@ -22,7 +21,7 @@ use crate::telemetry::stats::{
     Code, ErrorReason, HistogramTotals, Outcome, Selection, Source, VariantTotals,
 };
 use crate::tls::Summary;
-use crate::upstream::{EndpointSpec, Health, Upstream};
+use crate::upstream::Upstream;
 
 /// How much is told of a variant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,7 +66,7 @@ pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
         },
         warnings: live.warnings.iter().map(ConfigProblem::from).collect(),
         routes: routes(&live, detail),
-        upstreams: upstreams(control, &live),
+        upstreams: upstreams::of(control, &live),
         listeners: listeners(control, &live),
     }
 }
@@ -238,65 +237,6 @@ fn endpoints(upstream: &Upstream) -> Endpoints {
     }
 }
 
-fn upstreams(control: &Control, live: &Live) -> BTreeMap<String, UpstreamStatus> {
-    let fare = control.names();
-    let status = |config: &UpstreamConfig, upstream: &Upstream| UpstreamStatus {
-        endpoints: upstream
-            .endpoints()
-            .iter()
-            .map(|endpoint| EndpointStatus {
-                address: endpoint.address().to_string(),
-                host: endpoint.host().map(ToString::to_string),
-                available: endpoint.is_available_now(),
-                health: upstream
-                    .settings()
-                    .health
-                    .is_some()
-                    .then(|| health(endpoint.health())),
-                ejected_until: endpoint
-                    .ejected_for()
-                    .map(|left| rfc3339(SystemTime::now() + left)),
-                slow_start: endpoint.warmth(upstream.settings().slow_start),
-            })
-            .collect(),
-        names: config
-            .endpoints
-            .iter()
-            .filter_map(|spec| Some(name(spec, fare.get(&spec.name()?))))
-            .collect(),
-        certificate: upstream
-            .settings()
-            .tls
-            .as_ref()
-            .and_then(|connector| connector.certificate())
-            .map(certificate),
-    };
-    let configs = live.config.upstreams.values();
-    configs
-        .zip(&live.snapshot.upstreams)
-        .map(|(config, upstream)| (upstream.name().to_string(), status(config, upstream)))
-        .collect()
-}
-
-fn health(health: Health) -> HealthStatus {
-    let (error, error_at) = health.trouble.unzip();
-    HealthStatus {
-        healthy: health.is_healthy,
-        error,
-        error_at: error_at.map(rfc3339),
-    }
-}
-
-fn name(spec: &EndpointSpec, fares: Option<&control::NameStatus>) -> NameStatus {
-    let error = fares.and_then(|fares| fares.error.as_ref());
-    NameStatus {
-        name: spec.to_string(),
-        resolved_at: fares.and_then(|fares| fares.resolved_at).map(rfc3339),
-        error: error.map(|(error, _)| error.clone()),
-        error_at: error.map(|(_, at)| rfc3339(*at)),
-    }
-}
-
 fn listeners(control: &Control, live: &Live) -> BTreeMap<String, ListenerStatus> {
     let listeners = control.listeners().into_iter();
     listeners
@@ -323,7 +263,7 @@ fn certificates(live: &Live, listener: &control::ListenerStatus) -> Vec<Certific
     all.unwrap_or_default().iter().map(certificate).collect()
 }
 
-fn certificate(certificate: &Summary) -> CertificateStatus {
+pub(in crate::admin) fn certificate(certificate: &Summary) -> CertificateStatus {
     let at = |seconds| Timestamp::from_second(seconds).ok();
     CertificateStatus {
         name: certificate.name.clone(),
@@ -339,7 +279,7 @@ fn certificate(certificate: &Summary) -> CertificateStatus {
 }
 
 /// In UTC, to the microsecond.
-fn rfc3339(time: SystemTime) -> String {
+pub(in crate::admin) fn rfc3339(time: SystemTime) -> String {
     // Out of range is only what lies thousands of years away.
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{time:.6}")

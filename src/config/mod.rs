@@ -27,6 +27,7 @@ pub mod plan;
 mod problem;
 mod process;
 mod reader;
+mod resolver;
 mod route;
 mod schema;
 mod secret;
@@ -53,6 +54,7 @@ pub use load::{Loaded, load, parse};
 pub use locate::Texts;
 pub(crate) use problem::with_causes;
 pub use problem::{Problem, Problems};
+pub use resolver::ResolverConfig;
 pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};
 pub use schema::{schema, without_defaults};
 pub use secret::Secret;
@@ -60,8 +62,8 @@ pub use segment::SegmentConfig;
 pub use settings::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, CertificateFiles,
     ClientAuth, ClientsConfig, Config, Forwarded, Io, ListenerConfig, ListenerTimeouts,
-    MetricsConfig, Protocol, ResolverConfig, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig,
-    UpstreamConfig, UpstreamTimeouts, UpstreamTlsConfig, Verify,
+    MetricsConfig, Protocol, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig, UpstreamConfig,
+    UpstreamTimeouts, UpstreamTlsConfig, Verify,
 };
 pub use sources::Sources;
 pub use sticky::DivisionSecrets;

@@ -10,6 +10,7 @@ use crate::config::listener::{self, NamedFile};
 use crate::config::pins;
 use crate::config::process;
 use crate::config::reader;
+use crate::config::resolver;
 use crate::config::route::{self, RouteConfig};
 use crate::config::segment::Segments;
 use crate::config::settings::{Config, ListenerConfig};
@@ -51,7 +52,7 @@ pub(crate) fn read<'d>(
     let access_log = process::access_log(root);
     let admin = process::admin(root, &listeners);
     let metrics = process::metrics(root);
-    let resolver = upstream::resolver(root);
+    let resolver = resolver::read(root);
     look(files);
     // What is wrong may be why something seems unused.
     if root.is_fine() {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
+use crate::config::resolver::ResolverConfig;
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::config::segment::SegmentConfig;
@@ -332,31 +333,6 @@ impl Default for UpstreamTimeouts {
             response: Duration::from_secs(30),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(4),
-        }
-    }
-}
-
-/// How names of endpoints are looked up.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ResolverConfig {
-    /// The name servers; none means those of the system.
-    pub nameservers: Vec<SocketAddr>,
-    /// The least time between two look-ups of a name.
-    pub min_ttl: Duration,
-    /// The greatest; not less than the least.
-    pub max_ttl: Duration,
-    /// How long a look-up may take.
-    pub timeout: Duration,
-}
-
-impl Default for ResolverConfig {
-    /// At most half a minute old, whatever a record says: an endpoint that moved is to be found.
-    fn default() -> Self {
-        Self {
-            nameservers: Vec::new(),
-            min_ttl: Duration::from_secs(1),
-            max_ttl: Duration::from_secs(30),
-            timeout: Duration::from_secs(2),
         }
     }
 }

@@ -1,17 +1,12 @@
-//! Reads `[upstream.NAME]`, and `[resolver]`, which looks their names up.
-
-use std::net::{IpAddr, SocketAddr};
+//! Reads `[upstream.NAME]`.
 
 use crate::config::advice;
 use crate::config::health;
 use crate::config::listener::{NamedFile, WAIT, count};
 use crate::config::reader::{Table, Value};
-use crate::config::settings::{
-    Balance, Protocol, ResolverConfig, UpstreamConfig, UpstreamTimeouts,
-};
+use crate::config::settings::{Balance, Protocol, UpstreamConfig, UpstreamTimeouts};
 use crate::config::sticky;
 use crate::config::tls;
-use crate::config::unit::write_duration;
 use crate::upstream::EndpointSpec;
 
 /// Idle connections of a worker to an endpoint unless told otherwise: a burst of that many
@@ -20,11 +15,6 @@ const POOL_IDLE: usize = 256;
 
 /// What belongs where endpoints are named.
 const ENDPOINTS: &str = "a list of addresses or names such as [\"10.0.0.11:9000\"]";
-/// What belongs where name servers are named.
-const NAMESERVERS: &str = "a list of addresses such as [\"10.0.0.2:53\"]";
-const NAMESERVER: &str = "an IP address, with a port or without, such as \"10.0.0.2:53\"";
-/// The port of name servers.
-const DNS: u16 = 53;
 
 /// Reads one upstream; `None` when a problem was recorded.
 /// Adds the files that it names.
@@ -152,40 +142,4 @@ fn endpoints(value: &Value<'_>) -> Option<Vec<EndpointSpec>> {
         return None;
     }
     Some(endpoints)
-}
-
-/// Reads `[resolver]`.
-pub(crate) fn resolver(root: &mut Table<'_>) -> ResolverConfig {
-    let mut resolver = ResolverConfig::default();
-    root.section("resolver", |table| {
-        table.set("nameservers", &mut resolver.nameservers, |value| {
-            value.list(NAMESERVERS, |value| value.parsed(NAMESERVER, nameserver))
-        });
-        table.set("min_ttl", &mut resolver.min_ttl, |value| {
-            value.duration(&WAIT)
-        });
-        table.set("max_ttl", &mut resolver.max_ttl, |value| {
-            value.duration(&WAIT)
-        });
-        table.set("timeout", &mut resolver.timeout, |value| {
-            value.duration(&WAIT)
-        });
-        if resolver.max_ttl < resolver.min_ttl {
-            table.refuse(format!(
-                "max_ttl ({}) is less than min_ttl ({})",
-                write_duration(resolver.max_ttl),
-                write_duration(resolver.min_ttl)
-            ));
-        }
-    });
-    resolver
-}
-
-/// An address, with the port of DNS unless it has another.
-fn nameserver(text: &str) -> Option<SocketAddr> {
-    let address = match text.parse::<IpAddr>() {
-        Ok(ip) => SocketAddr::new(ip, DNS),
-        Err(_) => text.parse().ok()?,
-    };
-    (address.port() != 0).then_some(address)
 }

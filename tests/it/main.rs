@@ -63,6 +63,7 @@ mod rules;
 mod segments;
 mod schema;
 mod shared;
+mod shared_writes;
 mod smuggling;
 mod smuggling_answers;
 mod split;
