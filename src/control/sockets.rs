@@ -152,7 +152,8 @@ impl Sockets {
         };
         let clones: Result<Vec<_>, _> = bound.sockets.iter().map(TcpListener::try_clone).collect();
         let clones = clones.map_err(|error| format!("cannot be handed to the workers: {error}"))?;
-        let gate = Gate::new(Arc::clone(name), limit(listener));
+        let stats = self.telemetry.registry().listener(name);
+        let gate = Gate::new(stats, limit(listener));
         Ok((bound, Arc::new(gate), Handover::New(clones)))
     }
 

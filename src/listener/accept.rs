@@ -1,7 +1,9 @@
 //! Accepting: from a listening socket to connections, no more of them than are allowed.
 //!
 //! A listener that has all the connections it may have stops accepting until one closes, and so
-//! does one that runs out of descriptors or memory. Nobody is turned away: new clients wait in the
+//! does one that runs out of descriptors or memory. Of descriptors a part is left to others, without
+//! which those who came could not be served: upstreams, files, the admin listener. Nobody is turned
+//! away: new clients wait in the
 //! kernel's backlog, as they do with HAProxy's `maxconn`. Each worker that waits for its turn holds
 //! one connection that is accepted already and has no permit yet; only so can no worker keep a
 //! place free for a client that the kernel gives to another worker. Every closing connection wakes
@@ -13,20 +15,24 @@ mod tests;
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::process::{Resource, getrlimit};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+use crate::telemetry::stats::{ListenerStats, PauseReason};
 
 /// How many connections are accepted before other tasks of the worker get their turn: a flood of
 /// new connections must not starve the open ones.
@@ -38,6 +44,9 @@ const FIRST_REST: Duration = Duration::from_millis(10);
 
 /// The longest rest: what is wanting may be given back by another process, which wakes nobody.
 const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// Of so many descriptors one is left to others.
+const LEFT_TO_OTHERS: u64 = 4;
 
 /// How often, at most, a worker says that it cannot accept.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -51,22 +60,11 @@ const LAST_CALL: usize = 4096;
 /// A worker touches it when a connection opens and closes, never for a request.
 #[derive(Debug)]
 pub struct Gate {
-    /// The listener's name, for the log.
-    listener: Arc<str>,
+    /// The listener's numbers, where pauses are counted.
+    stats: Arc<ListenerStats>,
     limit: AtomicUsize,
     n_open: AtomicUsize,
-    n_limit_pauses: AtomicU64,
-    n_resource_pauses: AtomicU64,
     freed: Notify,
-}
-
-/// How often accepting has paused since the listener began.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Pauses {
-    /// Because the listener had all the connections it may have.
-    pub limit: u64,
-    /// Because the process or the system had no descriptors or memory left.
-    pub resources: u64,
 }
 
 /// A connection's place among those of its listener; dropping it frees the place.
@@ -78,14 +76,12 @@ pub struct Permit {
 }
 
 impl Gate {
-    /// Makes the gate of a listener of this name, for so many connections at a time.
-    pub fn new(listener: Arc<str>, limit: usize) -> Self {
+    /// Makes the gate of the listener with these numbers, for so many connections at a time.
+    pub fn new(stats: Arc<ListenerStats>, limit: usize) -> Self {
         Self {
-            listener,
+            stats,
             limit: AtomicUsize::new(limit),
             n_open: AtomicUsize::new(0),
-            n_limit_pauses: AtomicU64::new(0),
-            n_resource_pauses: AtomicU64::new(0),
             freed: Notify::new(),
         }
     }
@@ -99,14 +95,6 @@ impl Gate {
     /// How many connections there are now.
     pub fn n_open(&self) -> usize {
         self.n_open.load(Ordering::SeqCst)
-    }
-
-    /// How often accepting has paused.
-    pub fn pauses(&self) -> Pauses {
-        Pauses {
-            limit: self.n_limit_pauses.load(Ordering::Relaxed),
-            resources: self.n_resource_pauses.load(Ordering::Relaxed),
-        }
     }
 
     fn try_enter(self: &Arc<Self>) -> Option<Permit> {
@@ -167,7 +155,9 @@ pub async fn accept(
     mut on_connection: impl FnMut(TcpStream, SocketAddr, Permit),
 ) {
     let poll_accept = |context: &mut Context<'_>| poll_accept(&listener, context);
-    serve(poll_accept, &gate, &stop, &mut on_connection).await;
+    let bound = descriptors();
+    let fits = |stream: &mut TcpStream| fits(stream, bound);
+    serve(poll_accept, fits, &gate, &stop, &mut on_connection).await;
     // Asks the kernel itself: the runtime may not know yet that somebody waits.
     empty_backlog(&listener.into_inner(), &gate, &mut on_connection);
 }
@@ -175,13 +165,17 @@ pub async fn accept(
 /// The loop of [`accept`], over anything that accepts.
 async fn serve<S>(
     mut poll_accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<(S, SocketAddr)>>,
+    mut fits: impl FnMut(&mut S) -> bool,
     gate: &Arc<Gate>,
     stop: &CancellationToken,
     on_connection: &mut impl FnMut(S, SocketAddr, Permit),
 ) {
     let mut stopped = pin!(stop.cancelled());
-    let mut rest = FIRST_REST;
-    let mut logged_at: Option<Instant> = None;
+    let mut rests = Rests {
+        gate,
+        next: FIRST_REST,
+        logged_at: None,
+    };
     let mut n_in_a_row = 0;
     loop {
         let accepted = tokio::select! {
@@ -190,8 +184,14 @@ async fn serve<S>(
             accepted = poll_fn(&mut poll_accept) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                rest = FIRST_REST;
+            Ok((mut stream, peer)) => {
+                while !fits(&mut stream) {
+                    let full = io::Error::from(Errno::MFILE);
+                    if !rests.rest(&full, stopped.as_mut()).await {
+                        break;
+                    }
+                }
+                rests.next = FIRST_REST;
                 let Some(permit) = permit(gate, stopped.as_mut()).await else {
                     return;
                 };
@@ -199,18 +199,9 @@ async fn serve<S>(
             }
             Err(error) if concerns_one_client(&error) => {}
             Err(error) => {
-                gate.n_resource_pauses.fetch_add(1, Ordering::Relaxed);
-                let now = Instant::now();
-                if logged_at.is_none_or(|at| LOG_INTERVAL <= now - at) {
-                    logged_at = Some(now);
-                    warn!(listener = %gate.listener, %error, n_open = gate.n_open(), "accepting pauses");
+                if !rests.rest(&error, stopped.as_mut()).await {
+                    return;
                 }
-                tokio::select! {
-                    () = stopped.as_mut() => return,
-                    () = gate.freed.notified() => {}
-                    () = tokio::time::sleep(rest) => {}
-                }
-                rest = LONGEST_REST.min(rest * 2);
             }
         }
         n_in_a_row += 1;
@@ -218,6 +209,61 @@ async fn serve<S>(
             n_in_a_row = 0;
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Rests for want of descriptors or memory.
+struct Rests<'a> {
+    gate: &'a Gate,
+    /// How long the next one is.
+    next: Duration,
+    logged_at: Option<Instant>,
+}
+
+impl Rests<'_> {
+    /// Rests until a connection closes, or for a while; false when accepting stops meanwhile.
+    async fn rest(
+        &mut self,
+        error: &io::Error,
+        stopped: Pin<&mut impl Future<Output = ()>>,
+    ) -> bool {
+        let gate = self.gate;
+        gate.stats.paused(PauseReason::Resources);
+        let now = Instant::now();
+        if self.logged_at.is_none_or(|at| LOG_INTERVAL <= now - at) {
+            self.logged_at = Some(now);
+            let listener = gate.stats.listener();
+            warn!(%listener, %error, n_open = gate.n_open(), "accepting pauses");
+        }
+        let goes_on = tokio::select! {
+            () = stopped => false,
+            () = gate.freed.notified() => true,
+            () = tokio::time::sleep(self.next) => true,
+        };
+        self.next = LONGEST_REST.min(self.next * 2);
+        goes_on
+    }
+}
+
+/// The first descriptor that is left to others.
+fn descriptors() -> i32 {
+    let all = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    i32::try_from(all - all / LEFT_TO_OTHERS).unwrap_or(i32::MAX)
+}
+
+/// Tells whether a connection's descriptor is one of those that connections may have, and gives it
+/// such a one if there is one by now. The kernel gives the lowest that is free, so none lower than a
+/// high one was.
+fn fits(stream: &mut TcpStream, bound: i32) -> bool {
+    if stream.as_raw_fd() < bound {
+        return true;
+    }
+    match stream.try_clone() {
+        Ok(lower) => {
+            *stream = lower;
+            stream.as_raw_fd() < bound
+        }
+        Err(_) => false,
     }
 }
 
@@ -247,7 +293,7 @@ async fn permit(gate: &Arc<Gate>, stopped: Pin<&mut impl Future<Output = ()>>) -
     if let Some(permit) = gate.try_enter() {
         return Some(permit);
     }
-    gate.n_limit_pauses.fetch_add(1, Ordering::Relaxed);
+    gate.stats.paused(PauseReason::Limit);
     tokio::select! {
         biased;
         () = stopped => gate.try_enter(),

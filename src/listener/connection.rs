@@ -12,6 +12,7 @@ use crate::http1::codec::{HeadError, read_request};
 use crate::http1::{Connection, Deadline, ReadError, Scratch};
 use crate::listener::drain::Handle;
 use crate::listener::{After, LINGER, LINGER_BYTES, Peer, Refusal, Service, Settings};
+use crate::telemetry::stats::{ListenerShard, RejectReason};
 use crate::tls::Stream;
 
 /// What comes next on a connection.
@@ -19,6 +20,8 @@ enum Next {
     Request(Box<Scratch>),
     Refused(HeadError),
     TimedOut,
+    /// Not a byte of it came in time.
+    Silence,
     End,
 }
 
@@ -29,7 +32,9 @@ pub(crate) async fn serve<V: Service>(
     service: &V,
     mut settings: Arc<Settings>,
     handle: &Rc<Handle>,
+    shard: &ListenerShard,
 ) {
+    let mut has_asked = false;
     let mut generation = service.generation();
     let mut deadline = Deadline::new();
     deadline.set(settings.timeouts.first_byte);
@@ -46,8 +51,15 @@ pub(crate) async fn serve<V: Service>(
                 time_out(connection, from, service).await;
                 return;
             }
+            Next::Silence => {
+                if !has_asked {
+                    shard.connection_rejected(RejectReason::Timeout);
+                }
+                return;
+            }
             Next::End => return,
         };
+        has_asked = true;
         if generation != service.generation() {
             generation = service.generation();
             if let Some(current) = service.settings(&settings.name) {
@@ -111,7 +123,7 @@ async fn next(
         }
         match deadline.poll(context) {
             Poll::Ready(()) if began => Poll::Ready(Next::TimedOut),
-            Poll::Ready(()) => Poll::Ready(Next::End),
+            Poll::Ready(()) => Poll::Ready(Next::Silence),
             Poll::Pending => Poll::Pending,
         }
     })

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
-use h2::{Ping, PingPong, Reason, RecvStream};
+use h2::{Error, Ping, PingPong, Reason, RecvStream};
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response};
 use tracing::debug;
@@ -23,19 +23,25 @@ use crate::listener::client_body::ClientBody;
 use crate::listener::connect::Connect;
 use crate::listener::distance::{Distance, Windows};
 use crate::listener::drain::Handle;
+use crate::listener::flood::{Verdict, warn_of_flood};
 use crate::listener::streams::{CONNECTION, Streams};
 use crate::listener::tunnels::Tunnels;
 use crate::listener::wire::Wire;
 use crate::listener::woken::Woken;
 use crate::listener::{HeldSettings, LINGER, Peer, Service, Settings};
 use crate::message::Body;
+use crate::telemetry::stats::{AbortReason, ListenerShard, RejectReason};
 
 /// Bytes of response that a stream buffers for a client that reads slowly.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// Streams that a client may reset before they were accepted, and resets that its errors may make
-/// us send, before the connection is closed (CVE-2023-44487, CVE-2025-8671).
+/// Streams that a client may reset before they were accepted, all of them in what is read at once,
+/// before the connection is closed (CVE-2023-44487); what it takes back later, `flood` counts.
 const RESETS: usize = 32;
+
+/// Resets that a client's errors may make us send before the connection is closed (CVE-2025-8671).
+/// They are counted over its whole life, and some of a balancer's clients may be broken ones.
+const ERRORS: usize = 256;
 
 /// How often a client that says nothing is asked whether it is there, and how long it may take.
 const PING: Duration = Duration::from_secs(20);
@@ -54,11 +60,44 @@ pub(crate) async fn serve<V: Service>(
     service: &V,
     settings: Arc<Settings>,
     handle: &Rc<Handle>,
+    shard: &ListenerShard,
 ) {
     let tunnels = Tunnels::default();
-    serve_streams(wire, from, service, settings, handle, &tunnels).await;
+    let ended = serve_streams(wire, from, service, settings, handle, &tunnels).await;
+    match ended {
+        End::Usual => {}
+        End::Silence => shard.connection_rejected(RejectReason::Timeout),
+        End::Aborted(reason) => shard.connection_aborted(reason),
+    }
+    if ended == End::Aborted(AbortReason::Flood) {
+        warn_of_flood(from);
+    }
     // Without their connection tunnels end at once, and know by whose doing.
     tunnels.end().await;
+}
+
+/// How a connection came to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    /// By its client's will, or by ours.
+    Usual,
+    /// Its client never asked for anything.
+    Silence,
+    /// By what its client did.
+    Aborted(AbortReason),
+}
+
+impl End {
+    /// The end that an error makes: what the library complains of is the client's doing.
+    fn by(error: &Error) -> Self {
+        if !(error.is_go_away() && error.is_library()) {
+            return Self::Usual;
+        }
+        Self::Aborted(match error.reason() {
+            Some(Reason::ENHANCE_YOUR_CALM) => AbortReason::Flood,
+            _ => AbortReason::ProtocolError,
+        })
+    }
 }
 
 async fn serve_streams<V: Service>(
@@ -68,15 +107,16 @@ async fn serve_streams<V: Service>(
     settings: Arc<Settings>,
     handle: &Rc<Handle>,
     tunnels: &Tunnels,
-) {
+) -> End {
     let patience = settings.timeouts.body;
     let idle = settings.timeouts.idle;
     let mut deadline = Deadline::new();
     // Until the first request; from then on it is idling that ends it.
     deadline.set(settings.timeouts.first_byte);
     let shaking = shake(wire.clone(), &settings, handle, &mut deadline);
-    let Some(mut connection) = shaking.await else {
-        return;
+    let mut connection = match shaking.await {
+        Ok(connection) => connection,
+        Err(end) => return end,
     };
     // A listener that is being given up has no settings any more: the last ones hold.
     let mut held = Rc::new(HeldSettings(Arc::clone(&settings)));
@@ -102,19 +142,25 @@ async fn serve_streams<V: Service>(
         answer,
         deadline,
         idle,
+        has_asked: false,
+        is_flooded: false,
         is_ending: false,
     };
     driver.woken.wake(CONNECTION);
-    poll_fn(|context| driver.poll(context, handle)).await;
+    let end = poll_fn(|context| driver.poll(context, handle)).await;
+    match driver.is_flooded {
+        true => End::Aborted(AbortReason::Flood),
+        false => end,
+    }
 }
 
-/// Begins to speak HTTP/2; `None` when the client does not.
+/// Begins to speak HTTP/2; how it ended when the client does not.
 async fn shake(
     wire: Wire,
     settings: &Settings,
     handle: &Handle,
     deadline: &mut Deadline,
-) -> Option<Connection<Wire, Bytes>> {
+) -> Result<Connection<Wire, Bytes>, End> {
     let shaking = Builder::new()
         .initial_window_size(Windows::NEAR.stream)
         .initial_connection_window_size(Windows::NEAR.connection)
@@ -122,24 +168,29 @@ async fn shake(
         .max_concurrent_streams(settings.streams)
         .max_header_list_size(u32::try_from(settings.limits.head_bytes).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(Some(RESETS))
+        .max_local_error_reset_streams(Some(ERRORS))
         .enable_connect_protocol()
         .handshake(wire.clone());
     let mut shaking = pin!(shaking);
     let mut is_ending = false;
     poll_fn(|context| {
         if let Poll::Ready(shaken) = shaking.as_mut().poll(context) {
-            return Poll::Ready(shaken.ok());
+            return Poll::Ready(shaken.map_err(|error| End::by(&error)));
         }
         // Our settings leave before the client's have come.
         if let Poll::Ready(Err(_)) = wire.poll_send(context) {
-            return Poll::Ready(None);
+            return Poll::Ready(Err(End::Usual));
         }
         if handle.is_closing() && !is_ending {
             is_ending = true;
             deadline.set(LINGER);
         }
-        deadline.poll(context).map(|()| None)
+        deadline.poll(context).map(|()| {
+            Err(match is_ending {
+                true => End::Usual,
+                false => End::Silence,
+            })
+        })
     })
     .await
 }
@@ -159,6 +210,10 @@ struct Driver<'a, A, F> {
     deadline: Deadline,
     /// How long there may be no stream.
     idle: Duration,
+    /// True once there was a request.
+    has_asked: bool,
+    /// True once it had to leave for what it sent.
+    is_flooded: bool,
     is_ending: bool,
 }
 
@@ -168,21 +223,30 @@ where
     F: Future<Output = Response<Body>>,
 {
     /// Ready when the connection has ended.
-    fn poll(&mut self, context: &mut Context<'_>, handle: &Handle) -> Poll<()> {
+    fn poll(&mut self, context: &mut Context<'_>, handle: &Handle) -> Poll<End> {
         self.woken.run(context.waker());
         let mut n_rounds = 0;
         let waker = self.waker.clone();
         let mut part = Context::from_waker(&waker);
         while n_rounds < ROUNDS && self.poll_streams() {
             n_rounds += 1;
-            if self.poll_connection(&mut part).is_ready() {
-                return Poll::Ready(());
+            if let Poll::Ready(end) = self.poll_connection(&mut part) {
+                // What it is told of that, if it takes it.
+                let _told = self.wire.poll_send(&mut part);
+                return Poll::Ready(end);
             }
+        }
+        let verdict = self.wire.verdict();
+        if verdict == Verdict::Cut {
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            let _ended = self.poll_connection(&mut part);
+            let _told = self.wire.poll_send(&mut part);
+            return Poll::Ready(End::Aborted(AbortReason::Flood));
         }
         // Together, and only now.
         if let Poll::Ready(Err(error)) = self.wire.poll_send(&mut part) {
             debug!(%error, "HTTP/2 connection broke");
-            return Poll::Ready(());
+            return Poll::Ready(End::Usual);
         }
         // Only streams keep it from being idle: the deadline's own waking must not move it on.
         if !self.streams.is_empty() || !self.tunnels.is_empty() {
@@ -192,10 +256,14 @@ where
         let is_idle = self.deadline.poll(context).is_ready();
         // One that does not even begin, or does not say goodbye, is not waited for.
         if self.is_ending && is_idle {
-            return Poll::Ready(());
+            return Poll::Ready(match self.has_asked || handle.is_closing() {
+                true => End::Usual,
+                false => End::Silence,
+            });
         }
-        if !self.is_ending && (is_idle || handle.is_closing()) {
+        if !self.is_ending && (is_idle || handle.is_closing() || verdict == Verdict::Leave) {
             self.is_ending = true;
+            self.is_flooded = verdict == Verdict::Leave;
             self.deadline.set(LINGER);
             self.connection.graceful_shutdown();
             // GOAWAY still has to be written.
@@ -209,10 +277,13 @@ where
             self.woken.wake(CONNECTION);
         }
         match self.alive.poll(context, n_read) {
-            Some(true) => self.streams.shrink(&self.woken),
+            Some(true) => {
+                self.streams.shrink(&self.woken);
+                self.wire.forgive();
+            }
             Some(false) => {
                 debug!("no answer to a ping of HTTP/2");
-                return Poll::Ready(());
+                return Poll::Ready(End::Aborted(AbortReason::Unresponsive));
             }
             None => {}
         }
@@ -236,16 +307,16 @@ where
     }
 
     /// Reads what came, begins what was asked for, and writes what is there to be written.
-    fn poll_connection(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_connection(&mut self, context: &mut Context<'_>) -> Poll<End> {
         for _ in 0..STREAMS {
             let accepted = pin!(self.connection.accept()).poll(context);
             match accepted {
                 Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond),
                 Poll::Ready(Some(Err(error))) => {
                     debug!(%error, "HTTP/2 connection broke");
-                    return Poll::Ready(());
+                    return Poll::Ready(End::by(&error));
                 }
-                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Ready(None) => return Poll::Ready(End::Usual),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -254,6 +325,7 @@ where
     }
 
     fn begin(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        self.has_asked = true;
         let (mut head, body) = request.into_parts();
         let is_connect = head.method == Method::CONNECT;
         let length = head.headers.get(CONTENT_LENGTH).filter(|_| is_connect);

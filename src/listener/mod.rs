@@ -13,6 +13,7 @@ mod crew;
 mod date;
 mod distance;
 mod drain;
+mod flood;
 mod http2;
 mod peer;
 mod preface;
@@ -41,7 +42,7 @@ use crate::telemetry::stats::ListenerStats;
 use crate::tls::Acceptor;
 use crate::tls::Stream;
 
-pub use accept::{Gate, Pauses, Permit, accept};
+pub use accept::{Gate, Permit, accept};
 pub use client_body::ClientBody;
 pub use connect::{Connect, ConnectStream};
 pub use crew::Crew;

@@ -39,6 +39,8 @@ pub(crate) enum Beginning {
     Http2(Vec<u8>),
     /// With what may become either, and then nothing more in time.
     TooSlow,
+    /// With nothing in time.
+    Silence,
     /// Not at all.
     Nothing,
 }
@@ -76,7 +78,7 @@ pub(crate) async fn read(stream: &mut Stream, settings: &Settings, handle: &Hand
         }
         ready!(deadline.poll(context));
         Poll::Ready(if begun.is_empty() {
-            Beginning::Nothing
+            Beginning::Silence
         } else {
             Beginning::TooSlow
         })

@@ -111,17 +111,18 @@ async fn serve<V: Service>(
             let _open = Open::new(shard, Protocol::H1);
             let mut connection = Connection::with(stream, begun);
             let handle = guard.handle();
-            connection::serve(&mut connection, &from, &service, settings, handle).await;
+            connection::serve(&mut connection, &from, &service, settings, handle, shard).await;
         }
         Beginning::Http2(begun) => {
             let _open = Open::new(shard, Protocol::H2);
             let wire = Wire::new(begun, stream);
-            let serving = http2::serve(wire, &from, &service, settings, guard.handle());
+            let serving = http2::serve(wire, &from, &service, settings, guard.handle(), shard);
             Box::pin(serving).await;
         }
         Beginning::TooSlow => {
             connection::time_out(&mut Connection::new(stream), &from, &service).await;
         }
+        Beginning::Silence => shard.connection_rejected(RejectReason::Timeout),
         Beginning::Nothing => {}
     }
 }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http1::{give_buffer, take_buffer};
+use crate::listener::flood::{Meter, Verdict};
 use crate::tls::Stream;
 
 /// Bytes that a TLS record takes (RFC 8446, section 5.1). Without TLS it is as good a measure.
@@ -38,6 +39,7 @@ struct Inner {
     used: usize,
     stream: Stream,
     n_read: u64,
+    meter: Meter,
     /// True while the client sends more than a small read takes.
     is_busy: bool,
     /// What was gathered: less than a record.
@@ -53,6 +55,7 @@ impl Wire {
             used: 0,
             stream,
             n_read: 0,
+            meter: Meter::new(),
             is_busy: false,
             out: Vec::new(),
             is_flushed: true,
@@ -65,6 +68,16 @@ impl Wire {
     /// How many bytes have come so far.
     pub(crate) fn n_read(&self) -> u64 {
         self.inner.borrow().n_read
+    }
+
+    /// Tells whether what the client sent lately is more than anybody has a use for.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.inner.borrow().meter.verdict()
+    }
+
+    /// Begins to count anew what the client sends.
+    pub(crate) fn forgive(&self) {
+        self.inner.borrow_mut().meter.forgive();
     }
 
     /// Sends what was gathered.
@@ -93,13 +106,16 @@ impl Inner {
                 let n = small.filled().len();
                 buffer.advance(n);
             }
-            let n = buffer.filled().len() - before;
+            let new = &buffer.filled()[before..];
+            self.meter.read(new);
+            let n = new.len();
             self.n_read += n as u64;
             self.is_busy = n >= SMALL_READ;
             return Poll::Ready(Ok(()));
         }
         let left = &self.begun[self.used..];
         let n = left.len().min(buffer.remaining());
+        self.meter.read(&left[..n]);
         buffer.put_slice(&left[..n]);
         self.used += n;
         if self.used == self.begun.len() {
@@ -115,6 +131,7 @@ impl Inner {
     ) -> Poll<io::Result<usize>> {
         let n = slices.iter().map(|slice| slice.len()).sum::<usize>();
         self.is_flushed = false;
+        self.meter.wrote(n);
         while self.out.len() + n >= RECORD {
             // Whole records only; the rest comes again.
             let mut left = (self.out.len() + n) / RECORD * RECORD;

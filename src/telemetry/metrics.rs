@@ -164,6 +164,12 @@ families! {
     DOWNSTREAM_CONNECTIONS_REJECTED = Counter "tidegate_downstream_connections_rejected_total"
         ["listener", "reason"]
         "Connections of clients that were refused, or ended before their first request.";
+    DOWNSTREAM_CONNECTIONS_ABORTED = Counter "tidegate_downstream_connections_aborted_total"
+        ["listener", "reason"]
+        "Connections of clients that were ended before their time, by what the client did.";
+    ACCEPT_PAUSES = Counter "tidegate_accept_pauses_total"
+        ["listener", "reason"]
+        "Times that a worker accepted nobody for a while: no place, or no descriptors or memory.";
 
     TLS_HANDSHAKES = Counter "tidegate_tls_handshakes_total"
         ["listener", "version", "session", "key_exchange"]

@@ -23,6 +23,12 @@ mod config_dump;
 mod consistent_hash;
 mod deploy;
 mod deploy_kubernetes;
+
+mod dos_connections;
+mod dos_http1;
+mod dos_http2;
+mod dos_http2_heads;
+
 mod edits;
 mod expect;
 mod forced;

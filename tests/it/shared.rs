@@ -322,8 +322,8 @@ async fn a_connection_for_a_worker_that_does_not_listen_yet_waits_until_it_does(
         };
         Worker::start(index, &crew, Backend::Epoll, service).expect("a worker")
     });
-    let gate = Arc::new(Gate::new("http".into(), usize::MAX));
     let stats = Arc::new(ListenerStats::new("http".into(), N_WORKERS));
+    let gate = Arc::new(Gate::new(Arc::clone(&stats), usize::MAX));
     let listen = |worker: &Worker| {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         socket.set_nonblocking(true).expect("a socket");

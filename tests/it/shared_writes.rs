@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Where the data plane writes what several threads may write, and why no request waits for that.
 /// A request does none of it, but for a line of the access log, which has a lane for each worker.
-const SHARED_WRITES: [(&str, &str); 13] = [
+const SHARED_WRITES: [(&str, &str); 14] = [
     (
         "listener/accept.rs",
         "a limit over all workers: by connection",
@@ -30,6 +30,7 @@ const SHARED_WRITES: [(&str, &str); 13] = [
         "telemetry/registry.rs",
         "when a snapshot is built or a scraper asks",
     ),
+    ("telemetry/stats/connections.rs", "when accepting pauses"),
     ("telemetry/stats/variant.rs", "when a snapshot is built"),
     (
         "upstream/endpoint.rs",

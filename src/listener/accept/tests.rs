@@ -15,8 +15,9 @@ use tokio::task::{JoinHandle, LocalSet, yield_now};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::accept::{Gate, Pauses, Permit, accept, canonical, listening, serve};
+use crate::listener::accept::{Gate, Permit, accept, canonical, listening, serve};
 use crate::listener::socket::{Bound, bind};
+use crate::telemetry::stats::ListenerStats;
 
 /// How long a client waits before a test calls it forgotten.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,6 +28,10 @@ struct Queue {
     waiting: VecDeque<Result<u32, Errno>>,
     waker: Option<Waker>,
     n_asked: usize,
+}
+
+fn stats() -> Arc<ListenerStats> {
+    Arc::new(ListenerStats::new("test".into(), 1))
 }
 
 /// An accept loop over a [`Queue`], and what it has let in.
@@ -41,7 +46,7 @@ struct Fixture {
 impl Fixture {
     /// Starts a loop; only within a [`LocalSet`].
     fn start(limit: usize) -> Self {
-        Self::with_gate(Arc::new(Gate::new("test".into(), limit)))
+        Self::with_gate(Arc::new(Gate::new(stats(), limit)))
     }
 
     fn with_gate(gate: Arc<Gate>) -> Self {
@@ -56,7 +61,7 @@ impl Fixture {
                 let mut on_connection = |client, _, permit| {
                     let_in.borrow_mut().push((client, Instant::now(), permit));
                 };
-                serve(poll_accept, &gate, &stop, &mut on_connection).await;
+                serve(poll_accept, |_| true, &gate, &stop, &mut on_connection).await;
             }
         });
         Self {
@@ -113,11 +118,7 @@ async fn the_limit_holds_and_a_closed_connection_makes_room() {
         assert_eq!(fixture.gate.n_open(), 2);
         // One is accepted and held; the others wait where they are.
         assert_eq!(fixture.queue.borrow().waiting.len(), 2);
-        let pauses = Pauses {
-            limit: 1,
-            resources: 0,
-        };
-        assert_eq!(fixture.gate.pauses(), pauses);
+        assert_eq!(fixture.gate.stats.pauses(), [1, 0]);
 
         fixture.close_one();
         fixture.settle().await;
@@ -135,7 +136,7 @@ async fn the_limit_holds_and_a_closed_connection_makes_room() {
 #[tokio::test(start_paused = true)]
 async fn a_place_that_is_freed_goes_to_whichever_worker_has_a_client() {
     let test = async {
-        let gate = Arc::new(Gate::new("test".into(), 1));
+        let gate = Arc::new(Gate::new(stats(), 1));
         let (one, other) = (
             Fixture::with_gate(Arc::clone(&gate)),
             Fixture::with_gate(gate),
@@ -189,7 +190,7 @@ async fn without_descriptors_it_rests_longer_and_longer_and_recovers() {
             .collect();
         // Ten milliseconds doubled three times; and ten again, for the loop was well between.
         assert_eq!(waits, [10 + 20 + 40 + 80, 150 + 10]);
-        assert_eq!(fixture.gate.pauses().resources, 5);
+        assert_eq!(fixture.gate.stats.pauses(), [0, 5]);
     };
     LocalSet::new().run_until(test).await;
 }
@@ -237,7 +238,7 @@ async fn a_client_that_is_gone_already_disturbs_nobody() {
         fixture.settle().await;
         assert_eq!(fixture.n_let_in(), 1);
         assert_eq!(Instant::now(), now);
-        assert_eq!(fixture.gate.pauses(), Pauses::default());
+        assert_eq!(fixture.gate.stats.pauses(), [0, 0]);
     };
     LocalSet::new().run_until(test).await;
 }
@@ -295,7 +296,7 @@ async fn clients_are_accepted_from_a_socket_and_counted_while_they_last() {
         let Bound { address, sockets } = local();
         let socket = sockets.into_iter().next().unwrap();
         let listener = listening(socket).unwrap();
-        let gate = Arc::new(Gate::new("test".into(), 10));
+        let gate = Arc::new(Gate::new(stats(), 10));
         let stop = CancellationToken::new();
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let accepting = accept(listener, Arc::clone(&gate), stop.clone(), {
@@ -326,7 +327,7 @@ async fn who_waits_in_the_backlog_is_still_served_when_accepting_stops() {
     let clients: Vec<_> = (0..3)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
-    let gate = Arc::new(Gate::new("test".into(), 2));
+    let gate = Arc::new(Gate::new(stats(), 2));
     let stop = CancellationToken::new();
     stop.cancel();
     let mut let_in = Vec::new();
@@ -367,7 +368,7 @@ fn worker(socket: std::net::TcpListener, gate: Arc<Gate>, stop: CancellationToke
 fn every_client_gets_through_a_narrow_gate_to_two_workers() {
     let bound = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 2).unwrap();
     let address = bound.address;
-    let gate = Arc::new(Gate::new("test".into(), 1));
+    let gate = Arc::new(Gate::new(stats(), 1));
     let stop = CancellationToken::new();
     std::thread::scope(|scope| {
         for socket in bound.sockets {
@@ -392,5 +393,5 @@ fn every_client_gets_through_a_narrow_gate_to_two_workers() {
         drop(stop);
     });
     assert_eq!(gate.n_open(), 0);
-    assert!(gate.pauses().limit > 0);
+    assert!(gate.stats.pauses()[0] > 0);
 }

@@ -6,8 +6,8 @@ use crate::telemetry::exposition::{Exposition, Labels};
 use crate::telemetry::metrics as names;
 use crate::telemetry::render::code_label;
 use crate::telemetry::stats::{
-    CheckResult, CloseReason, Code, ListenerStats, ListenerTotals, Protocol, RejectReason,
-    Resolution, UpstreamStats, UpstreamTotals,
+    AbortReason, CheckResult, CloseReason, Code, ListenerStats, ListenerTotals, PauseReason,
+    Protocol, RejectReason, Resolution, UpstreamStats, UpstreamTotals,
 };
 
 /// The statuses of requests without a route whose series are there before the first one occurs.
@@ -124,6 +124,20 @@ pub(crate) fn downstream_connections(text: &mut Exposition, rows: &[Row<Listener
     text.family(&names::DOWNSTREAM_CONNECTIONS_REJECTED, |samples| {
         for Row { labels, totals } in rows {
             for (reason, n) in RejectReason::ALL.iter().zip(totals.rejected) {
+                samples.value(&labels.and([("reason", reason.label())]), n);
+            }
+        }
+    });
+    text.family(&names::DOWNSTREAM_CONNECTIONS_ABORTED, |samples| {
+        for Row { labels, totals } in rows {
+            for (reason, n) in AbortReason::ALL.iter().zip(totals.aborted) {
+                samples.value(&labels.and([("reason", reason.label())]), n);
+            }
+        }
+    });
+    text.family(&names::ACCEPT_PAUSES, |samples| {
+        for Row { labels, totals } in rows {
+            for (reason, n) in PauseReason::ALL.iter().zip(totals.pauses) {
                 samples.value(&labels.and([("reason", reason.label())]), n);
             }
         }

@@ -1,14 +1,15 @@
 //! The numbers of connections: downstream by listener, upstream by upstream.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::telemetry::stats::codes::{Code, Codes};
 use crate::telemetry::stats::handshakes::Handshakes;
 use crate::telemetry::stats::shards::Shards;
 use crate::telemetry::stats::{
-    CheckResult, CloseReason, Counter, Handshake, Protocol, RejectReason, Resolution, Selection,
-    Source,
+    AbortReason, CheckResult, CloseReason, Counter, Handshake, PauseReason, Protocol, RejectReason,
+    Resolution, Selection, Source,
 };
 
 /// The numbers of one listener.
@@ -18,6 +19,8 @@ pub struct ListenerStats {
     shards: Shards<ListenerShard>,
     /// Set as soon as it speaks TLS, so that the numbers of handshakes are shown from 0.
     has_tls: OnceLock<()>,
+    /// Counted by whichever worker it was, once in a while.
+    pauses: [AtomicU64; PauseReason::N],
 }
 
 impl ListenerStats {
@@ -27,6 +30,7 @@ impl ListenerStats {
             listener,
             shards: Shards::new(n_workers),
             has_tls: OnceLock::new(),
+            pauses: Default::default(),
         }
     }
 
@@ -44,6 +48,16 @@ impl ListenerStats {
         self.has_tls.get_or_init(|| ());
     }
 
+    /// Counts that accepting pauses.
+    pub fn paused(&self, reason: PauseReason) {
+        self.pauses[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often accepting has paused, by reason.
+    pub fn pauses(&self) -> [u64; PauseReason::N] {
+        self.pauses.each_ref().map(|n| n.load(Ordering::Relaxed))
+    }
+
     /// The name of the listener.
     pub fn listener(&self) -> &Arc<str> {
         &self.listener
@@ -53,6 +67,7 @@ impl ListenerStats {
     pub fn read(&self) -> ListenerTotals {
         let mut totals = ListenerTotals {
             handshakes: self.has_tls.get().map(|()| [0; Handshake::N]),
+            pauses: self.pauses(),
             ..ListenerTotals::default()
         };
         for shard in self.shards.iter() {
@@ -63,6 +78,9 @@ impl ListenerStats {
                 *total += counter.total();
             }
             for (total, counter) in totals.rejected.iter_mut().zip(&shard.rejected) {
+                *total += counter.total();
+            }
+            for (total, counter) in totals.aborted.iter_mut().zip(&shard.aborted) {
                 *total += counter.total();
             }
             if let Some(handshakes) = &mut totals.handshakes {
@@ -83,6 +101,7 @@ pub struct ListenerShard {
     opened: [Counter; Protocol::N],
     closed: [Counter; Protocol::N],
     rejected: [Counter; RejectReason::N],
+    aborted: [Counter; AbortReason::N],
     handshakes: Handshakes,
     unrouted: Codes,
 }
@@ -101,6 +120,11 @@ impl ListenerShard {
     /// Counts a connection that was refused, or given up before its protocol was known.
     pub fn connection_rejected(&self, reason: RejectReason) {
         self.rejected[reason as usize].add(1);
+    }
+
+    /// Counts a connection that was ended before its time, by what its client did.
+    pub fn connection_aborted(&self, reason: AbortReason) {
+        self.aborted[reason as usize].add(1);
     }
 
     /// Counts a TLS handshake that went well.
@@ -123,6 +147,10 @@ pub struct ListenerTotals {
     pub closed: [u64; Protocol::N],
     /// Connections that were refused.
     pub rejected: [u64; RejectReason::N],
+    /// Connections that were ended by what their clients did.
+    pub aborted: [u64; AbortReason::N],
+    /// How often accepting has paused.
+    pub pauses: [u64; PauseReason::N],
     /// TLS handshakes, in the order of their kinds; none while it speaks no TLS.
     pub handshakes: Option<[u64; Handshake::N]>,
     /// Requests that were answered without a route.
@@ -336,14 +364,14 @@ mod tests {
         stats.shard(1).connection_opened(Protocol::H2);
         stats.shard(1).connection_opened(Protocol::H2);
         stats.shard(1).connection_closed(Protocol::H2);
-        stats.shard(0).connection_rejected(RejectReason::Limit);
+        stats.shard(0).connection_rejected(RejectReason::Timeout);
         stats.shard(0).unrouted(404);
         stats.shard(1).unrouted(404);
         stats.shard(1).unrouted(400);
         let totals = stats.read();
         assert_eq!(totals.open(Protocol::H1), 1);
         assert_eq!(totals.open(Protocol::H2), 1);
-        assert_eq!(totals.rejected, [0, 1, 0, 0]);
+        assert_eq!(totals.rejected, [0, 1, 0]);
         assert_eq!(totals.unrouted[&Code::Exact(404)], 2);
         assert_eq!(totals.unrouted[&Code::Exact(400)], 1);
     }

@@ -222,12 +222,32 @@ label_values! {
     RejectReason {
         /// The TLS handshake failed.
         Tls = "tls",
-        /// The listener has all the connections it may have.
-        Limit = "limit",
         /// The first byte or the TLS handshake did not come in time.
         Timeout = "timeout",
         /// It did not begin with the header of the PROXY protocol, or came from nobody trusted.
         ProxyProtocol = "proxy_protocol",
+    }
+}
+
+label_values! {
+    /// Why a downstream connection was ended before its time, by what its client did.
+    AbortReason {
+        /// It sent more frames, or took back more requests, than anybody has a use for.
+        Flood = "flood",
+        /// It broke the rules of HTTP/2.
+        ProtocolError = "protocol_error",
+        /// It did not answer a ping of HTTP/2.
+        Unresponsive = "unresponsive",
+    }
+}
+
+label_values! {
+    /// Why a listener accepted nobody for a while.
+    PauseReason {
+        /// It had all the connections it may have.
+        Limit = "limit",
+        /// There were no descriptors, or no memory, for another one.
+        Resources = "resources",
     }
 }
 

@@ -27,9 +27,9 @@ pub use grpc::GrpcStatus;
 pub use handshakes::Handshake;
 pub use histogram::{Buckets, BucketsError, HistogramTotals};
 pub use labels::{
-    AttemptResult, CheckResult, CloseReason, ErrorReason, ForcedRejection, KeyExchange, Outcome,
-    Protocol, RejectReason, Resolution, RetryCause, RetryResult, Selection, Source, StickyKind,
-    TlsSession, TlsVersion, TunnelEnd,
+    AbortReason, AttemptResult, CheckResult, CloseReason, ErrorReason, ForcedRejection,
+    KeyExchange, Outcome, PauseReason, Protocol, RejectReason, Resolution, RetryCause, RetryResult,
+    Selection, Source, StickyKind, TlsSession, TlsVersion, TunnelEnd,
 };
 pub use route::{RouteShard, RouteStats, RouteTotals};
 pub use rule::{RuleLabels, RuleStats};

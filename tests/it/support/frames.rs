@@ -5,20 +5,21 @@
 
 use crate::support::wire::{Stream, Wire};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// The largest frame that every peer takes (RFC 9113, section 4.2).
 const FRAME_BYTES: usize = 16_384;
@@ -104,6 +105,27 @@ impl Frames {
         match &mut self.gathered {
             Some(gathered) => gathered.extend(bytes),
             None => self.wire.try_send(bytes).await.unwrap_or_default(),
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn raw(&mut self, bytes: Vec<u8>) {
+        self.send(bytes).await;
+    }
+
+    /// Sends a ping and waits for its answer; false when the connection ends instead.
+    pub(crate) async fn ping(&mut self) -> bool {
+        self.frame(PING, 0, 0, b"are you?").await;
+        loop {
+            let head = self.wire.take(9).await;
+            let Ok(head) = <[u8; 9]>::try_from(head) else {
+                return false;
+            };
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let payload = self.wire.take(length as usize).await;
+            if head[3] == PING && head[4] == ACK && payload == b"are you?" {
+                return true;
+            }
         }
     }
 
@@ -275,8 +297,15 @@ impl Frames {
     }
 }
 
+/// A frame (RFC 9113, section 4.1).
+pub(crate) fn bytes(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame(&mut bytes, kind, flags, stream, payload);
+    bytes
+}
+
 /// Writes fields as literals without indexing (RFC 7541, section 6.2.2).
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);

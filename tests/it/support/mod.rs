@@ -24,6 +24,7 @@ pub(crate) mod terminal;
 pub(crate) mod tool;
 pub(crate) mod tunnel;
 pub(crate) mod secure_origin;
+pub(crate) mod siege;
 pub(crate) mod wait;
 pub(crate) mod websocket;
 pub(crate) mod wire;

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -238,6 +239,17 @@ impl Proxy {
     pub(crate) fn open_files(&self) -> usize {
         let path = format!("/proc/{}/fd", self.process.id());
         fs::read_dir(path).expect("a process that runs").count()
+    }
+
+    /// How much processor time it has used, by the kernel's ticks of 10 ms.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.process.id());
+        let stat = fs::read_to_string(path).expect("a process that runs");
+        // proc(5): the name in parentheses is the second field, user and system time are 14 and 15.
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.map(|n| n.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// The most memory that it had at any time, in bytes.
