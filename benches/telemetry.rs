@@ -39,6 +39,7 @@ fn entry() -> Entry<'static> {
         response_headers: Some(Duration::from_micros(11_111)),
         upstream_connect: None,
         attempts: 1,
+        mirror: None,
         endpoint: Some(([10, 0, 0, 21], 9000).into()),
         client_ip: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77)),
         protocol: Version::Http2,

@@ -1,5 +1,7 @@
 //! What the instance is doing, in the words of the API: the one place that reads the live state.
 
+mod mirror;
+
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
@@ -12,7 +14,7 @@ use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::upstreams;
 use crate::admin::wire::{
     AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, Latency, ListenerStatus,
-    Reloaded, RouteStatus, RuleStatus, Status, VariantDetail, VariantStatus,
+    MirrorStatus, Reloaded, RouteStatus, RuleStatus, Status, VariantDetail, VariantStatus,
 };
 use crate::control::{self, Control, Live};
 use crate::proxy::{Direct, Route, Snapshot};
@@ -119,10 +121,16 @@ fn routes(live: &Live, detail: Detail) -> BTreeMap<String, RouteStatus> {
                 variants: variants(&live.snapshot, route, detail),
                 rules: rules(route),
                 answer: route.direct.as_deref().map(answer),
+                mirror: mirror(live, route),
             };
             (route.name.to_string(), status)
         })
         .collect()
+}
+
+fn mirror(live: &Live, route: &Route) -> Option<MirrorStatus> {
+    let config = live.config.routes.get(&*route.name)?.mirror.as_ref()?;
+    Some(mirror::status(config, route.mirror.as_deref()))
 }
 
 fn variants(snapshot: &Snapshot, route: &Route, detail: Detail) -> BTreeMap<String, VariantStatus> {

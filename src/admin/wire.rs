@@ -2,12 +2,16 @@
 //!
 //! Fields are only ever added. A client ignores what it does not know.
 
+mod mirror;
+
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
 use crate::config;
+
+pub use mirror::{ComparisonStatus, ExplainedMirror, MirrorStatus};
 
 /// What is live on this instance: the answer of `GET /api/v1/status`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -54,6 +58,9 @@ pub struct RouteStatus {
     /// What the route answers by itself; then it has no variants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerStatus>,
+    /// What came of the copies of its requests, if it has a mirror.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorStatus>,
 }
 
 /// What a route answers by itself.
@@ -280,6 +287,9 @@ pub struct Explained {
     /// What the upstream is asked for, where the route makes that another target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewritten: Option<ExplainedTarget>,
+    /// Whether it is copied, where the route has a mirror.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<ExplainedMirror>,
     /// Remarks, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -123,6 +123,16 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
     if let Some(rewritten) = &explained.rewritten {
         writeln!(out, "rewrite  {}{}", rewritten.host, rewritten.target)?;
     }
+    if let Some(mirror) = &explained.mirror {
+        let to = mirror.variant.as_ref().unwrap_or(&mirror.upstream);
+        let copied = match mirror.copied {
+            Some(true) => "copied",
+            Some(false) => "not copied",
+            None => "maybe copied",
+        };
+        let (percent, why) = (mirror.percent, &mirror.why);
+        writeln!(out, "mirror   {copied} to {to} ({percent} % are): {why}")?;
+    }
     rules(out, explained)?;
     writeln!(out)?;
     let rows: Vec<_> = explained

@@ -83,6 +83,7 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
     table(out, &header, &[3, 4, 6, 7, 8, 9, 10], &rows)?;
     writeln!(out)?;
     rules(out, status)?;
+    mirrors(out, status)?;
     let rows: Vec<_> = status
         .listeners
         .iter()
@@ -109,6 +110,53 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
     for warning in &status.warnings {
         writeln!(out, "warning: {warning}")?;
     }
+    Ok(())
+}
+
+/// The mirrors of all routes, if there are any.
+fn mirrors(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for (route, of_route) in &status.routes {
+        let Some(mirror) = &of_route.mirror else {
+            continue;
+        };
+        let of = |result: &str| mirror.results.get(result).copied().unwrap_or_default();
+        let dropped = mirror.results.iter();
+        let dropped = dropped.filter(|(result, _)| result.starts_with("dropped"));
+        let dropped: u64 = dropped.map(|(_, count)| count).sum();
+        let mismatched = mirror.comparison.as_ref();
+        rows.push(vec![
+            route.clone(),
+            mirror.variant.as_ref().unwrap_or(&mirror.upstream).clone(),
+            format!("{} %", mirror.percent),
+            if mirror.active { "" } else { "off" }.to_owned(),
+            of("sent").to_string(),
+            (of("error") + of("timeout")).to_string(),
+            dropped.to_string(),
+            mismatched.map_or_else(String::new, |all| {
+                format!("{} of {}", all.mismatched, all.compared)
+            }),
+        ]);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    table(
+        out,
+        &[
+            "ROUTE",
+            "MIRROR",
+            "PART",
+            "",
+            "SENT",
+            "FAILED",
+            "DROPPED",
+            "MISMATCHED",
+        ],
+        &[2, 4, 5, 6, 7],
+        &rows,
+    )?;
+    writeln!(out)?;
     Ok(())
 }
 

@@ -23,7 +23,10 @@ const ENDPOINTS_IDLE: Duration = Duration::from_secs(60);
 pub(crate) fn unused_upstreams(section: &Value<'_>, routes: &BTreeMap<String, RouteConfig>) {
     let used: HashSet<&str> = routes
         .values()
-        .flat_map(|route| &route.upstreams)
+        .flat_map(|route| {
+            let mirror = route.mirror.as_ref().map(|mirror| &mirror.upstream);
+            route.upstreams.iter().chain(mirror)
+        })
         .map(String::as_str)
         .collect();
     section.entries(|name, value| {

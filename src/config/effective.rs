@@ -5,6 +5,7 @@
 
 mod division;
 mod direct;
+mod mirror;
 mod treatment;
 mod upstream;
 
@@ -206,6 +207,9 @@ fn route(route: &RouteConfig) -> Value {
             return value;
         }
         entries.extend(treatment::of(&route.treatment));
+        if let Some(config) = &route.mirror {
+            entries.insert("mirror".into(), mirror::of(config));
+        }
         let tunnels = &route.tunnels;
         entries.insert("tunnels_on_off".into(), json!(tunnels.on_off.text()));
         entries.insert("tunnels_spread".into(), duration(tunnels.spread));

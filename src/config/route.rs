@@ -7,6 +7,7 @@ use crate::config::advice;
 use crate::config::direct::{self, DirectConfig};
 use crate::config::listener;
 use crate::config::matching;
+use crate::config::mirror::{self, MirrorConfig};
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::segment::{self, Segments};
@@ -24,7 +25,7 @@ pub const ONLY_VARIANT: &str = "default";
 const SPLIT_KEYS: [&str; 5] = ["sticky", "force", "salt", "on_unavailable", "rule"];
 
 /// The keys that say what is done to requests on their way to an upstream.
-const FORWARD_KEYS: [&str; 7] = [
+const FORWARD_KEYS: [&str; 8] = [
     "request_headers",
     "rewrite",
     "timeouts",
@@ -32,6 +33,7 @@ const FORWARD_KEYS: [&str; 7] = [
     "assignment_headers",
     "tunnels_on_off",
     "tunnels_spread",
+    "mirror",
 ];
 
 /// A rule that catches requests, and how it divides them.
@@ -62,6 +64,8 @@ pub struct RouteConfig {
     pub direct: Option<DirectConfig>,
     /// Whose requests it takes.
     pub access: AccessList,
+    /// What of its requests is copied, and where to, if anything is.
+    pub mirror: Option<MirrorConfig>,
 }
 
 /// What becomes of requests whose variant has no endpoint left.
@@ -99,10 +103,16 @@ pub(crate) fn read(
         let treatment = treatment::read(table, matched, request_id);
         let tunnels = tunnels::read(table);
         let access = listener::access(table);
+        let is_direct = route.as_ref().is_some_and(|route| route.direct.is_some());
+        let mirror = match table.optional("mirror").filter(|_| !is_direct) {
+            Some(value) => Some(mirror::read(&value, route.as_ref(), known_upstreams)?),
+            None => None,
+        };
         Some(RouteConfig {
             treatment: treatment?,
             tunnels,
             access,
+            mirror,
             ..route?
         })
     })?
@@ -148,6 +158,7 @@ fn route(
                 tunnels: TunnelsConfig::default(),
                 direct: None,
                 access: AccessList::default(),
+                mirror: None,
             })
         }
         (None, Some(split)) => {
@@ -206,6 +217,7 @@ fn route(
                 tunnels: TunnelsConfig::default(),
                 direct: None,
                 access: AccessList::default(),
+                mirror: None,
             })
         }
         (upstream, split) => {
@@ -272,6 +284,7 @@ fn direct_route<'d>(
         tunnels: TunnelsConfig::default(),
         direct: Some(direct.filter(|_| is_whole)?),
         access: AccessList::default(),
+        mirror: None,
     })
 }
 

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use crate::config::{self, Config, ListenerConfig, Protocol, RouteConfig, with_causes};
 use crate::control::certificates;
 use crate::control::direct;
+use crate::control::mirror;
 use crate::control::resolver::Resolver;
 use crate::control::secure::{self, TicketKeys};
 use crate::control::treatment;
 use crate::control::tunnels::Switches;
 use crate::control::{Live, Rejected, refused};
 use crate::listener::{ForwardedSource, Settings, Spoken, Timeouts, TrustedProxies};
-use crate::proxy::{Route, Rule, Snapshot, Variant};
+use crate::proxy::{Cap, Route, Rule, Snapshot, Variant};
 use crate::split::{Draw, State};
 use crate::telemetry::access_log::{self, AccessLog};
 use crate::telemetry::stats::{RuleLabels, Selection, VariantLabels, VariantStats};
@@ -36,6 +37,8 @@ pub(crate) struct Builder {
     /// The access log that is open, and what it was opened with.
     access_log: Option<(access_log::Settings, Arc<AccessLog>)>,
     switches: Switches,
+    /// How many copies of requests may be under way at a time.
+    copies: Arc<Cap>,
 }
 
 impl Builder {
@@ -52,6 +55,7 @@ impl Builder {
             generation: 0,
             access_log: None,
             switches: Switches::default(),
+            copies: Arc::new(Cap::new(mirror::MOST_COPIES)),
         })
     }
 
@@ -328,6 +332,12 @@ impl Builder {
                 segment,
             }
         });
+        let mirrors = mirror::Workshop {
+            registry: self.telemetry.registry(),
+            places,
+            copies: &self.copies,
+            fresh: &fresh,
+        };
         Ok(Route {
             split,
             draw: before.map_or_else(fresh, |before| Arc::clone(&before.draw)),
@@ -342,6 +352,7 @@ impl Builder {
                 let edits = treatment::edits(&route.treatment.response_headers);
                 direct::of(config, &edits, request_id, stats)
             }),
+            mirror: mirrors.mirror(&name, route, before),
             name,
         })
     }
@@ -451,6 +462,12 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
             .iter()
             .flat_map(|route| &route.rules)
             .map(|rule| rule.stats.labels().clone())
+            .collect(),
+        mirrors: snapshot
+            .routes
+            .iter()
+            .filter_map(|route| route.mirror.as_ref())
+            .map(|mirror| mirror.stats.labels().clone())
             .collect(),
         upstreams: snapshot
             .upstreams

@@ -12,6 +12,7 @@ mod direct;
 mod follow;
 mod handle;
 mod health;
+mod mirror;
 mod resolver;
 mod retired;
 mod secure;

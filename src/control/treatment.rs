@@ -38,6 +38,24 @@ pub(crate) fn telling(
     ]
 }
 
+/// What changes in the fields of a copy for a variant of a route, or for an upstream beside it.
+pub(crate) fn mirrored(config: &TreatmentConfig, route: &str, variant: Option<&str>) -> FieldEdits {
+    let edits = &config.request_headers;
+    let mut remove: Vec<&str> = edits.remove.iter().map(String::as_str).collect();
+    // All of a copy is there: it is sent without a word.
+    remove.push("expect");
+    let edits = FieldEdits::new(&remove, &fields(&edits.set), &fields(&edits.add));
+    let mut told = vec![("X-Tidegate-Mirror", "1")];
+    let tells = match config.assignment_headers {
+        AssignmentHeaders::Request | AssignmentHeaders::Both => true,
+        AssignmentHeaders::Off | AssignmentHeaders::Response => false,
+    };
+    if let Some(variant) = variant.filter(|_| tells) {
+        told.extend([("X-Tidegate-Route", route), ("X-Tidegate-Variant", variant)]);
+    }
+    edits.and_set(&told)
+}
+
 /// What changes in the fields of a head.
 pub(crate) fn edits(config: &HeaderEdits) -> FieldEdits {
     let remove: Vec<&str> = config.remove.iter().map(String::as_str).collect();

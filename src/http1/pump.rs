@@ -24,7 +24,7 @@ use crate::http1::codec::{
 use crate::http1::connection::Connection;
 use crate::http1::spill::Spill;
 use crate::http1::splice::{FillError, PIPE_BYTES, Piped, Sink, Wire};
-use crate::message::{Framing, Limits};
+use crate::message::{Framing, Limits, Tap};
 
 /// The first reads of a body, and all reads for a slow reader, are at most this large, so that
 /// what a slow reader leaves behind is, too.
@@ -123,6 +123,8 @@ pub struct Pump {
     pipe: usize,
     /// True when the kernel was found not to do that here.
     copies: bool,
+    /// Who watches the body, without its framing.
+    tap: Tap,
 }
 
 impl Pump {
@@ -140,7 +142,15 @@ impl Pump {
             piped: None,
             pipe: PIPE_BYTES,
             copies: false,
+            tap: Tap::default(),
         }
+    }
+
+    /// Lets somebody watch the body.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// Bytes of body so far, without framing.
@@ -284,6 +294,7 @@ impl Pump {
         matches!(self.incoming, Incoming::Length(left) if left >= SPLICE_BYTES)
             && self.outgoing == Outgoing::Raw
             && !self.copies
+            && !self.tap.is_open()
             && inbox.is_empty()
     }
 
@@ -394,6 +405,7 @@ impl Pump {
         match self.incoming {
             Incoming::UntilClose => {
                 self.ended = true;
+                self.tap.end();
                 if self.outgoing == Outgoing::Chunked {
                     let mut last = Vec::new();
                     write_last_chunk(&mut last, &[]);
@@ -417,6 +429,10 @@ impl Pump {
             Incoming::UntilClose | Incoming::Chunked(_) => bytes.len(),
         };
         self.count(n)?;
+        self.tap.see(&bytes[..n]);
+        if self.ended {
+            self.tap.end();
+        }
         Ok(n)
     }
 
@@ -452,13 +468,16 @@ impl Pump {
                 ChunkStep::More => {}
                 ChunkStep::Data(range) => {
                     self.count(range.len())?;
-                    self.write_data(&bytes[used + range.start..used + range.end], out);
+                    let data = &bytes[used + range.start..used + range.end];
+                    self.tap.see(data);
+                    self.write_data(data, out);
                 }
                 ChunkStep::End => {
                     if self.outgoing == Outgoing::Chunked {
                         write_last_chunk(out, reader.trailers());
                     }
                     self.ended = true;
+                    self.tap.end();
                 }
             }
             used += n;

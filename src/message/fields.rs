@@ -15,8 +15,12 @@ const CLIENT_CERT: [&[u8]; 4] = [
     b"x-client-cert-fingerprint",
 ];
 
-/// The names under which upstreams and clients are told of an assignment.
-const ASSIGNMENT: [&[u8]; 2] = [b"x-tidegate-route", b"x-tidegate-variant"];
+/// The names under which upstreams and clients are told of an assignment, and upstreams of a mirror.
+const ASSIGNMENT: [&[u8]; 3] = [
+    b"x-tidegate-route",
+    b"x-tidegate-variant",
+    b"x-tidegate-mirror",
+];
 
 /// A field name that tidegate acts on; every other one is [`Known::Other`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -304,6 +308,7 @@ mod tests {
             ("client_cert_chain", Known::ClientCert),
             ("X-Tidegate-Route", Known::Assignment),
             ("x-tidegate-variant", Known::Assignment),
+            ("X-Tidegate-Mirror", Known::Assignment),
             ("X_TIDEGATE_variant", Known::Assignment),
             ("x-tidegate-variants", Known::Other),
             ("x-tidegate-wroute", Known::Other),

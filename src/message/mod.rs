@@ -12,6 +12,7 @@ mod limits;
 mod networks;
 mod request;
 mod response;
+mod tap;
 
 pub use base64::base64;
 pub use body::{Body, BodyError};
@@ -20,6 +21,7 @@ pub use limits::Limits;
 pub use networks::{AccessList, Networks};
 pub use request::{RequestHead, Scheme};
 pub use response::ResponseHead;
+pub use tap::{Tap, Watch};
 
 /// The version of HTTP that a message came by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]

@@ -82,7 +82,8 @@ impl<'e, 'c> Attempt<'e, 'c> {
         let edits = exchange.edits().request;
         let incoming =
             Incoming::new(framing, limits).without_trailers(edits.and_then(FieldEdits::dropped));
-        let upload = Pump::new(incoming, outgoing, target.body_bytes);
+        let upload =
+            Pump::new(incoming, outgoing, target.body_bytes).with_tap(exchange.request_tap());
         let request = exchange.request();
         let expects = framing != Framing::None
             && request.version == Version::Http11
@@ -266,6 +267,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 ..
             } = self;
             let identity = exchange.sticky_cookie(target);
+            let tap = exchange.response_tap();
             let (scratch, edits) = exchange.scratch_and_edits();
             let reply = Reply {
                 version: scratch.request.version,
@@ -275,6 +277,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 identity: identity.as_deref(),
                 fields: edits.response,
                 sent: interim.sent(),
+                tap: &tap,
             };
             let to = &mut client.connection.stream;
             let read =

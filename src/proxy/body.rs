@@ -14,7 +14,7 @@ use tokio::io::AsyncWrite;
 use crate::http1::codec::{is_forbidden_trailer, write_chunk_head, write_last_chunk};
 use crate::http1::{Deadline, Pump, PumpError, give_buffer, take_buffer};
 use crate::listener::ClientBody;
-use crate::message::{BodyError, Framing};
+use crate::message::{BodyError, Framing, Tap};
 use crate::proxy::Error;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
@@ -42,6 +42,8 @@ pub(crate) struct Upload<B = ClientBody> {
     written: u64,
     /// Names of trailers that are left out.
     unwanted: Option<Arc<[Box<[u8]>]>>,
+    /// Who watches the body.
+    tap: Tap,
 }
 
 impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'static> + Unpin>
@@ -68,7 +70,14 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
             body_bytes: 0,
             written: 0,
             unwanted: None,
+            tap: Tap::default(),
         }
+    }
+
+    /// Lets somebody watch the body.
+    pub(crate) fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// Leaves trailers of these names out.
@@ -184,6 +193,7 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
             .allowed
             .checked_sub(n)
             .ok_or(Trouble::Upload(PumpError::TooLarge))?;
+        self.tap.see(data);
         if self.framing == Framing::Chunked && n > 0 {
             write_chunk_head(&mut self.out, data.len());
             self.out.extend_from_slice(data);
@@ -203,6 +213,7 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
             Framing::Length(length) if length != self.body_bytes => return Err(self.cut()),
             Framing::Length(_) | Framing::None | Framing::UntilClose => {}
         }
+        self.tap.end();
         Ok(())
     }
 

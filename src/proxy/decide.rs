@@ -10,7 +10,8 @@ use crate::listener::Settings;
 use crate::message::{Framing, RequestHead, Scheme};
 use crate::proxy::Error;
 use crate::proxy::exchange::{Assigned, Exchange};
-use crate::proxy::headers::{self, RequestEdit};
+use crate::proxy::headers::{self, FieldEdits, RequestEdit};
+use crate::proxy::mirror;
 use crate::proxy::snapshot::{Local, Route};
 use crate::route::LeadsOut;
 use crate::split::{Assignment, ForceRejected, Identity, Reason, State};
@@ -139,6 +140,14 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
             .map_err(|LeadsOut| Error::LEADS_OUT)?;
     }
     let served = served.ok_or(Error::Unavailable)?;
+    if route.mirror.is_some() {
+        let known = mirror::Known {
+            served: route.variants[served].upstream,
+            upgrade,
+            identity: assignment.issue_identity.as_ref(),
+        };
+        mirror::begin(exchange, known, settings);
+    }
     Ok(Decision::Forward(Target {
         timeouts: timeouts_of(&local, route, served),
         tunnel: treatment
@@ -280,7 +289,7 @@ fn note(exchange: &Exchange, assignment: &Assignment, served: Option<usize>) {
 /// stands there already.
 pub(crate) fn write_head(exchange: &mut Exchange, settings: &Settings) {
     if exchange.scratch().upstream.is_empty() {
-        with_edit(exchange, settings, headers::write_request);
+        with_edit(exchange, settings, None, headers::write_request);
     }
 }
 
@@ -298,15 +307,17 @@ pub(crate) fn http2_head(
         Some(_) => Scheme::Https,
         None => Scheme::Http,
     };
-    with_edit(exchange, settings, |_, head, edit| {
+    with_edit(exchange, settings, None, |_, head, edit| {
         headers::http2_request(head, edit, scheme)
     })
 }
 
-/// Lets `write` write the request's head as it goes to the upstream of the variant that serves.
-fn with_edit<T>(
+/// Lets `write` write the request's head as it goes to the upstream of the variant that serves; or to
+/// another one, with these edits.
+pub(crate) fn with_edit<T>(
     exchange: &mut Exchange,
     settings: &Settings,
+    fields: Option<&FieldEdits>,
     write: impl FnOnce(&mut Vec<u8>, &RequestHead, &RequestEdit<'_>) -> T,
 ) -> T {
     let from = Rc::clone(&exchange.from);
@@ -340,7 +351,7 @@ fn with_edit<T>(
                 .request_id
                 .as_deref()
                 .zip(request_id.map(|id| id.of(&scratch.request.text))),
-            fields: edits.request,
+            fields: fields.or(edits.request),
             rewrite: route
                 .map(|route| route.rewritten(&scratch.rewritten))
                 .unwrap_or_default(),

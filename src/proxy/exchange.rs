@@ -2,6 +2,7 @@
 
 mod end;
 mod log;
+mod mirrored;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use crate::proxy::TunnelSwitch;
 use crate::proxy::decide::Target;
 use crate::proxy::grpc;
 use crate::proxy::headers::FieldEdits;
+use crate::proxy::mirror;
 use crate::proxy::snapshot::{Local, Route};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::{
@@ -83,6 +85,8 @@ pub(crate) struct Exchange {
     /// Where in the request's head its id is.
     request_id: Option<Span>,
     pub(crate) assigned: Option<Assigned>,
+    /// The copy of its request, if it has one.
+    pub(crate) mirror: Option<Rc<mirror::Mirrored>>,
     started: Instant,
     /// When the request began to be sent.
     sent: Option<Instant>,
@@ -129,6 +133,7 @@ impl Exchange {
             client,
             request_id,
             assigned: None,
+            mirror: None,
             started: Instant::now(),
             sent: None,
             response_headers: None,
@@ -322,6 +327,9 @@ impl Exchange {
         self.counting = pool.counts_failures().then(|| Rc::clone(pool));
         self.upstream_protocol = Some(protocol);
         self.n_attempts += 1;
+        if self.mirror.is_some() {
+            self.dispatch_copy();
+        }
         if let Some(took) = in_time {
             self.connected_in = Some(took);
             if let Some(shard) = self.shard() {

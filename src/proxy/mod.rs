@@ -20,6 +20,7 @@ mod grpc;
 mod headers;
 mod http2_head;
 mod interim;
+mod mirror;
 mod redirect;
 mod reply;
 mod request_id;
@@ -50,6 +51,7 @@ use crate::listener::{After, ClientBody, HeldSettings, Peer, Refusal, Service, S
 use crate::message::Body;
 use crate::proxy::answer::Answer;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::mirror::Outbox;
 use crate::proxy::request_id::Generator;
 use crate::proxy::snapshot::Local;
 use crate::proxy::unread::Unread;
@@ -58,10 +60,12 @@ use crate::upstream::Pools;
 
 pub use direct::{Direct, Page};
 pub use error::{Error, Side};
+pub(crate) use headers::asks_for_upgrade;
 pub use headers::{
     FieldEdits, RequestEdit, ResponseEdit, Rewritten, owner_in_requests, owner_in_responses,
     write_request, write_response,
 };
+pub use mirror::{Cap, Compare, Mirror};
 pub use redirect::{Nowhere, Redirect};
 pub use snapshot::{Route, Rule, Snapshot, Variant};
 pub use switch::{Cut, TunnelSwitch};
@@ -86,6 +90,8 @@ pub(crate) struct Inner {
     source: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     local: RefCell<Rc<Local>>,
     pub(crate) pools: Pools,
+    /// Copies of requests that are on their way.
+    pub(crate) mirrors: Outbox,
     request_ids: Generator,
     /// Deadlines of streams of HTTP/2 that have ended, with their timers.
     deadlines: RefCell<Vec<Deadline>>,
@@ -101,6 +107,7 @@ impl Proxy {
                 source: RefCell::new(Cache::new(source)),
                 local: RefCell::new(local),
                 pools: Pools::default(),
+                mirrors: Outbox::default(),
                 request_ids: Generator::new(),
                 deadlines: RefCell::default(),
             }),
@@ -115,6 +122,7 @@ impl Proxy {
             // An idle worker lets go of an old snapshot and of old endpoints, too.
             self.inner.local().follow();
             self.inner.pools.sweep();
+            self.inner.mirrors.sweep();
         }
     }
 }

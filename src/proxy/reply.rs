@@ -6,7 +6,7 @@ use tokio::io::AsyncWrite;
 
 use crate::http1::codec::{Asked, HeadError, read_response};
 use crate::http1::{Incoming, Outgoing, Pump, PumpError, Scratch};
-use crate::message::{Framing, Version};
+use crate::message::{Framing, Tap, Version};
 use crate::proxy::attempt::UPSTREAM_LIMITS;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 
@@ -24,6 +24,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) fields: Option<&'a FieldEdits>,
     /// How much of what `scratch.downstream` holds already has been sent.
     pub(crate) sent: usize,
+    /// Who watches the body.
+    pub(crate) tap: &'a Tap,
 }
 
 /// What became of a head.
@@ -98,7 +100,7 @@ impl Reply<'_> {
         headers::write_response(out, response, &edit);
         let incoming = Incoming::new(response.framing, &UPSTREAM_LIMITS)
             .without_trailers(self.fields.and_then(FieldEdits::dropped));
-        let mut pump = Pump::new(incoming, outgoing, None);
+        let mut pump = Pump::new(incoming, outgoing, None).with_tap(self.tap.clone());
         let (used, wrote) = match pump.start(context, &out[self.sent..], rest, to) {
             Ok(used) => (used, Ok(())),
             Err(error) => (rest.len(), Err(error)),

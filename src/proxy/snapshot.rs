@@ -5,13 +5,15 @@
 //! by a count nobody else touches: a request sees one configuration from beginning to end, and no
 //! memory is written that another worker reads.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::listener;
 use crate::message::AccessList;
 use crate::proxy::Direct;
+use crate::proxy::Mirror;
 use crate::proxy::Treatment;
 use crate::proxy::TunnelSwitch;
 use crate::proxy::headers::{FieldEdits, Rewritten};
@@ -73,6 +75,8 @@ pub struct Route {
     pub direct: Option<Box<Direct>>,
     /// Whose requests it takes; `None` is everybody's.
     pub access: Option<Box<AccessList>>,
+    /// What of its requests is mirrored, if anything is.
+    pub mirror: Option<Box<Mirror>>,
 }
 
 impl Route {
@@ -137,6 +141,8 @@ pub struct Snapshot {
 pub(crate) struct Local {
     pub(crate) snapshot: Arc<Snapshot>,
     upstreams: Vec<OnceCell<LocalUpstream>>,
+    /// Those that copies go to, on connections of their own.
+    mirrored: RefCell<BTreeMap<usize, Rc<LocalUpstream>>>,
 }
 
 impl Local {
@@ -147,6 +153,7 @@ impl Local {
         Self {
             snapshot,
             upstreams,
+            mirrored: RefCell::default(),
         }
     }
 
@@ -155,9 +162,22 @@ impl Local {
         self.upstreams[index].get_or_init(|| pools.local(&self.snapshot.upstreams[index], worker))
     }
 
+    /// The worker's view of an upstream that copies go to.
+    pub(crate) fn mirrored(&self, index: usize, pools: &Pools, worker: usize) -> Rc<LocalUpstream> {
+        let mut mirrored = self.mirrored.borrow_mut();
+        let upstream = &self.snapshot.upstreams[index];
+        let view = mirrored
+            .entry(index)
+            .or_insert_with(|| Rc::new(pools.local(upstream, worker)));
+        Rc::clone(view)
+    }
+
     /// Lets go of endpoints that went away, also while no request asks for their upstream.
     pub(crate) fn follow(&self) {
         for upstream in self.upstreams.iter().filter_map(OnceCell::get) {
+            upstream.follow();
+        }
+        for upstream in self.mirrored.borrow().values() {
             upstream.follow();
         }
     }

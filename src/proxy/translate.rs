@@ -125,11 +125,13 @@ pub(crate) async fn exchange(
 
 /// Begins to send a request to an HTTP/1 upstream.
 fn first_upload(exchange: &mut Exchange, body: Option<ClientBody>, limit: Option<u64>) -> Upload {
+    let tap = exchange.request_tap();
     let (scratch, edits) = exchange.scratch_and_edits();
     let edits = edits.request;
     let framing = scratch.request.framing;
     Upload::new(&scratch.upstream, body, framing, limit)
         .without_trailers(edits.and_then(FieldEdits::dropped))
+        .with_tap(tap)
 }
 
 /// A request's body, and how far it is on its way; what was sent by one protocol is not kept for the
@@ -362,6 +364,7 @@ impl Call {
             connection.consume(connection.inbox().len());
             self.exchange.request_bytes = self.upload.body_bytes();
             self.exchange.response_bytes = out.len() as u64;
+            self.exchange.response_tap().see(&out);
             self.exchange.completed();
             self.exchange.worker.give_deadline(self.deadline);
             release(self.lease, &mut self.exchange, &self.upload);
@@ -370,7 +373,7 @@ impl Call {
             }
             return response;
         }
-        let pump = pump();
+        let pump = pump().with_tap(self.exchange.response_tap());
         let download = Download::new(
             self.exchange,
             self.lease,

@@ -42,6 +42,7 @@ mod pin_tests;
 mod rule;
 #[cfg(test)]
 mod rule_tests;
+mod sample;
 mod secret;
 mod spec;
 #[cfg(test)]
@@ -71,6 +72,7 @@ pub use crate::split::ln::ln;
 pub use crate::split::moved::Flow;
 pub use crate::split::pin::{PinSpec, PinTrouble};
 pub use crate::split::rule::RuleSpec;
+pub use crate::split::sample::Sample;
 pub use crate::split::secret::SharedSecret;
 pub use crate::split::spec::{
     Force, MAX_NAME_BYTES, MAX_WEIGHT, SplitError, SplitSpec, State, Sticky, VariantSpec, is_logged,

@@ -155,6 +155,19 @@ families! {
         ["route", "variant", "upstream", "end"]
         "Tunnels that have ended, by who ended them.";
 
+    MIRROR_REQUESTS = Counter "tidegate_mirror_requests_total"
+        ["route", "variant", "upstream", "result"]
+        "Requests that were to be mirrored, by what came of their copies.";
+    MIRROR_DURATION = Histogram "tidegate_mirror_duration_seconds"
+        ["route", "variant", "upstream"]
+        "Time from the sending of a copy to the last byte of its answer.";
+    MIRROR_COMPARISONS = Counter "tidegate_mirror_comparisons_total"
+        ["route", "variant", "upstream", "result"]
+        "Answers to copies that were compared with those that clients got.";
+    MIRROR_MISMATCHES = Counter "tidegate_mirror_mismatches_total"
+        ["route", "variant", "upstream", "kind"]
+        "Answers to copies that differ from those that clients got, by what they differ in.";
+
     DOWNSTREAM_CONNECTIONS = Gauge "tidegate_downstream_connections"
         ["listener", "protocol"]
         "Connections of clients that are open.";

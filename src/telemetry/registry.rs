@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::telemetry::stats::{
-    Buckets, ListenerStats, RouteStats, RuleLabels, RuleStats, Selection, UpstreamStats,
-    VariantLabels, VariantStats,
+    Buckets, ListenerStats, MirrorStats, RouteStats, RuleLabels, RuleStats, Selection,
+    UpstreamStats, VariantLabels, VariantStats,
 };
 
 /// How long the numbers of a removed variant are still shown: several scrapes even of a slow
@@ -79,6 +79,8 @@ pub struct Live {
     pub direct: Vec<VariantLabels>,
     /// The rules of all routes.
     pub rules: Vec<RuleLabels>,
+    /// The mirrors of all routes.
+    pub mirrors: Vec<VariantLabels>,
     /// The upstreams.
     pub upstreams: Vec<Arc<str>>,
     /// The listeners.
@@ -111,6 +113,7 @@ struct Families {
     variants: HashMap<VariantLabels, Kept<VariantStats>>,
     routes: HashMap<Arc<str>, Kept<RouteStats>>,
     rules: HashMap<RuleLabels, Kept<RuleStats>>,
+    mirrors: HashMap<VariantLabels, Kept<MirrorStats>>,
     upstreams: HashMap<Arc<str>, Kept<UpstreamStats>>,
     listeners: HashMap<Arc<str>, Kept<ListenerStats>>,
     live: Arc<Live>,
@@ -121,6 +124,7 @@ pub(crate) struct Shown {
     pub(crate) variants: Vec<Arc<VariantStats>>,
     pub(crate) routes: Vec<Arc<RouteStats>>,
     pub(crate) rules: Vec<Arc<RuleStats>>,
+    pub(crate) mirrors: Vec<Arc<MirrorStats>>,
     pub(crate) upstreams: Vec<Arc<UpstreamStats>>,
     pub(crate) listeners: Vec<Arc<ListenerStats>>,
     pub(crate) live: Arc<Live>,
@@ -159,6 +163,13 @@ impl Registry {
         })
     }
 
+    /// The numbers of the mirror of a route that leads there.
+    pub fn mirror(&self, labels: &VariantLabels) -> Arc<MirrorStats> {
+        keep(&mut self.lock().mirrors, labels, || {
+            MirrorStats::new(labels.clone(), self.n_workers, Arc::clone(&self.buckets))
+        })
+    }
+
     /// The numbers of an upstream's connections.
     pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamStats> {
         keep(&mut self.lock().upstreams, name, || {
@@ -182,12 +193,14 @@ impl Registry {
         let variants: HashSet<_> = variants.chain(&live.direct).collect();
         let routes: HashSet<_> = variants.iter().map(|labels| &labels.route).collect();
         let rules: HashSet<_> = live.rules.iter().collect();
+        let mirrors: HashSet<_> = live.mirrors.iter().collect();
         let upstreams: HashSet<_> = live.upstreams.iter().collect();
         let listeners: HashSet<_> = live.listeners.iter().collect();
         let mut families = self.lock();
         mark(&mut families.variants, &variants, now);
         mark(&mut families.routes, &routes, now);
         mark(&mut families.rules, &rules, now);
+        mark(&mut families.mirrors, &mirrors, now);
         mark(&mut families.upstreams, &upstreams, now);
         mark(&mut families.listeners, &listeners, now);
         families.live = Arc::new(live);
@@ -202,12 +215,14 @@ impl Registry {
         });
         drop_old(&mut families.routes, now, |_| true);
         drop_old(&mut families.rules, now, |_| true);
+        drop_old(&mut families.mirrors, now, |_| true);
         drop_old(&mut families.upstreams, now, |_| true);
         drop_old(&mut families.listeners, now, |_| true);
         Shown {
             variants: all(&families.variants),
             routes: all(&families.routes),
             rules: all(&families.rules),
+            mirrors: all(&families.mirrors),
             upstreams: all(&families.upstreams),
             listeners: all(&families.listeners),
             live: Arc::clone(&families.live),

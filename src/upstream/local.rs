@@ -112,9 +112,19 @@ impl LocalUpstream {
 #[derive(Clone, Debug, Default)]
 pub struct Pools {
     by_endpoint: Rc<RefCell<HashMap<u64, Rc<Pool>>>>,
+    /// True when nothing that happens in them is noted with the endpoints.
+    is_quiet: bool,
 }
 
 impl Pools {
+    /// Pools beside those of requests: what happens in them says nothing of the endpoints to others.
+    pub fn quiet() -> Self {
+        Self {
+            is_quiet: true,
+            ..Self::default()
+        }
+    }
+
     /// The worker's view of an upstream, over the pools that exist already.
     pub fn local(&self, upstream: &Arc<Upstream>, worker: usize) -> LocalUpstream {
         LocalUpstream {
@@ -146,6 +156,9 @@ impl Pools {
                 ))
             });
             pool.obey(&upstream.settings);
+            if self.is_quiet {
+                pool.be_quiet();
+            }
             Rc::clone(pool)
         });
         let is_hashed = matches!(upstream.settings.balance, Balance::ConsistentHash(_));
@@ -165,9 +178,8 @@ impl Pools {
         for pool in pools {
             pool.sweep();
         }
-        // The pool, and a weak one nobody counts: an endpoint held by its pool alone is gone.
         self.by_endpoint
             .borrow_mut()
-            .retain(|_, pool| Arc::strong_count(pool.endpoint()) > 1 || pool.is_busy());
+            .retain(|_, pool| !pool.endpoint().is_retired() || pool.is_busy());
     }
 }

@@ -117,6 +117,11 @@ impl Pool {
         self.reach.slow_start.set(settings.slow_start);
     }
 
+    /// Lets nothing that happens on its connections be noted with the endpoint.
+    pub(crate) fn be_quiet(&self) {
+        self.reach.is_quiet.set(true);
+    }
+
     /// True when its endpoint takes part in a choice: always, unless it begins slowly; then by a
     /// number from 0 to 1.
     pub(crate) fn takes_part(&self, random: f64) -> bool {

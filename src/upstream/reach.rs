@@ -73,6 +73,8 @@ pub(crate) struct Reach {
     pub(crate) outlier: Cell<Option<Outlier>>,
     /// How long the endpoint takes to come to its whole share, if not at once.
     pub(crate) slow_start: Cell<Option<Duration>>,
+    /// True when nothing that happens is noted with the endpoint.
+    pub(crate) is_quiet: Cell<bool>,
 }
 
 impl Reach {
@@ -93,6 +95,7 @@ impl Reach {
             max_idle: Cell::new(256),
             outlier: Cell::new(None),
             slow_start: Cell::new(None),
+            is_quiet: Cell::new(false),
         }
     }
 
@@ -118,7 +121,7 @@ impl Reach {
         if connected.is_ok() {
             self.endpoint.connected();
             self.shard().connection_opened();
-        } else {
+        } else if !self.is_quiet.get() {
             self.endpoint.refused();
             self.failed(FailureKind::Connect);
         }
@@ -152,8 +155,10 @@ impl Reach {
         };
         let stream = tls.handshake(tcp).await.map_err(|source| {
             // The endpoint is left alone for a while now, so that this is no flood.
-            let endpoint = self.endpoint.address();
-            warn!(%endpoint, error = %source, "no TLS with the endpoint");
+            if !self.is_quiet.get() {
+                let endpoint = self.endpoint.address();
+                warn!(%endpoint, error = %source, "no TLS with the endpoint");
+            }
             ConnectError::Tls {
                 fault: Fault::of(&source).unwrap_or(Fault::Protocol),
                 source,
@@ -162,8 +167,10 @@ impl Reach {
         // RFC 9113, section 3.2: over TLS it is agreed on, and never just assumed.
         if self.protocol == Protocol::Http2 && stream.alpn() != Some(b"h2") {
             let source = io::Error::other("h2 was not agreed on by ALPN");
-            let endpoint = self.endpoint.address();
-            warn!(%endpoint, error = %source, "the endpoint does not speak HTTP/2");
+            if !self.is_quiet.get() {
+                let endpoint = self.endpoint.address();
+                warn!(%endpoint, error = %source, "the endpoint does not speak HTTP/2");
+            }
             return Err(ConnectError::Tls {
                 fault: Fault::Protocol,
                 source,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Where the data plane writes what several threads may write, and why no request waits for that.
 /// A request does none of it, but for a line of the access log, which has a lane for each worker.
-const SHARED_WRITES: [(&str, &str); 14] = [
+const SHARED_WRITES: [(&str, &str); 15] = [
     (
         "listener/accept.rs",
         "a limit over all workers: by connection",
@@ -16,6 +16,7 @@ const SHARED_WRITES: [(&str, &str); 14] = [
         "a number of each worker's own: by connection",
     ),
     ("listener/woken.rs", "of one connection: its worker's own"),
+    ("proxy/mirror/cap.rs", "a limit over all workers: by copy"),
     ("proxy/switch.rs", "of a variant's tunnels: by tunnel"),
     (
         "telemetry/access_log/outputs.rs",

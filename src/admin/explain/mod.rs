@@ -6,6 +6,7 @@
 mod asked;
 mod condition;
 mod direct;
+mod mirror;
 #[cfg(test)]
 mod tests;
 mod treatment;
@@ -54,7 +55,10 @@ pub fn explain(
         available,
     );
     let rules = rules(config, route, &request);
+    let mirror = route.mirror.as_ref();
+    let mirror = mirror.map(|mirror| mirror::tell(mirror, route, &verdict, &request));
     let mut explained = tell(name, route, verdict, rules);
+    explained.mirror = mirror;
     treatment::tell(&route.treatment, &request.head, &mut explained);
     Ok(explained)
 }
@@ -93,6 +97,7 @@ fn no_route() -> Explained {
         key: None,
         answer: None,
         rewritten: None,
+        mirror: None,
         notes: Vec::new(),
         variants: Vec::new(),
     }
@@ -169,6 +174,7 @@ fn tell(name: &str, route: &RouteConfig, verdict: Verdict, rules: Vec<ExplainedR
             .map(|key| String::from_utf8_lossy(key).into_owned()),
         answer: None,
         rewritten: None,
+        mirror: None,
         notes: verdict.notes,
         variants: variants.collect(),
     }

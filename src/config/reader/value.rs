@@ -262,6 +262,14 @@ impl<'d> Value<'d> {
         })
     }
 
+    /// Reads a number from 0 to 100.
+    pub(crate) fn percent(&self) -> Option<f64> {
+        self.tell(|shape| shape.number = Some(Number::Between(0.0, 100.0)));
+        self.number("a number from 0 to 100", |number| {
+            (0.0..=100.0).contains(&number)
+        })
+    }
+
     /// Reads a number that is not infinite.
     pub(crate) fn finite(&self) -> Option<f64> {
         self.tell(|shape| shape.number = Some(Number::Any));

@@ -311,7 +311,7 @@ fn the_access_log_is_checked() {
             "2:17 access_log.fields[1]: \"statos\" is not a field, did you mean \"status\"? (known \
              here: ts, listener, route, variant, served_variant, selection, segment, key_hash, method, \
              host, path, query, status, source, reason, bytes_in, bytes_out, duration_ms, ttfb_ms, \
-             upstream_connect_ms, attempts, endpoint, client_ip, protocol, upstream_protocol, \
+             upstream_connect_ms, attempts, mirror, endpoint, client_ip, protocol, upstream_protocol, \
              grpc_status, generation, \
              request_id, trace_id)",
             "2:27 access_log.fields[2]: \"ts\" stands there twice",

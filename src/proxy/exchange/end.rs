@@ -67,6 +67,7 @@ impl Drop for Exchange {
                 .unrouted(&self.from.listener, self.worker.index, status),
         }
         self.log(status, duration, outcome, reason, &scratch.request);
+        self.end_copy(&scratch.response);
         scratch.response.clear();
         scratch.give();
     }

@@ -94,6 +94,7 @@ impl Exchange {
             response_headers: self.response_headers,
             upstream_connect: self.connected_in,
             attempts: self.n_attempts,
+            mirror: self.mirror.as_ref().and_then(|copy| copy.sent_to()),
             endpoint: self.endpoint,
             client_ip: self.client.address,
             protocol: request.version,

@@ -137,7 +137,7 @@ fn owner(name: &str) -> Option<&'static str> {
         | Known::ProxyConnection
         | Known::Te
         | Known::Upgrade => Some("it belongs to one connection and goes no further"),
-        Known::Assignment => Some("tidegate tells it: see assignment_headers"),
+        Known::Assignment => Some("tidegate tells it: see assignment_headers and mirror"),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 
 use crate::http1::PumpError;
+use crate::message::Tap;
 use crate::proxy::stream::Part;
 use crate::proxy::stream::trailers::Dropped;
 
@@ -20,6 +21,8 @@ pub(crate) struct Coming {
     left: Option<u64>,
     body_bytes: u64,
     dropped: Dropped,
+    /// Who watches the body.
+    tap: Tap,
 }
 
 impl Coming {
@@ -37,7 +40,14 @@ impl Coming {
             left,
             body_bytes: 0,
             dropped,
+            tap: Tap::default(),
         }
+    }
+
+    /// Lets somebody watch the body.
+    pub(crate) fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// Bytes of body so far.
@@ -71,6 +81,7 @@ impl Coming {
                 let _room = response.flow_control().release_capacity(data.len());
                 let n = data.len() as u64;
                 self.body_bytes += n;
+                self.tap.see(data);
                 if let Some(left) = &mut self.left {
                     *left = left.checked_sub(n).ok_or(PumpError::TooLarge)?;
                 }

@@ -44,6 +44,7 @@ pub(crate) fn request(exchange: &Exchange, client: &Client<'_>, dial: &Dial) -> 
         limits,
         dial.target().body_bytes,
         dropped,
+        exchange.request_tap(),
     )
 }
 
@@ -306,6 +307,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
     fn pass_on(&mut self, context: &mut Context<'_>, response: RecvStream) {
         let identity = self.exchange.sticky_cookie(self.target);
         let is_read = self.request.is_read();
+        let tap = self.exchange.response_tap();
         let last = (self.client.last)();
         let (scratch, edits) = self.exchange.scratch_and_edits();
         let fields = edits.response;
@@ -346,7 +348,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         self.has_ended = left == Some(0);
         let coming = self
             .coming
-            .insert(Coming::new(response, None, left, dropped));
+            .insert(Coming::new(response, None, left, dropped).with_tap(tap));
         // A small body has come with its head, and leaves with it.
         let first = if self.has_ended {
             Poll::Pending

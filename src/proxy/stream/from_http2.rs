@@ -49,7 +49,9 @@ impl Request {
         let framing = exchange.request().framing;
         Self {
             incoming,
-            upload: Upload::new(framing, limit).without_trailers(dropped),
+            upload: Upload::new(framing, limit)
+                .without_trailers(dropped)
+                .with_tap(exchange.request_tap()),
         }
     }
 }
@@ -264,6 +266,7 @@ impl Attempt {
             exchange.response_bytes = n_first;
             exchange.completed();
             if let Some(data) = first.filter(|data| !data.is_empty()) {
+                exchange.response_tap().see(&data);
                 *response.body_mut() = Body::Full(data);
             }
             return response;
@@ -274,7 +277,8 @@ impl Attempt {
         let incoming = incoming.filter(|_| !upload.is_done());
         let rest = incoming.map(|incoming| Background::begin(upload, sending, incoming));
         exchange.request_bytes = n_sent;
-        let coming = Coming::new(body, first, left, dropped);
+        let tap = exchange.response_tap();
+        let coming = Coming::new(body, first, left, dropped).with_tap(tap);
         let download = Download::new(exchange, coming, rest, target.timeouts, deadline, lease);
         *response.body_mut() = Body::Stream(Box::pin(download));
         response

@@ -14,7 +14,8 @@ mod request;
 mod trailers;
 mod upload;
 
-use call::Call;
-use upload::{Part, Upload};
-
+pub(crate) use call::{Answer, Call};
+pub(crate) use coming::Coming;
 pub(crate) use request::Request;
+pub(crate) use trailers::Dropped;
+pub(crate) use upload::{Part, Upload};

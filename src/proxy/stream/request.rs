@@ -6,7 +6,7 @@ use bytes::Bytes;
 use h2::SendStream;
 
 use crate::http1::{Connection, Incoming, Outgoing, Pump};
-use crate::message::{Framing, Known, Limits, RequestHead, Version};
+use crate::message::{Framing, Known, Limits, RequestHead, Tap, Version};
 use crate::proxy::body::read_trailers;
 use crate::proxy::stream::trailers::Dropped;
 use crate::proxy::stream::{Part, Upload};
@@ -32,13 +32,14 @@ impl Request {
         limits: &Limits,
         body_bytes: Option<u64>,
         dropped: Dropped,
+        tap: Tap,
     ) -> Self {
         let incoming = Incoming::new(head.framing, limits);
         let expects = head.framing != Framing::None
             && head.version == Version::Http11
             && head.known(Known::Expect).next().is_some();
         Self {
-            pump: Pump::new(incoming, Outgoing::Raw, body_bytes),
+            pump: Pump::new(incoming, Outgoing::Raw, body_bytes).with_tap(tap),
             upload: Upload::new(head.framing, body_bytes).without_trailers(dropped),
             expects,
         }

@@ -8,7 +8,7 @@ use h2::SendStream;
 use http::HeaderMap;
 
 use crate::http1::PumpError;
-use crate::message::Framing;
+use crate::message::{Framing, Tap};
 use crate::proxy::stream::trailers::Dropped;
 use crate::proxy::trouble::Trouble;
 
@@ -49,6 +49,8 @@ pub(crate) struct Upload {
     end: Option<Option<HeaderMap>>,
     is_done: bool,
     dropped: Dropped,
+    /// Who watches the body.
+    tap: Tap,
 }
 
 impl Upload {
@@ -73,7 +75,14 @@ impl Upload {
             end: is_done.then_some(None),
             is_done,
             dropped: Dropped::default(),
+            tap: Tap::default(),
         }
+    }
+
+    /// Lets somebody watch the body.
+    pub(crate) fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// Leaves trailers of these names out.
@@ -190,6 +199,7 @@ impl Upload {
             .allowed
             .checked_sub(n)
             .ok_or(Trouble::Upload(PumpError::TooLarge))?;
+        self.tap.see(&data);
         if is_last {
             self.end(None)?;
         }
@@ -213,6 +223,7 @@ impl Upload {
         if self.length.is_some_and(|length| length != self.body_bytes) {
             return Err(Trouble::Upload(PumpError::Cut));
         }
+        self.tap.end();
         self.end = Some(trailers.and_then(|trailers| self.dropped.clean(trailers)));
         Ok(())
     }

@@ -25,6 +25,7 @@ pub enum Field {
     TtfbMs,
     UpstreamConnectMs,
     Attempts,
+    Mirror,
     Endpoint,
     ClientIp,
     Protocol,
@@ -37,7 +38,7 @@ pub enum Field {
 
 impl Field {
     /// All of them, in the order of a line that is not told otherwise.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Ts,
         Self::Listener,
         Self::Route,
@@ -59,6 +60,7 @@ impl Field {
         Self::TtfbMs,
         Self::UpstreamConnectMs,
         Self::Attempts,
+        Self::Mirror,
         Self::Endpoint,
         Self::ClientIp,
         Self::Protocol,
@@ -93,6 +95,7 @@ impl Field {
             Self::TtfbMs => "ttfb_ms",
             Self::UpstreamConnectMs => "upstream_connect_ms",
             Self::Attempts => "attempts",
+            Self::Mirror => "mirror",
             Self::Endpoint => "endpoint",
             Self::ClientIp => "client_ip",
             Self::Protocol => "protocol",

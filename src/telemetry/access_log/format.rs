@@ -149,6 +149,7 @@ fn member(
             object.millis(r#","upstream_connect_ms":"#, entry.upstream_connect);
         }
         Field::Attempts => object.number(r#","attempts":"#, entry.attempts.into()),
+        Field::Mirror => object.word_if_known(r#","mirror":""#, entry.mirror),
         Field::Endpoint => {
             if let Some(endpoint) = entry.endpoint {
                 object.quoted(r#","endpoint":""#, |line| push_endpoint(line, endpoint));

@@ -152,6 +152,8 @@ pub struct Entry<'a> {
     pub upstream_connect: Option<Duration>,
     /// How many attempts were made.
     pub attempts: u32,
+    /// The variant or the upstream that got a copy, if one did.
+    pub mirror: Option<&'a str>,
     /// The endpoint that was asked last.
     pub endpoint: Option<SocketAddr>,
     /// The client's address.

@@ -4,6 +4,7 @@
 //! of an idle process are the same bytes but for what the kernel counts.
 
 mod edges;
+mod mirrors;
 mod tls;
 mod variants;
 
@@ -37,6 +38,7 @@ pub(crate) fn render(registry: &Registry, recorder: &Recorder, now: Instant) -> 
     edges::health(&mut text, &upstreams);
     edges::resolutions(&mut text, &upstreams);
     variants::tunnels(&mut text, &variants);
+    mirrors::mirrors(&mut text, &shown.mirrors);
     edges::downstream_connections(&mut text, &listeners);
     tls::handshakes(&mut text, &listeners);
     tls::certificates(&mut text, &shown.live);

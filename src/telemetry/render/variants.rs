@@ -340,7 +340,7 @@ fn by_outcome<'r>(
     });
 }
 
-fn text_of(labels: &VariantLabels) -> Labels {
+pub(crate) fn text_of(labels: &VariantLabels) -> Labels {
     Labels::new([
         ("route", &labels.route),
         ("variant", &labels.variant),

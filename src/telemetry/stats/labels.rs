@@ -326,3 +326,35 @@ label_values! {
         Removed = "removed",
     }
 }
+
+label_values! {
+    /// What came of the copy of a request.
+    MirrorResult {
+        /// It was sent and answered.
+        Sent = "sent",
+        /// No connection could be had, or it broke, or what came is no answer.
+        Error = "error",
+        /// It was not answered in time.
+        Timeout = "timeout",
+        /// As many as there may be were under way.
+        DroppedCap = "dropped_cap",
+        /// The request's body is larger than what is kept of one.
+        DroppedBody = "dropped_body",
+        /// No endpoint may be used.
+        DroppedUnavailable = "dropped_unavailable",
+        /// The request itself did not go out whole.
+        DroppedIncomplete = "dropped_incomplete",
+    }
+}
+
+label_values! {
+    /// What two answers to one request differ in.
+    Mismatch {
+        /// The status, of HTTP or of gRPC; then nothing else is compared.
+        Status = "status",
+        /// One of the headers that are compared.
+        Header = "header",
+        /// The body.
+        Body = "body",
+    }
+}

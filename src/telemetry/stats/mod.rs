@@ -12,6 +12,7 @@ mod grpc;
 mod handshakes;
 mod histogram;
 mod labels;
+mod mirror;
 mod route;
 mod rule;
 mod shards;
@@ -28,9 +29,10 @@ pub use handshakes::Handshake;
 pub use histogram::{Buckets, BucketsError, HistogramTotals};
 pub use labels::{
     AbortReason, AttemptResult, CheckResult, CloseReason, ErrorReason, ForcedRejection,
-    KeyExchange, Outcome, PauseReason, Protocol, RejectReason, Resolution, RetryCause, RetryResult,
-    Selection, Source, StickyKind, TlsSession, TlsVersion, TunnelEnd,
+    KeyExchange, MirrorResult, Mismatch, Outcome, PauseReason, Protocol, RejectReason, Resolution,
+    RetryCause, RetryResult, Selection, Source, StickyKind, TlsSession, TlsVersion, TunnelEnd,
 };
+pub use mirror::{MirrorStats, MirrorTotals};
 pub use route::{RouteShard, RouteStats, RouteTotals};
 pub use rule::{RuleLabels, RuleStats};
 pub use totals::VariantTotals;

@@ -358,8 +358,10 @@ fn not_http2(reach: &Reach, error: Error) -> ConnectError {
         },
         None => {
             // The endpoint is left alone for a while now, so that this is no flood.
-            let endpoint = reach.endpoint.address();
-            warn!(%endpoint, error = %text, "the endpoint does not speak HTTP/2");
+            if !reach.is_quiet.get() {
+                let endpoint = reach.endpoint.address();
+                warn!(%endpoint, error = %text, "the endpoint does not speak HTTP/2");
+            }
             ConnectError::Protocol(io::Error::other(text))
         }
     }

@@ -35,6 +35,7 @@ fn entry() -> Entry<'static> {
         response_headers: Some(Duration::from_micros(9)),
         upstream_connect: Some(Duration::from_millis(2)),
         attempts: 2,
+        mirror: Some("next"),
         endpoint: Some((Ipv4Addr::new(10, 0, 0, 21), 9000).into()),
         client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
         protocol: Version::Http11,
