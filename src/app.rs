@@ -1,29 +1,34 @@
 //! All of it, in order: settings, workers, control, admin; signals; and the end.
 
+mod signals;
+
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
+use sd_notify::NotifyState;
 use serde_json::json;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin};
+use crate::app::signals::{Signals, Told};
 use crate::config::watch::Watcher;
 use crate::config::{self, Io, Problems, Sources};
-use crate::control::{Control, Prepared, Rejected, Start};
-use crate::listener::{Command, Crew, Drain, Worker};
+use crate::control::{
+    Control, Inherited, Predecessor, Prepared, Rejected, Start, Upgrades, note_program,
+};
+use crate::listener::{Backlog, Command, Crew, Drain, Worker};
 use crate::proxy::Proxy;
 use crate::ring::{self, Backend};
 use crate::telemetry::Telemetry;
@@ -70,16 +75,41 @@ enum StartError {
     },
 }
 
-/// Runs until a signal ends it; gives the exit code: 0 after a drain, 1 when it could not start.
+/// Runs until a signal ends it, or another process has taken over; gives the exit code: 0 after a
+/// drain, 1 when it could not start.
 pub fn run(options: &Options) -> ExitCode {
-    match try_run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nobody may be reading, and then nobody needs to be told.
-            let _told = writeln!(io::stderr(), "{}", with_causes(&error));
-            ExitCode::FAILURE
-        }
+    note_program();
+    match inherit() {
+        Ok((inherited, predecessor)) => match try_run(options, inherited, predecessor.as_ref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let why = with_causes(&error);
+                if let Some(predecessor) = &predecessor {
+                    predecessor.failed(why.clone());
+                }
+                complain(&why)
+            }
+        },
+        Err(error) => complain(&with_causes(&error)),
     }
+}
+
+fn complain(why: &str) -> ExitCode {
+    // Nobody may be reading, and then nobody needs to be told.
+    let _told = writeln!(io::stderr(), "{why}");
+    ExitCode::FAILURE
+}
+
+/// Takes what others have bound. First of all: a descriptor that is opened before may be taken for
+/// one that was passed.
+fn inherit() -> Result<(Inherited, Option<Predecessor>), StartError> {
+    let io = |what| move |source| StartError::Io { what, source };
+    let mut inherited = Inherited::default();
+    inherited
+        .add_activated()
+        .map_err(io("sockets of the service manager"))?;
+    let predecessor = Predecessor::hear(&mut inherited).map_err(io("upgrade"))?;
+    Ok((inherited, predecessor))
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {
@@ -95,7 +125,11 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn try_run(options: &Options) -> Result<(), StartError> {
+fn try_run(
+    options: &Options,
+    inherited: Inherited,
+    predecessor: Option<&Predecessor>,
+) -> Result<(), StartError> {
     let variable = |name: &str| std::env::var(name).ok();
     trace::init(&trace::Settings::read(options.colour, variable)?)?;
     raise_file_limit();
@@ -109,7 +143,7 @@ fn try_run(options: &Options) -> Result<(), StartError> {
             source,
         })?
         .block_on(async {
-            let running = start(options).await?;
+            let running = start(options, inherited, predecessor).await?;
             serve(running).await;
             Ok(())
         })
@@ -119,6 +153,7 @@ fn try_run(options: &Options) -> Result<(), StartError> {
 struct Running {
     control: Control,
     controller: JoinHandle<()>,
+    upgrades: Upgrades,
     workers: Arc<Vec<Worker>>,
     telemetry: Arc<Telemetry>,
     admin: JoinHandle<()>,
@@ -126,62 +161,11 @@ struct Running {
     signals: Signals,
 }
 
-/// The signals that are obeyed.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    /// Logs are rotated.
-    user1: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            user1: signal(SignalKind::user_defined1())?,
-        })
-    }
-
-    /// Waits for the next signal.
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::End { patient: true },
-            _ = self.quit.recv() => Told::End { patient: true },
-            _ = self.interrupt.recv() => Told::End { patient: false },
-            _ = self.hangup.recv() => Told::Reload,
-            _ = self.user1.recv() => Told::ReopenLogs,
-        }
-    }
-
-    /// Waits for a signal that ends the process; logs are rotated meanwhile.
-    async fn end(&mut self, telemetry: &Telemetry) {
-        loop {
-            match self.next().await {
-                Told::End { .. } => return,
-                Told::ReopenLogs => telemetry.access_logs().reopen(),
-                Told::Reload => {}
-            }
-        }
-    }
-}
-
-/// What a signal asks for.
-enum Told {
-    /// To reload.
-    Reload,
-    /// To open the files of logs anew.
-    ReopenLogs,
-    /// To end. Patience is for whoever sends traffic here and has to be turned away first; a
-    /// person at a terminal has none.
-    End { patient: bool },
-}
-
-async fn start(options: &Options) -> Result<Running, StartError> {
+async fn start(
+    options: &Options,
+    mut inherited: Inherited,
+    predecessor: Option<&Predecessor>,
+) -> Result<Running, StartError> {
     let started_at = SystemTime::now();
     let io = |what| move |source| StartError::Io { what, source };
     let signals = Signals::new().map_err(io("no signals"))?;
@@ -196,7 +180,7 @@ async fn start(options: &Options) -> Result<Running, StartError> {
     let buckets = Buckets::new(&loaded.config.metrics.buckets)?;
     let telemetry = Arc::new(Telemetry::new(n_workers, buckets));
     let address = loaded.config.admin.address;
-    let listener = TcpListener::bind(address)
+    let listener = admin_listener(address, &mut inherited)
         .await
         .map_err(|source| StartError::Admin { address, source })?;
     let admin_address = listener.local_addr().map_err(io("no admin address"))?;
@@ -206,10 +190,16 @@ async fn start(options: &Options) -> Result<Running, StartError> {
         telemetry: Arc::clone(&telemetry),
         n_workers,
         watcher,
+        inherited,
     })
     .await
     .map_err(StartError::Refused)?;
-    info!(n_workers, io = backend.name(), "workers start");
+    info!(
+        pid = std::process::id(),
+        n_workers,
+        io = backend.name(),
+        "workers start"
+    );
     let crew = Crew::new(n_workers);
     let mut workers = Vec::with_capacity(n_workers);
     for index in 0..n_workers {
@@ -221,7 +211,14 @@ async fn start(options: &Options) -> Result<Running, StartError> {
         workers.push(worker.map_err(io("no worker"))?);
     }
     let workers = Arc::new(workers);
-    let (control, controller) = prepared.commit(Arc::clone(&workers));
+    let to_pass = listener.try_clone().map_err(io("no admin listener"))?;
+    let listener = TcpListener::from_std(listener).map_err(io("no admin listener"))?;
+    if let Some(predecessor) = predecessor {
+        predecessor.ready().map_err(io("upgrade"))?;
+    }
+    // Nothing fails from here on: with the word given, nobody else serves.
+    let (control, controller, upgrades) =
+        prepared.commit(Arc::clone(&workers), (address, to_pass), predecessor);
     let stop_admin = CancellationToken::new();
     let admin = admin::serve(
         listener,
@@ -231,6 +228,7 @@ async fn start(options: &Options) -> Result<Running, StartError> {
     info!(address = %admin_address, "admin listening");
     let running = Running {
         controller: tokio::spawn(controller.run()),
+        upgrades,
         admin: tokio::spawn(admin),
         control,
         workers,
@@ -238,11 +236,28 @@ async fn start(options: &Options) -> Result<Running, StartError> {
         stop_admin,
         signals,
     };
-    if let Some(path) = &options.ready_file {
-        write_ready_file(path, admin_address, &running.control).map_err(io("no ready file"))?;
+    if let Some(path) = &options.ready_file
+        && let Err(error) = write_ready_file(path, admin_address, &running.control)
+    {
+        error!(path = %path.display(), %error, "no ready file");
     }
-    notify(&[sd_notify::NotifyState::Ready]);
+    // Of one that succeeds another its predecessor tells: it is the one that is listened to.
+    if predecessor.is_none() {
+        notify(&[NotifyState::Ready]);
+    }
     Ok(running)
+}
+
+/// A socket for the admin listener.
+async fn admin_listener(
+    address: SocketAddr,
+    inherited: &mut Inherited,
+) -> io::Result<net::TcpListener> {
+    let Some(listener) = inherited.admin(address) else {
+        return TcpListener::bind(address).await?.into_std();
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// What the workers read and write by.
@@ -266,29 +281,67 @@ fn backend(asked: Io) -> Backend {
 
 /// Obeys signals until the end.
 async fn serve(mut running: Running) {
-    let patient = loop {
-        match running.signals.next().await {
-            Told::End { patient } => break patient,
-            Told::Reload => {
-                // What is wrong was logged where it was found.
-                let _refused = running.control.reload().await;
-            }
+    let mut reloads = JoinSet::new();
+    let end = loop {
+        let told = tokio::select! {
+            told = running.signals.next() => told,
+            pid = running.upgrades.succeeded() => break End::Succeeded { pid },
+            Some(_) = reloads.join_next() => continue,
+        };
+        match told {
+            Told::End { patient } => break End::Stop { patient },
+            // Not here: while another process gets ready, reloads wait for what becomes of that.
+            Told::Reload => drop(reloads.spawn(reload(running.control.clone()))),
             Told::ReopenLogs => running.telemetry.access_logs().reopen(),
+            Told::Upgrade => running.control.begin_upgrade(),
         }
     };
-    drain(running, patient).await;
+    reloads.shutdown().await;
+    drain(running, end).await;
+}
+
+/// Reloads, and tells the service manager when it begins and when it is done.
+async fn reload(control: Control) {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
+    // What is wrong was logged where it was found.
+    let _refused = control.reload().await;
+    notify(&[NotifyState::Ready]);
+}
+
+/// Why a process ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// It was told to.
+    Stop { patient: bool },
+    /// This one serves in its place.
+    Succeeded { pid: u32 },
 }
 
 /// Ends as those who use it need: first not ready, then no new connections, then those that are
-/// there, and at the deadline whatever is left.
-async fn drain(mut running: Running, patient: bool) {
+/// there, and at the deadline whatever is left. Who comes anew is served by the successor, if there
+/// is one, and then nobody has to be turned away first.
+async fn drain(mut running: Running, end: End) {
     let shutdown = running.control.live().config.shutdown.clone();
     running.control.start_draining();
     running.telemetry.recorder().draining();
-    notify(&[sd_notify::NotifyState::Stopping]);
-    info!(delay = ?shutdown.delay, timeout = ?shutdown.timeout, "draining");
+    let mut upgrades = Some(running.upgrades);
     let mut cut = false;
-    if patient {
+    match end {
+        End::Stop { .. } => {
+            // A successor that is not ready is ended with this.
+            upgrades = None;
+            notify(&[NotifyState::Stopping]);
+            info!(delay = ?shutdown.delay, timeout = ?shutdown.timeout, "draining");
+        }
+        End::Succeeded { pid } => {
+            notify(&[NotifyState::MainPid(pid), NotifyState::Ready]);
+            info!(pid, timeout = ?shutdown.timeout, "draining: another process serves");
+            running.stop_admin.cancel();
+        }
+    }
+    if let End::Stop { patient: true } = end {
         tokio::select! {
             () = sleep(shutdown.delay) => {}
             () = running.signals.end(&running.telemetry) => cut = true,
@@ -298,14 +351,23 @@ async fn drain(mut running: Running, patient: bool) {
     // refused instead of waiting in a backlog that nobody serves.
     running.controller.abort();
     let _ended = (&mut running.controller).await;
+    drop(upgrades);
     let drain = Drain {
         spread: shutdown.spread,
         timeout: shutdown.timeout,
     };
+    let backlog = match end {
+        End::Stop { .. } => Backlog::Ours,
+        End::Succeeded { .. } => Backlog::Theirs,
+    };
     let mut waiting = Vec::new();
     for worker in running.workers.iter() {
         let (done, answer) = oneshot::channel();
-        worker.tell(Command::Drain { drain, done });
+        worker.tell(Command::Drain {
+            drain,
+            backlog,
+            done,
+        });
         waiting.push(answer);
     }
     let all = async {
@@ -359,7 +421,7 @@ fn write_ready_file(path: &Path, admin: SocketAddr, control: &Control) -> io::Re
 }
 
 /// Tells the service manager, where there is one.
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         error!(%error, "cannot tell the service manager");
     }

@@ -14,6 +14,8 @@ use crate::admin::explain::Asked;
 use crate::admin::guard::{Access, Actor, Guard, Token};
 use crate::admin::state::Detail;
 use crate::admin::{Admin, Served, reply, state};
+use crate::config::with_causes;
+use crate::control::UpgradeError;
 
 /// Paths that need no token: they tell no more than a connection to the port does.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/healthz"];
@@ -34,6 +36,7 @@ pub(in crate::admin) fn router(served: Served) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/config", get(config))
         .route("/api/v1/config/reload", post(reload))
+        .route("/api/v1/upgrade", post(upgrade))
         .route("/api/v1/explain", get(explain))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -192,6 +195,35 @@ async fn reload(State(served): State<Served>, request: Request) -> Response {
             reply::problems(StatusCode::UNPROCESSABLE_ENTITY, detail, problems)
         }
         Err(error) => failed(&error),
+    }
+}
+
+async fn upgrade(State(served): State<Served>, request: Request) -> Response {
+    let actor = request.extensions().get::<Actor>().copied();
+    let actor = actor.unwrap_or(Actor::Local);
+    let control = served.admin.control.clone();
+    let upgrading = async move {
+        info!(%actor, "upgrade asked for");
+        state::upgrade(&control).await
+    };
+    match served.tasks.spawn(upgrading).await {
+        Ok(Ok(upgraded)) => reply::json(&upgraded),
+        Ok(Err(error)) => reply::problem(why_not(&error), with_causes(&error)),
+        Err(error) => failed(&error),
+    }
+}
+
+/// The status for an upgrade that did not happen.
+fn why_not(error: &UpgradeError) -> StatusCode {
+    match error {
+        UpgradeError::UnderWay => StatusCode::CONFLICT,
+        UpgradeError::Ending => StatusCode::SERVICE_UNAVAILABLE,
+        UpgradeError::FirstProcess
+        | UpgradeError::Start { .. }
+        | UpgradeError::TooSlow(_)
+        | UpgradeError::Refused(_)
+        | UpgradeError::Ended(_)
+        | UpgradeError::Talk(_) => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
 

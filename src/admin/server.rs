@@ -28,6 +28,9 @@ const HEAD_FIELDS: usize = 64;
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests that run may go on after the end was called.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a connection that has nothing under way is still kept then: a request that is on its way
+/// to it is answered.
+const LAST_REQUEST: Duration = Duration::from_millis(50);
 /// How long to wait when accepting fails, as it does while the file table is full.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -90,7 +93,7 @@ fn serve(
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = shutdown.cancelled() => {
+            () = ended(shutdown) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -99,6 +102,11 @@ fn serve(
             debug!(%error, "admin connection ended");
         }
     }
+}
+
+async fn ended(shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(LAST_REQUEST).await;
 }
 
 /// The kernel watches a client that does not read: hyper has no timeout for writes.

@@ -14,9 +14,10 @@ use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::upstreams;
 use crate::admin::wire::{
     AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, Latency, ListenerStatus,
-    MirrorStatus, Reloaded, RouteStatus, RuleStatus, Status, VariantDetail, VariantStatus,
+    MirrorStatus, Reloaded, RouteStatus, RuleStatus, Status, UpgradeStatus, Upgraded, VariantDetail,
+    VariantStatus,
 };
-use crate::control::{self, Control, Live};
+use crate::control::{self, Control, Live, UpgradeError, UpgradeState};
 use crate::proxy::{Direct, Route, Snapshot};
 use crate::split::State;
 use crate::telemetry::stats::{
@@ -61,6 +62,8 @@ pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
         applied_at: rfc3339(live.applied_at),
         ready,
         started_at: rfc3339(admin.started_at),
+        pid: std::process::id(),
+        upgrade: control.last_upgrade().map(last_upgrade),
         io: admin.backend.name().to_owned(),
         latency_bounds_seconds: match detail {
             Detail::Short => None,
@@ -110,6 +113,29 @@ pub(in crate::admin) async fn reload(
             let detail = "the configuration is not valid; the one before it goes on serving";
             Err((detail.to_owned(), problems))
         }
+    }
+}
+
+/// Lets another process take over, or tells why it does not.
+pub(in crate::admin) async fn upgrade(control: &Control) -> Result<Upgraded, UpgradeError> {
+    let upgraded = control.upgrade().await?;
+    Ok(Upgraded {
+        pid: upgraded.pid,
+        former_pid: std::process::id(),
+        took_ms: upgraded.took.as_secs_f64() * 1000.0,
+    })
+}
+
+fn last_upgrade(upgrade: control::UpgradeStatus) -> UpgradeStatus {
+    let (state, error) = match upgrade.state {
+        UpgradeState::Starting => ("starting", None),
+        UpgradeState::Failed(why) => ("failed", Some(why)),
+        UpgradeState::Succeeded => ("succeeded", None),
+    };
+    UpgradeStatus {
+        state: state.to_owned(),
+        at: rfc3339(upgrade.at),
+        error,
     }
 }
 

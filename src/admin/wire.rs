@@ -30,6 +30,13 @@ pub struct Status {
     /// When the process started, RFC 3339. Counts begin there.
     #[serde(default)]
     pub started_at: String,
+    /// The process.
+    #[serde(default)]
+    pub pid: u32,
+    /// The last attempt to replace the program, if there was one: by this process, or the one that
+    /// started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
     /// By what plain connections are read and written: `epoll` or `io_uring`.
     #[serde(default)]
     pub io: String,
@@ -45,6 +52,30 @@ pub struct Status {
     pub upstreams: BTreeMap<String, UpstreamStatus>,
     /// Listeners by name; one that drains after a reload is listed until its last connection ends.
     pub listeners: BTreeMap<String, ListenerStatus>,
+}
+
+/// An attempt to replace the program.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct UpgradeStatus {
+    /// `starting`: a new process gets ready; `failed`: it did not, and this one serves on;
+    /// `succeeded`: this process is the new one.
+    pub state: String,
+    /// Since when that is so, RFC 3339.
+    pub at: String,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// An upgrade that went well: the answer of `POST /api/v1/upgrade`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Upgraded {
+    /// The process that serves now.
+    pub pid: u32,
+    /// The process that did before, and now brings to an end what it has begun.
+    pub former_pid: u32,
+    /// Milliseconds from the start of the new process to its readiness.
+    pub took_ms: f64,
 }
 
 /// One route.

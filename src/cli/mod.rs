@@ -18,6 +18,7 @@ mod screen;
 mod signals;
 mod status;
 mod top;
+mod upgrade;
 
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
@@ -79,7 +80,7 @@ impl From<When> for Colour {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve: SIGHUP reloads the configuration, SIGTERM drains and ends.
+    /// Serve: SIGHUP reloads the configuration, SIGUSR2 upgrades, SIGTERM drains and ends.
     Run(Run),
     /// Check a configuration as `run` would, and list everything that is wrong with it.
     #[command(alias = "validate")]
@@ -94,6 +95,8 @@ enum Command {
     Top(top::Top),
     /// Make a running instance read its configuration again, and wait until it is live.
     Reload(status::Reload),
+    /// Replace the program of a running instance without losing a connection.
+    Upgrade(upgrade::Upgrade),
     /// Ask a running instance whether it is ready; exit 1 when it is not.
     Healthcheck(status::Healthcheck),
     /// Print the configuration's schema, or a configuration with every default.
@@ -229,6 +232,7 @@ impl Command {
             Self::Status(status) => status.json,
             Self::Top(top) => top.json,
             Self::Reload(reload) => reload.json,
+            Self::Upgrade(upgrade) => upgrade.json,
             Self::Healthcheck(healthcheck) => healthcheck.json,
             Self::Config(config) => config.json(),
             Self::Run(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,
@@ -246,6 +250,7 @@ impl Command {
             Self::Explain(explain) => printing(|out| explain.run(out, ink)),
             Self::Status(status) => printing(|out| status.run(out)),
             Self::Reload(reload) => printing(|out| reload.run(out)),
+            Self::Upgrade(upgrade) => printing(|out| upgrade.run(out)),
             Self::Healthcheck(healthcheck) => printing(|out| healthcheck.run(out)),
             Self::Config(config) => printing(|out| config.run(out)),
             Self::Completions(completions) => printing(|out| completions.run(out)),

@@ -48,6 +48,7 @@ impl Config {
                 "spread": duration(self.shutdown.spread),
                 "timeout": duration(self.shutdown.timeout),
             },
+            "upgrade": { "timeout": duration(self.upgrade.timeout) },
             "access_log": access_log(&self.access_log),
             "trace": { "request_id": self.trace.request_id.as_deref().unwrap_or("off") },
             "admin": admin(&self.admin),

@@ -44,6 +44,7 @@ mod tls;
 mod treatment;
 mod tunnels;
 mod unit;
+mod upgrade;
 mod upstream;
 pub mod watch;
 
@@ -72,3 +73,4 @@ pub use sticky::DivisionSecrets;
 pub use treatment::{AssignmentHeaders, HeaderEdits, HeaderText, TreatmentConfig};
 pub use tunnels::{OnOff, TunnelsConfig};
 pub(crate) use unit::read_duration;
+pub use upgrade::UpgradeConfig;

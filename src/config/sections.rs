@@ -14,6 +14,7 @@ use crate::config::resolver;
 use crate::config::route::{self, RouteConfig};
 use crate::config::segment::Segments;
 use crate::config::settings::{Config, ListenerConfig};
+use crate::config::upgrade;
 use crate::config::upstream;
 use crate::route::Table;
 
@@ -49,6 +50,7 @@ pub(crate) fn read<'d>(
     let request_id = trace.request_id.as_deref();
     let (routes, table) = routes(root, &known_upstreams, &segments, request_id, &listeners);
     let shutdown = process::shutdown(root);
+    let upgrade = upgrade::upgrade(root);
     let access_log = process::access_log(root);
     let admin = process::admin(root, &listeners);
     let metrics = process::metrics(root);
@@ -71,6 +73,7 @@ pub(crate) fn read<'d>(
         routes,
         table: Arc::new(table?),
         shutdown,
+        upgrade,
         access_log,
         trace,
         admin,

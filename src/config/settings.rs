@@ -16,6 +16,7 @@ use crate::config::resolver::ResolverConfig;
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::config::segment::SegmentConfig;
+use crate::config::upgrade::UpgradeConfig;
 use crate::listener::ProxyProtocol;
 use crate::message::{AccessList, Limits};
 use crate::route::Table;
@@ -41,6 +42,8 @@ pub struct Config {
     pub table: Arc<Table<usize>>,
     /// How the process ends.
     pub shutdown: ShutdownConfig,
+    /// How another process takes over.
+    pub upgrade: UpgradeConfig,
     /// What is written about each request.
     pub access_log: AccessLogConfig,
     /// How requests are told apart in logs.

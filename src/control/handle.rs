@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::{Config, Problem, Problems, Sources, Texts};
 use crate::control::resolver::NameStatus;
 use crate::control::sockets::ListenerStatus;
+use crate::control::upgrade::{self, History, Offer};
 use crate::proxy::Snapshot;
 use crate::upstream::Name;
 
@@ -95,14 +97,20 @@ impl From<Problems> for Rejected {
     }
 }
 
-/// Where the outcome of a reload that was asked for goes.
-pub(crate) type Reply = oneshot::Sender<Result<Applied, Rejected>>;
+/// What the one writer may be asked for.
+pub(crate) enum Request {
+    /// To reload, and tell what came of it.
+    Reload(oneshot::Sender<Result<Applied, Rejected>>),
+    /// To give the sockets of all listeners.
+    HandOver(oneshot::Sender<io::Result<Offer>>),
+}
 
 /// The handle that everybody else has.
 #[derive(Clone)]
 pub struct Control {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) requests: mpsc::Sender<Reply>,
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) upgrades: mpsc::Sender<upgrade::Reply>,
 }
 
 /// What the handle reads and the one writer writes.
@@ -111,6 +119,7 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     pub(crate) listeners: Mutex<Vec<ListenerStatus>>,
     pub(crate) names: Mutex<HashMap<Name, NameStatus>>,
+    pub(crate) upgrades: Mutex<History>,
 }
 
 impl Control {
@@ -134,7 +143,7 @@ impl Control {
                 message: "tidegate is shutting down".into(),
             }],
         };
-        if self.requests.send(reply).await.is_err() {
+        if self.requests.send(Request::Reload(reply)).await.is_err() {
             return Err(ended());
         }
         answer.await.unwrap_or_else(|_| Err(ended()))

@@ -12,6 +12,7 @@ mod direct;
 mod follow;
 mod handle;
 mod health;
+mod inherit;
 mod mirror;
 mod resolver;
 mod retired;
@@ -19,14 +20,17 @@ mod secure;
 mod sockets;
 mod tunnels;
 mod treatment;
+mod upgrade;
 
+use std::future::pending;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{interval, interval_at};
 use tracing::{error, info, warn};
 
@@ -34,18 +38,23 @@ use crate::config::plan::needs_restart;
 use crate::config::watch::{Change, Watcher};
 use crate::config::{self, Config, Loaded, Problem, Sources};
 use crate::control::build::Builder;
-use crate::control::handle::{Reply, Shared};
+use crate::control::handle::{Request, Shared};
 use crate::control::health::Checker;
 use crate::control::resolver::{Done, Resolver};
 use crate::control::retired::Retired;
 use crate::control::sockets::Sockets;
+use crate::control::upgrade::{ASKING, Offer};
 use crate::listener::Worker;
 use crate::proxy::Snapshot;
 use crate::telemetry::Telemetry;
 
 pub use handle::{Applied, Control, Live, Outcome, Rejected};
+pub use inherit::Inherited;
 pub use resolver::NameStatus;
 pub use sockets::ListenerStatus;
+pub use upgrade::{
+    Predecessor, UpgradeError, UpgradeState, UpgradeStatus, Upgraded, Upgrades, note_program,
+};
 
 /// How often availability is looked at for the gauges of the variants.
 const LOOK: Duration = Duration::from_secs(1);
@@ -69,7 +78,9 @@ pub struct Controller {
     telemetry: Arc<Telemetry>,
     watcher: Watcher,
     changes: mpsc::Receiver<Change>,
-    requests: mpsc::Receiver<Reply>,
+    requests: mpsc::Receiver<Request>,
+    /// Told when reloads may go on, while another process takes over.
+    held: Option<oneshot::Receiver<()>>,
     retired: Retired,
 }
 
@@ -85,6 +96,8 @@ pub struct Start {
     pub n_workers: usize,
     /// The watcher, which was started before the file was loaded.
     pub watcher: (Watcher, mpsc::Receiver<Change>),
+    /// Sockets that others have bound.
+    pub inherited: Inherited,
 }
 
 /// A controller that has prepared the first configuration; its workers do not exist yet.
@@ -92,6 +105,7 @@ pub struct Prepared {
     controller: Controller,
     control: Control,
     sockets: sockets::Plan,
+    upgrades: mpsc::Receiver<upgrade::Reply>,
     /// The look-ups that ended meanwhile.
     resolved: Vec<Done>,
 }
@@ -109,6 +123,7 @@ impl Prepared {
             telemetry,
             n_workers,
             watcher: (watcher, changes),
+            inherited,
         } = start;
         let mut builder = Builder::new(Arc::clone(&telemetry), n_workers)
             .map_err(|message| refused(&path, "", message))?;
@@ -118,7 +133,7 @@ impl Prepared {
         let snapshot = builder
             .build(&loaded.config, None, &resolver, &path)
             .map_err(locate)?;
-        let sockets = Sockets::new(n_workers, Arc::clone(&telemetry));
+        let mut sockets = Sockets::new(n_workers, Arc::clone(&telemetry), inherited);
         let plan = sockets.plan(&loaded.config, &path).map_err(locate)?;
         let config_sha256 = hex(&loaded.sha256);
         watcher.set_sources(loaded.sources.clone());
@@ -145,11 +160,14 @@ impl Prepared {
             draining: AtomicBool::new(false),
             listeners: Mutex::default(),
             names: Mutex::default(),
+            upgrades: Mutex::default(),
         });
         let (requests, received) = mpsc::channel(REQUESTS);
+        let (upgrades, asked) = mpsc::channel(ASKING);
         let control = Control {
             shared: Arc::clone(&shared),
             requests,
+            upgrades,
         };
         Ok(Self {
             controller: Controller {
@@ -164,10 +182,12 @@ impl Prepared {
                 watcher,
                 changes,
                 requests: received,
+                held: None,
                 retired: Retired::default(),
             },
             control,
             sockets: plan,
+            upgrades: asked,
             resolved,
         })
     }
@@ -177,12 +197,19 @@ impl Prepared {
         Arc::clone(&self.controller.pointer)
     }
 
-    /// Commits: the workers begin to accept.
-    pub fn commit(self, workers: Arc<Vec<Worker>>) -> (Control, Controller) {
+    /// Commits: the workers begin to accept. The admin listener, with its address in the
+    /// configuration, is what goes to a successor besides.
+    pub fn commit(
+        self,
+        workers: Arc<Vec<Worker>>,
+        admin: (SocketAddr, TcpListener),
+        predecessor: Option<&Predecessor>,
+    ) -> (Control, Controller, Upgrades) {
         let Self {
             mut controller,
             control,
             sockets,
+            upgrades,
             resolved,
         } = self;
         let live = controller.shared.live.load_full();
@@ -193,7 +220,12 @@ impl Prepared {
         controller.checker.follow(&live.snapshot);
         controller.resolved(resolved);
         controller.show();
-        (control, controller)
+        let telemetry = Arc::clone(&controller.telemetry);
+        let upgrades = Upgrades::new(control.clone(), telemetry, upgrades, admin);
+        if let Some(predecessor) = predecessor {
+            upgrades.follow(predecessor);
+        }
+        (control, controller, upgrades)
     }
 }
 
@@ -208,18 +240,28 @@ impl Controller {
         let mut available = self.availability();
         loop {
             tokio::select! {
-                change = self.changes.recv() => {
+                () = resumed(&mut self.held) => self.held = None,
+                change = self.changes.recv(), if self.held.is_none() => {
                     let Some(change) = change else { return };
                     info!(kind = ?change.kind, "configuration changed on disk");
                     // What is wrong was logged; the next change is a new chance.
                     let _refused = self.reload().await;
                 }
-                reply = self.requests.recv() => {
-                    let Some(reply) = reply else { return };
-                    let outcome = self.reload().await;
-                    // Who asked may have gone; the reload is done all the same.
-                    let _heard = reply.send(outcome);
-                }
+                request = self.requests.recv(), if self.held.is_none() => match request {
+                    Some(Request::Reload(reply)) => {
+                        let outcome = self.reload().await;
+                        // Who asked may have gone; the reload is done all the same.
+                        let _heard = reply.send(outcome);
+                    }
+                    Some(Request::HandOver(reply)) => {
+                        let (hold, held) = oneshot::channel();
+                        self.held = Some(held);
+                        let offer = self.sockets.all().map(|listeners| Offer { listeners, hold });
+                        // Where nobody takes it, nothing is held.
+                        let _taken = reply.send(offer);
+                    }
+                    None => return,
+                },
                 done = self.resolver.next() => self.resolved(vec![done]),
                 _ = days.tick() => {
                     let snapshot = &self.shared.live.load().snapshot;
@@ -361,7 +403,10 @@ impl Controller {
         let problems: Vec<_> = needs_restart(old, new)
             .into_iter()
             .flat_map(|key| {
-                let message = "a change of this needs a restart; nothing was applied".into();
+                let message =
+                    "a change of this needs a restart, or `tidegate upgrade`, which loses no \
+                               connection; nothing was applied"
+                        .into();
                 refused(&self.path, key, message).problems
             })
             .collect();
@@ -399,6 +444,15 @@ impl Controller {
         self.telemetry
             .registry()
             .set_live(build::shown(&live), tokio::time::Instant::now());
+    }
+}
+
+/// Waits until reloads may go on, if they are held.
+async fn resumed(held: &mut Option<oneshot::Receiver<()>>) {
+    match held {
+        // Nobody says anything: it is the end of the other side that counts.
+        Some(held) => drop(held.await),
+        None => pending().await,
     }
 }
 

@@ -4,15 +4,17 @@
 //! stays with its address: a listener that gets another name keeps it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use crate::config::{Config, ListenerConfig, ShutdownConfig};
-use crate::control::{Rejected, refused};
-use crate::listener::{Bound, Command, Drain, Gate, Worker, bind};
+use crate::config::{Config, ListenerConfig, ShutdownConfig, with_causes};
+use crate::control::{Inherited, Rejected, refused};
+use crate::listener::{Bound, Command, Drain, Gate, Worker, adopt, bind};
 use crate::telemetry::Telemetry;
 
 /// A listener as it is now.
@@ -59,6 +61,8 @@ pub(crate) struct Sockets {
     open: BTreeMap<Arc<str>, Open>,
     /// Listeners that were removed and still have connections.
     draining: Vec<ListenerStatus>,
+    /// What the first plan finds.
+    inherited: Inherited,
 }
 
 /// What a commit will do.
@@ -70,18 +74,19 @@ pub(crate) struct Plan {
 enum Handover {
     /// The workers have them.
     Kept,
-    /// The workers get these.
-    New(Vec<TcpListener>),
+    /// Each worker gets these.
+    New(Vec<Vec<TcpListener>>),
 }
 
 impl Sockets {
-    pub(crate) fn new(n_workers: usize, telemetry: Arc<Telemetry>) -> Self {
+    pub(crate) fn new(n_workers: usize, telemetry: Arc<Telemetry>, inherited: Inherited) -> Self {
         Self {
             n_workers,
             telemetry,
             workers: Arc::default(),
             open: BTreeMap::new(),
             draining: Vec::new(),
+            inherited,
         }
     }
 
@@ -89,8 +94,23 @@ impl Sockets {
         self.workers = workers;
     }
 
+    /// All sockets, by listener: its name and its address in the configuration.
+    ///
+    /// # Errors
+    /// When no descriptors are left.
+    pub(crate) fn all(&self) -> io::Result<Vec<(String, SocketAddr, Vec<OwnedFd>)>> {
+        let open = self.open.iter().map(|(name, open)| {
+            let sockets = open.bound.sockets.iter();
+            let sockets = sockets.map(|socket| Ok(socket.try_clone()?.into()));
+            let sockets: io::Result<_> = sockets.collect();
+            Ok((name.to_string(), open.configured, sockets?))
+        });
+        open.collect()
+    }
+
     /// Binds what is new. What is planned and not committed is closed again.
-    pub(crate) fn plan(&self, config: &Config, path: &Path) -> Result<Plan, Rejected> {
+    pub(crate) fn plan(&mut self, config: &Config, path: &Path) -> Result<Plan, Rejected> {
+        let mut inherited = std::mem::take(&mut self.inherited);
         let by_address: HashMap<SocketAddr, (&Arc<str>, &Open)> = self
             .open
             .iter()
@@ -112,7 +132,7 @@ impl Sockets {
                     Arc::clone(&open.gate),
                     Handover::Kept,
                 )),
-                None => self.sockets(&name, listener, renamed),
+                None => self.sockets(&name, listener, renamed, &mut inherited),
             };
             match planned {
                 Ok((bound, gate, handover)) => {
@@ -130,6 +150,7 @@ impl Sockets {
             }
         }
         if problems.is_empty() {
+            inherited.close_rest();
             Ok(Plan { listeners })
         } else {
             Err(Rejected { problems })
@@ -142,19 +163,26 @@ impl Sockets {
         name: &Arc<str>,
         listener: &ListenerConfig,
         renamed: Option<&Open>,
+        inherited: &mut Inherited,
     ) -> Result<(Arc<Bound>, Arc<Gate>, Handover), String> {
-        let bound = match renamed {
-            Some(open) => Arc::clone(&open.bound),
-            None => Arc::new(bind(listener.address, self.n_workers).map_err(|error| {
-                let cause = std::error::Error::source(&error);
-                cause.map_or(error.to_string(), |cause| format!("{error}: {cause}"))
-            })?),
+        let failed = |error: &dyn std::error::Error| with_causes(error);
+        let passed = inherited.listener(name, listener.address);
+        let bound = match (renamed, passed.map_err(|error| failed(&error))?) {
+            (Some(open), _) => Arc::clone(&open.bound),
+            (None, Some(sockets)) => {
+                let adopted = adopt(sockets, self.n_workers);
+                Arc::new(adopted.map_err(|error| format!("the socket that was passed: {error}"))?)
+            }
+            (None, None) => {
+                let bound = bind(listener.address, self.n_workers);
+                Arc::new(bound.map_err(|error| failed(&error))?)
+            }
         };
-        let clones: Result<Vec<_>, _> = bound.sockets.iter().map(TcpListener::try_clone).collect();
-        let clones = clones.map_err(|error| format!("cannot be handed to the workers: {error}"))?;
+        let shares = bound.shares(self.n_workers);
+        let shares = shares.map_err(|error| format!("cannot be handed to the workers: {error}"))?;
         let stats = self.telemetry.registry().listener(name);
         let gate = Gate::new(stats, limit(listener));
-        Ok((bound, Arc::new(gate), Handover::New(clones)))
+        Ok((bound, Arc::new(gate), Handover::New(shares)))
     }
 
     /// Hands sockets to the workers and gives up those that are no more.
@@ -174,10 +202,10 @@ impl Sockets {
                     }
                     info!(listener = %name, address = %open.bound.address, "listening");
                     let stats = self.telemetry.registry().listener(&name);
-                    for (worker, socket) in self.workers.iter().zip(sockets) {
+                    for (worker, sockets) in self.workers.iter().zip(sockets) {
                         worker.tell(Command::Listen {
                             name: Arc::clone(&name),
-                            socket,
+                            sockets,
                             gate: Arc::clone(&open.gate),
                             stats: Arc::clone(&stats),
                         });

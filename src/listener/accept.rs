@@ -75,6 +75,27 @@ pub struct Permit {
     gate: Arc<Gate>,
 }
 
+/// Tells when to stop accepting, to whoever has a clone of it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    called: CancellationToken,
+    /// Another process has the same sockets.
+    succeeded: CancellationToken,
+}
+
+impl Stop {
+    /// Stops; who waits in a queue is still let in.
+    pub fn call(&self) {
+        self.called.cancel();
+    }
+
+    /// Stops where another process goes on: who waits in a queue is let in there.
+    pub fn leave_the_rest(&self) {
+        self.succeeded.cancel();
+        self.called.cancel();
+    }
+}
+
 impl Gate {
     /// Makes the gate of the listener with these numbers, for so many connections at a time.
     pub fn new(stats: Arc<ListenerStats>, limit: usize) -> Self {
@@ -107,6 +128,14 @@ impl Gate {
             .map(|_| Permit {
                 gate: Arc::clone(self),
             })
+    }
+
+    /// Enters whether there is a place or not.
+    fn enter_last(self: &Arc<Self>) -> Permit {
+        self.n_open.fetch_add(1, Ordering::SeqCst);
+        Permit {
+            gate: Arc::clone(self),
+        }
     }
 
     /// Enters as soon as there is a place.
@@ -147,19 +176,24 @@ pub(crate) fn listening(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>>
 ///
 /// The address of an IPv4 client is an IPv4 address, whatever the socket. When it stops, what waits
 /// in the backlog is handed on as far as the gate lets it in, so that a client which has connected
-/// is not reset; then the socket is closed.
+/// is not reset, unless another process has the backlog, too; then the socket is closed. A connection
+/// that is accepted and waits for its turn is handed on in any case: nobody else has it.
 pub async fn accept(
     listener: AsyncFd<TcpListener>,
     gate: Arc<Gate>,
-    stop: CancellationToken,
+    stop: Stop,
     mut on_connection: impl FnMut(TcpStream, SocketAddr, Permit),
 ) {
     let poll_accept = |context: &mut Context<'_>| poll_accept(&listener, context);
     let bound = descriptors();
     let fits = |stream: &mut TcpStream| fits(stream, bound);
-    serve(poll_accept, fits, &gate, &stop, &mut on_connection).await;
-    // Asks the kernel itself: the runtime may not know yet that somebody waits.
-    empty_backlog(&listener.into_inner(), &gate, &mut on_connection);
+    serve(poll_accept, fits, &gate, &stop.called, &mut on_connection).await;
+    // Not registered any more, for where another process has it, its closing would not do that.
+    let listener = listener.into_inner();
+    if !stop.succeeded.is_cancelled() {
+        // Asks the kernel itself: the runtime may not know yet that somebody waits.
+        empty_backlog(&listener, &gate, &mut on_connection);
+    }
 }
 
 /// The loop of [`accept`], over anything that accepts.
@@ -192,9 +226,7 @@ async fn serve<S>(
                     }
                 }
                 rests.next = FIRST_REST;
-                let Some(permit) = permit(gate, stopped.as_mut()).await else {
-                    return;
-                };
+                let permit = permit(gate, stopped.as_mut()).await;
                 on_connection(stream, canonical(peer), permit);
             }
             Err(error) if concerns_one_client(&error) => {}
@@ -288,16 +320,16 @@ fn accept_one(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     Ok((socket.into(), peer))
 }
 
-/// Gets a permit, at once or when there is a place; `None` when accepting stops before.
-async fn permit(gate: &Arc<Gate>, stopped: Pin<&mut impl Future<Output = ()>>) -> Option<Permit> {
+/// Gets a permit, at once, or when there is a place, or when accepting stops.
+async fn permit(gate: &Arc<Gate>, stopped: Pin<&mut impl Future<Output = ()>>) -> Permit {
     if let Some(permit) = gate.try_enter() {
-        return Some(permit);
+        return permit;
     }
     gate.stats.paused(PauseReason::Limit);
     tokio::select! {
         biased;
-        () = stopped => gate.try_enter(),
-        permit = gate.enter() => Some(permit),
+        () = stopped => gate.enter_last(),
+        permit = gate.enter() => permit,
     }
 }
 

@@ -90,20 +90,23 @@ impl Handle {
 pub(crate) struct Connections {
     handles: RefCell<HashMap<u64, Rc<Handle>>>,
     next: Cell<u64>,
+    /// From when all of them are drained.
+    closing: Cell<bool>,
     ended: Notify,
 }
 
 impl Connections {
     /// Adds a connection that came by a listening; it counts until the guard is dropped. Without
-    /// one its listener is given up already, and it ends as soon as it may.
+    /// one its listener is given up already, and it ends as soon as it may; so does one that comes
+    /// while all are drained.
     pub(crate) fn add(self: &Rc<Self>, listening: Option<u64>) -> Guard {
         let id = self.next.get();
         self.next.set(id + 1);
         let handle = Rc::new(Handle {
             listening: listening.unwrap_or_default(),
             stage: Cell::new(match listening {
-                Some(_) => Stage::Open,
-                None => Stage::Closing,
+                Some(_) if !self.closing.get() => Stage::Open,
+                _ => Stage::Closing,
             }),
             waker: RefCell::new(None),
         });
@@ -121,6 +124,7 @@ impl Connections {
         let start = Instant::now();
         let deadline = start + drain.timeout;
         let spread = drain.spread.min(drain.timeout);
+        self.closing.set(self.closing.get() || listening.is_none());
         let all = self.of(listening);
         let n = u32::try_from(all.len()).unwrap_or(u32::MAX).max(1);
         for (nth, handle) in (0..n).zip(&all) {

@@ -42,7 +42,7 @@ use crate::telemetry::stats::ListenerStats;
 use crate::tls::Acceptor;
 use crate::tls::Stream;
 
-pub use accept::{Gate, Permit, accept};
+pub use accept::{Gate, Permit, Stop, accept};
 pub use client_body::ClientBody;
 pub use connect::{Connect, ConnectStream};
 pub use crew::Crew;
@@ -55,8 +55,8 @@ pub use proxy_protocol::ProxyProtocol;
 pub use proxy_protocol::{
     HeaderError as ProxyHeaderError, Origin as ProxiedOrigin, read as read_proxy_header,
 };
-pub use socket::{BindError, Bound, bind};
-pub use worker::{Command, Worker};
+pub use socket::{BindError, Bound, adopt, bind};
+pub use worker::{Backlog, Command, Worker};
 
 /// How long what a client still sends after its answer is read and dropped, and how much of it, so
 /// that the answer is not overtaken by a reset; and how long it may take to say goodbye.

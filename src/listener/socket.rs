@@ -8,12 +8,16 @@
 //!
 //! That also refuses addresses which overlap: `0.0.0.0:80` beside `127.0.0.1:80`, and `0.0.0.0:80`
 //! beside `[::]:80`, for `[::]` takes IPv4 clients too, whatever `net.ipv6.bindv6only` says.
+//!
+//! Sockets may also be inherited, from the instance that this one replaces or from the service
+//! manager. There may be more or fewer of those than workers, and clients wait in the queue of each,
+//! so each is accepted from as long as it is open: no queue is left without a worker.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 
 /// How many connections may wait in the kernel for each socket, as long as `net.core.somaxconn`
@@ -46,9 +50,25 @@ pub enum BindError {
 pub struct Bound {
     /// The address, with the port that the kernel picked where 0 was asked for.
     pub address: SocketAddr,
-    /// The sockets, one for each worker: non-blocking, closed on exec, and what they accept has
-    /// `TCP_NODELAY` set.
+    /// The sockets: one for each worker, or what was inherited. Non-blocking, closed on exec, and what
+    /// they accept has `TCP_NODELAY` set.
     pub sockets: Vec<TcpListener>,
+}
+
+impl Bound {
+    /// The sockets that each of `n` workers accepts from: its own, and its part of those that are too
+    /// many; where they are too few, several workers share one.
+    ///
+    /// # Errors
+    /// When no descriptors are left.
+    pub fn shares(&self, n: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+        let mut shares: Vec<Vec<TcpListener>> = (0..n).map(|_| Vec::new()).collect();
+        for nth in 0..self.sockets.len().max(n) {
+            let socket = &self.sockets[nth % self.sockets.len()];
+            shares[nth % n].push(socket.try_clone()?);
+        }
+        Ok(shares)
+    }
 }
 
 /// Listens on an address with `n` sockets, at least one.
@@ -66,6 +86,37 @@ pub fn bind(address: SocketAddr, n: usize) -> Result<Bound, BindError> {
     })
 }
 
+/// Goes on listening with sockets that were inherited, all of them on one address, and adds to them
+/// until there is one for each of `n` workers.
+///
+/// None is added to a socket that others do not share their address with, such as one of the service
+/// manager: clients would wait in the queues of both, and those of this process end with it. Nor
+/// where the kernel does not let this process in, because it has become that of another user.
+///
+/// # Errors
+/// When one is no socket that listens for TCP.
+pub fn adopt(mut sockets: Vec<TcpListener>, n: usize) -> io::Result<Bound> {
+    let first = sockets.first().ok_or(io::ErrorKind::NotFound)?;
+    let address = first.local_addr()?;
+    let shares_address = SockRef::from(first).reuse_port()?;
+    for socket in &sockets {
+        let socket = SockRef::from(socket);
+        if !socket.is_listener()? {
+            return Err(io::Error::other("the socket does not listen"));
+        }
+        socket.set_nonblocking(true)?;
+        socket.set_cloexec(true)?;
+        socket.set_tcp_nodelay(true)?;
+    }
+    while shares_address && sockets.len() < n {
+        match sibling(address) {
+            Ok(socket) => sockets.push(socket),
+            Err(_) => break,
+        }
+    }
+    Ok(Bound { address, sockets })
+}
+
 fn bind_all(address: SocketAddr, n: usize) -> io::Result<Bound> {
     let first = socket(address)?;
     listen(&first, address)?;
@@ -76,12 +127,17 @@ fn bind_all(address: SocketAddr, n: usize) -> io::Result<Bound> {
 
     let mut sockets = vec![first];
     for _ in 1..n {
-        let sibling = socket(address)?;
-        sibling.set_reuse_port(true)?;
-        listen(&sibling, address)?;
-        sockets.push(sibling.into());
+        sockets.push(sibling(address)?);
     }
     Ok(Bound { address, sockets })
+}
+
+/// One more socket on an address that sockets of ours listen on.
+fn sibling(address: SocketAddr) -> io::Result<TcpListener> {
+    let sibling = socket(address)?;
+    sibling.set_reuse_port(true)?;
+    listen(&sibling, address)?;
+    Ok(sibling.into())
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
@@ -113,7 +169,7 @@ mod tests {
 
     use socket2::SockRef;
 
-    use crate::listener::socket::{BindError, Bound, bind};
+    use crate::listener::socket::{BindError, Bound, adopt, bind};
 
     fn any_port() -> Bound {
         bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 3).unwrap()
@@ -197,6 +253,54 @@ mod tests {
             let flags = rustix::io::fcntl_getfd(socket.as_fd()).unwrap();
             assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
         }
+    }
+
+    #[track_caller]
+    fn check_shares(n_sockets: usize, n_workers: usize, expected: &[usize]) {
+        let bound = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), n_sockets).unwrap();
+        let shares = bound.shares(n_workers).unwrap();
+        let counts: Vec<_> = shares.iter().map(Vec::len).collect();
+        assert_eq!(counts, expected);
+        // Whatever the kernel chose, some worker finds who waits.
+        let clients: Vec<_> = (0..64)
+            .map(|_| TcpStream::connect(bound.address).unwrap())
+            .collect();
+        let accepted = shares.iter().flatten().flat_map(accept_all);
+        assert_eq!(accepted.count(), clients.len());
+    }
+
+    #[test]
+    fn every_worker_has_a_socket_and_every_socket_a_worker() {
+        check_shares(3, 3, &[1, 1, 1]);
+        check_shares(5, 2, &[3, 2]);
+        check_shares(1, 3, &[1, 1, 1]);
+        check_shares(2, 3, &[1, 1, 1]);
+    }
+
+    #[test]
+    fn sockets_that_are_inherited_keep_who_waits_and_get_siblings() {
+        let Bound { address, sockets } = any_port();
+        let clients: Vec<_> = (0..64)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        let bound = adopt(sockets, 5).unwrap();
+        assert_eq!((bound.address, bound.sockets.len()), (address, 5));
+        let accepted: Vec<_> = bound.sockets.iter().flat_map(accept_all).collect();
+        assert_eq!(accepted.len(), clients.len());
+        let bound = adopt(bound.sockets, 2).unwrap();
+        assert_eq!(bound.sockets.len(), 5, "none is given up");
+    }
+
+    #[test]
+    fn a_socket_that_shares_its_address_with_nobody_stays_the_only_one() {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let bound = adopt(vec![socket], 4).unwrap();
+        assert_eq!(bound.sockets.len(), 1);
+        let client = TcpStream::connect(bound.address).unwrap();
+        let accepted = accept_all(&bound.sockets[0]);
+        assert!(accepted.iter().all(|stream| stream.nodelay().unwrap()));
+        assert_eq!(accepted.len(), 1);
+        drop(client);
     }
 
     #[test]

@@ -12,26 +12,25 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::listener::accept::listening;
 use crate::listener::crew::{Arrival, Crew};
 use crate::listener::drain::{Connections, Drain};
 use crate::listener::serving::begin;
-use crate::listener::{Gate, Permit, Service, Settings, accept};
+use crate::listener::{Gate, Permit, Service, Settings, Stop, accept};
 use crate::ring::{self, Backend};
 use crate::telemetry::stats::ListenerStats;
 
 /// What a worker is told.
 #[derive(Debug)]
 pub enum Command {
-    /// Accept on this socket, for the listener of this name.
+    /// Accept on these sockets, for the listener of this name.
     Listen {
         /// The listener's name.
         name: Arc<str>,
-        /// This worker's socket.
-        socket: TcpListener,
+        /// This worker's sockets.
+        sockets: Vec<TcpListener>,
         /// The listener's limit on connections, over all workers.
         gate: Arc<Gate>,
         /// The listener's numbers.
@@ -48,11 +47,22 @@ pub enum Command {
     Drain {
         /// How the connections end.
         drain: Drain,
+        /// Whose clients are that wait in the backlog.
+        backlog: Backlog,
         /// Is told how many connections had to be cut.
         done: oneshot::Sender<usize>,
     },
     /// Cut all connections; a drain under way then ends at once.
     Cut,
+}
+
+/// Whose clients are that have connected, and that nobody has accepted yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Backlog {
+    /// This process's: they are served and sent away.
+    Ours,
+    /// Those of another process, which has the sockets, too.
+    Theirs,
 }
 
 /// One worker, as those who command it see it.
@@ -154,10 +164,10 @@ fn run<V: Service, B: Future<Output = ()> + 'static>(
     ring::turn();
 }
 
-/// One listening: a socket from when it is opened to when it is given up.
+/// One listening: sockets from when they are opened to when they are given up.
 struct Accepting {
     id: u64,
-    stop: CancellationToken,
+    stop: Stop,
 }
 
 /// What a worker keeps.
@@ -207,13 +217,20 @@ impl<V: Service> Inner<V> {
             match command {
                 Some(Command::Listen {
                     name,
-                    socket,
+                    sockets,
                     gate,
                     stats,
-                }) => self.listen(name, socket, gate, stats),
+                }) => self.listen(name, sockets, &gate, &stats),
                 Some(Command::Close { name, drain }) => self.close(&name, drain),
-                Some(Command::Drain { drain, done }) => {
-                    self.drain(drain, &mut commands, &mut handed, done).await;
+                Some(Command::Drain {
+                    drain,
+                    backlog,
+                    done,
+                }) => {
+                    self.stop_all(backlog);
+                    let cut = self.drain(drain, &mut commands, &mut handed).await;
+                    // Who asked may have gone; the drain is done all the same.
+                    let _heard = done.send(cut);
                     return;
                 }
                 Some(Command::Cut) => self.connections.cut(),
@@ -225,43 +242,45 @@ impl<V: Service> Inner<V> {
     fn listen(
         &mut self,
         name: Arc<str>,
-        socket: TcpListener,
-        gate: Arc<Gate>,
-        stats: Arc<ListenerStats>,
+        sockets: Vec<TcpListener>,
+        gate: &Arc<Gate>,
+        stats: &Arc<ListenerStats>,
     ) {
-        let local = socket.local_addr();
-        let socket = match listening(socket) {
-            Ok(socket) => socket,
-            Err(error) => {
-                warn!(listener = %name, %error, "cannot accept");
-                return;
-            }
-        };
-        let stop = CancellationToken::new();
+        let stop = Stop::default();
         self.n_listenings += 1;
         let id = self.n_listenings;
-        let acceptor = Acceptor {
-            index: self.index,
-            listening: id,
-            local: local.ok().filter(|it| !it.ip().is_unspecified()),
-            settings: RefCell::new(self.service.settings(&name)),
-            name: Arc::clone(&name),
-            crew: Arc::clone(&self.crew),
-            service: self.service.clone(),
-            connections: Rc::clone(&self.connections),
-            stats,
-        };
-        let accepting = accept(
-            socket,
-            gate,
-            stop.clone(),
-            move |stream, address, permit| {
-                acceptor.accepted(stream, address, permit);
-            },
-        );
-        self.tasks.spawn_local(accepting);
+        for socket in sockets {
+            let local = socket.local_addr();
+            let socket = match listening(socket) {
+                Ok(socket) => socket,
+                Err(error) => {
+                    warn!(listener = %name, %error, "cannot accept");
+                    continue;
+                }
+            };
+            let acceptor = Acceptor {
+                index: self.index,
+                listening: id,
+                local: local.ok().filter(|it| !it.ip().is_unspecified()),
+                settings: RefCell::new(self.service.settings(&name)),
+                name: Arc::clone(&name),
+                crew: Arc::clone(&self.crew),
+                service: self.service.clone(),
+                connections: Rc::clone(&self.connections),
+                stats: Arc::clone(stats),
+            };
+            let accepting = accept(
+                socket,
+                Arc::clone(gate),
+                stop.clone(),
+                move |stream, address, permit| {
+                    acceptor.accepted(stream, address, permit);
+                },
+            );
+            self.tasks.spawn_local(accepting);
+        }
         if let Some(former) = self.accepting.insert(name, Accepting { id, stop }) {
-            former.stop.cancel();
+            former.stop.call();
         }
         for early in std::mem::take(&mut self.early) {
             self.take(early);
@@ -272,7 +291,7 @@ impl<V: Service> Inner<V> {
         let Some(former) = self.accepting.remove(name) else {
             return;
         };
-        former.stop.cancel();
+        former.stop.call();
         if let Some(drain) = drain {
             let (connections, name) = (Rc::clone(&self.connections), Arc::clone(name));
             self.tasks.spawn_local(async move {
@@ -282,34 +301,51 @@ impl<V: Service> Inner<V> {
         }
     }
 
+    fn stop_all(&self, backlog: Backlog) {
+        self.crew.leave(self.index);
+        for accepting in self.accepting.values() {
+            match backlog {
+                Backlog::Ours => accepting.stop.call(),
+                Backlog::Theirs => accepting.stop.leave_the_rest(),
+            }
+        }
+    }
+
+    /// Drains all connections; gives how many had to be cut.
     async fn drain(
         &mut self,
         drain: Drain,
         commands: &mut mpsc::UnboundedReceiver<Command>,
         handed: &mut mpsc::UnboundedReceiver<Arrival>,
-        done: oneshot::Sender<usize>,
-    ) {
-        self.crew.leave(self.index);
-        for accepting in self.accepting.values() {
-            accepting.stop.cancel();
-        }
-        let connections = Rc::clone(&self.connections);
-        let drained = connections.drain(None, drain);
-        tokio::pin!(drained);
-        let cut = loop {
-            tokio::select! {
-                cut = &mut drained => break cut,
-                // It was on its way here when the others had not heard yet.
-                Some(handed) = handed.recv() => self.take(handed),
-                command = commands.recv() => match command {
-                    Some(Command::Cut) => connections.cut(),
-                    Some(_) => {}
-                    None => break drained.await,
-                },
+    ) -> usize {
+        let mut n_cut = 0;
+        loop {
+            let connections = Rc::clone(&self.connections);
+            let drained = connections.drain(None, drain);
+            tokio::pin!(drained);
+            n_cut += loop {
+                tokio::select! {
+                    cut = &mut drained => break cut,
+                    // It was on its way here when the others had not heard yet.
+                    Some(handed) = handed.recv() => self.take(handed),
+                    Some(command) = commands.recv() => {
+                        if let Command::Cut = command {
+                            connections.cut();
+                        }
+                    }
+                }
+            };
+            // From here on whoever would hand something over keeps it.
+            handed.close();
+            let mut is_last = true;
+            while let Ok(late) = handed.try_recv() {
+                is_last = false;
+                self.take(late);
             }
-        };
-        // Who asked may have gone; the drain is done all the same.
-        let _heard = done.send(cut);
+            if is_last {
+                return n_cut;
+            }
+        }
     }
 }
 

@@ -214,6 +214,9 @@ families! {
     CONFIG_INFO = Gauge "tidegate_config_info"
         ["sha256"]
         "1 for the beginning of the hash of the configuration file that is live.";
+    UPGRADES = Counter "tidegate_upgrades_total"
+        ["result"]
+        "Attempts to replace the running program, those of the processes before this one among them.";
     DRAINING = Gauge "tidegate_draining"
         []
         "1 while tidegate is about to end.";

@@ -26,6 +26,8 @@ pub struct Recorder {
     last_reload_success_timestamp: Gauge,
     generation: Gauge,
     reload_duration: Histogram,
+    upgrades_succeeded: Counter,
+    upgrades_failed: Counter,
     draining: Gauge,
     access_log_dropped: Counter,
     /// The hash of the live configuration. The exporter cannot take a series away again, so this
@@ -41,6 +43,7 @@ impl Default for Recorder {
             .expect("the default bounds are not empty")
             .build_recorder();
         let reloads = |result| counter(&recorder, &names::CONFIG_RELOADS, &[("result", result)]);
+        let upgrades = |result| counter(&recorder, &names::UPGRADES, &[("result", result)]);
         let made = Self {
             handle: recorder.handle(),
             reloads_applied: reloads("applied"),
@@ -57,6 +60,8 @@ impl Default for Recorder {
                 &key(&recorder, &names::CONFIG_RELOAD_DURATION, &[]),
                 &METADATA,
             ),
+            upgrades_succeeded: upgrades("succeeded"),
+            upgrades_failed: upgrades("failed"),
             draining: gauge(&recorder, &names::DRAINING, &[]),
             access_log_dropped: counter(&recorder, &names::ACCESS_LOG_DROPPED, &[]),
             sha256: Mutex::default(),
@@ -98,6 +103,12 @@ impl Recorder {
     pub fn config_rejected(&self) {
         self.reloads_rejected.increment(1);
         self.last_reload_successful.set(0.0);
+    }
+
+    /// Counts upgrades, by what came of them.
+    pub fn upgrades(&self, succeeded: u64, failed: u64) {
+        self.upgrades_succeeded.increment(succeeded);
+        self.upgrades_failed.increment(failed);
     }
 
     /// Notes that the process is about to end.

@@ -13,6 +13,7 @@ mod access_log;
 mod admin;
 mod admin_metrics;
 mod assignment;
+mod binary_upgrade;
 mod bounds;
 mod cli;
 mod cli_help;

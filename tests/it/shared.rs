@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use tempfile::TempDir;
 use tidegate::config::watch::Watcher;
 use tidegate::config::{self, Sources};
-use tidegate::control::{Control, Live, Prepared, Start};
+use tidegate::control::{Control, Inherited, Live, Prepared, Start};
 use tidegate::listener::{Command, Crew, Gate, Worker};
 use tidegate::proxy::Proxy;
 use tidegate::ring::Backend;
@@ -146,6 +146,7 @@ other = {{ upstream = "other", weight = 1 }}
             telemetry,
             n_workers: N_WORKERS,
             watcher,
+            inherited: Inherited::default(),
         })
         .await
         .unwrap_or_else(|rejected| panic!("{rejected}"));
@@ -159,7 +160,9 @@ other = {{ upstream = "other", weight = 1 }}
             .expect("a worker")
         });
         let workers = Arc::new(workers.collect::<Vec<_>>());
-        let (control, controller) = prepared.commit(Arc::clone(&workers));
+        let admin = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let admin = (admin.local_addr().expect("an address"), admin);
+        let (control, controller, _) = prepared.commit(Arc::clone(&workers), admin, None);
         let mut tasks = JoinSet::new();
         tasks.spawn(controller.run());
         let (_, address) = control.listener_addresses().remove(0);
@@ -330,7 +333,7 @@ async fn a_connection_for_a_worker_that_does_not_listen_yet_waits_until_it_does(
         let address = socket.local_addr().expect("an address");
         worker.tell(Command::Listen {
             name: "http".into(),
-            socket,
+            sockets: vec![socket],
             gate: Arc::clone(&gate),
             stats: Arc::clone(&stats),
         });

@@ -13,9 +13,8 @@ use rustix::io::Errno;
 use tokio::io::AsyncWriteExt;
 use tokio::task::{JoinHandle, LocalSet, yield_now};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::listener::accept::{Gate, Permit, accept, canonical, listening, serve};
+use crate::listener::accept::{Gate, Permit, Stop, accept, canonical, listening, serve};
 use crate::listener::socket::{Bound, bind};
 use crate::telemetry::stats::ListenerStats;
 
@@ -39,7 +38,7 @@ struct Fixture {
     queue: Rc<RefCell<Queue>>,
     let_in: Rc<RefCell<Vec<(u32, Instant, Permit)>>>,
     gate: Arc<Gate>,
-    stop: CancellationToken,
+    stop: Stop,
     task: JoinHandle<()>,
 }
 
@@ -52,7 +51,7 @@ impl Fixture {
     fn with_gate(gate: Arc<Gate>) -> Self {
         let queue = Rc::new(RefCell::new(Queue::default()));
         let let_in = Rc::new(RefCell::new(Vec::new()));
-        let stop = CancellationToken::new();
+        let stop = Stop::default();
         let task = tokio::task::spawn_local({
             let (queue, let_in) = (Rc::clone(&queue), Rc::clone(&let_in));
             let (gate, stop) = (Arc::clone(&gate), stop.clone());
@@ -61,7 +60,14 @@ impl Fixture {
                 let mut on_connection = |client, _, permit| {
                     let_in.borrow_mut().push((client, Instant::now(), permit));
                 };
-                serve(poll_accept, |_| true, &gate, &stop, &mut on_connection).await;
+                serve(
+                    poll_accept,
+                    |_| true,
+                    &gate,
+                    &stop.called,
+                    &mut on_connection,
+                )
+                .await;
             }
         });
         Self {
@@ -268,7 +274,7 @@ async fn it_stops_while_it_accepts_waits_or_rests() {
             fixture.push(waiting);
             fixture.settle().await;
             let now = Instant::now();
-            fixture.stop.cancel();
+            fixture.stop.call();
             let n_asked = fixture.queue.borrow().n_asked;
             fixture.task.await.unwrap();
             assert_eq!(Instant::now(), now);
@@ -297,7 +303,7 @@ async fn clients_are_accepted_from_a_socket_and_counted_while_they_last() {
         let socket = sockets.into_iter().next().unwrap();
         let listener = listening(socket).unwrap();
         let gate = Arc::new(Gate::new(stats(), 10));
-        let stop = CancellationToken::new();
+        let stop = Stop::default();
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let accepting = accept(listener, Arc::clone(&gate), stop.clone(), {
             move |stream, peer, permit| sender.send((stream, peer, permit)).unwrap()
@@ -312,7 +318,7 @@ async fn clients_are_accepted_from_a_socket_and_counted_while_they_last() {
         drop(permit);
         assert_eq!(gate.n_open(), 0);
 
-        stop.cancel();
+        stop.call();
         task.await.unwrap();
         assert!(TcpStream::connect(address).is_err());
     };
@@ -328,8 +334,8 @@ async fn who_waits_in_the_backlog_is_still_served_when_accepting_stops() {
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
     let gate = Arc::new(Gate::new(stats(), 2));
-    let stop = CancellationToken::new();
-    stop.cancel();
+    let stop = Stop::default();
+    stop.call();
     let mut let_in = Vec::new();
     accept(listener, Arc::clone(&gate), stop, |stream, peer, permit| {
         let_in.push((stream, peer, permit));
@@ -344,8 +350,40 @@ async fn who_waits_in_the_backlog_is_still_served_when_accepting_stops() {
     assert_eq!(gate.n_open(), 2);
 }
 
+#[tokio::test]
+async fn who_waits_in_the_backlog_is_left_to_another_process_that_has_it() {
+    let Bound { address, sockets } = local();
+    let others = sockets[0].try_clone().unwrap();
+    let socket = sockets.into_iter().next().unwrap();
+    let client = TcpStream::connect(address).unwrap();
+    let gate = Arc::new(Gate::new(stats(), 2));
+    let stop = Stop::default();
+    stop.leave_the_rest();
+    accept(listening(socket).unwrap(), gate, stop, |_, _, _| {
+        panic!("it was to be left alone");
+    })
+    .await;
+    let (_, peer) = others.accept().unwrap();
+    assert_eq!(peer, client.local_addr().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_place_when_accepting_stops_is_let_in() {
+    let test = async {
+        let fixture = Fixture::start(1);
+        fixture.push([Ok(1), Ok(2)]);
+        fixture.settle().await;
+        assert_eq!(fixture.n_let_in(), 1);
+        fixture.stop.leave_the_rest();
+        fixture.settle().await;
+        assert_eq!(fixture.n_let_in(), 2);
+        assert!(fixture.task.is_finished());
+    };
+    LocalSet::new().run_until(test).await;
+}
+
 /// Serves each client of a socket one byte on a thread of its own, until stopped.
-fn worker(socket: std::net::TcpListener, gate: Arc<Gate>, stop: CancellationToken) {
+fn worker(socket: std::net::TcpListener, gate: Arc<Gate>, stop: Stop) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -369,13 +407,13 @@ fn every_client_gets_through_a_narrow_gate_to_two_workers() {
     let bound = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 2).unwrap();
     let address = bound.address;
     let gate = Arc::new(Gate::new(stats(), 1));
-    let stop = CancellationToken::new();
+    let stop = Stop::default();
     std::thread::scope(|scope| {
         for socket in bound.sockets {
             let (gate, stop) = (Arc::clone(&gate), stop.clone());
             scope.spawn(move || worker(socket, gate, stop));
         }
-        let stop = stop.drop_guard();
+        let stop = stop.called.drop_guard();
         let clients: Vec<_> = (0..8)
             .map(|_| {
                 scope.spawn(move || {

@@ -65,6 +65,7 @@ fn control(text: &mut Exposition, recorder: &Recorder) {
             samples.value(&Labels::new([("sha256", &sha256)]), 1);
         }
     });
+    append(text, &names::UPGRADES);
     append(text, &names::DRAINING);
     append(text, &names::ACCESS_LOG_DROPPED);
     append(text, &names::BUILD_INFO);

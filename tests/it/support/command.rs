@@ -36,6 +36,8 @@ pub(crate) fn tidegate() -> Command {
         "TIDEGATE_TOKEN",
         "TIDEGATE_TOKEN_FILE",
         "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "LISTEN_PID",
         "NO_COLOR",
         "CLICOLOR",
         "CLICOLOR_FORCE",

@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod conversation;
 pub(crate) mod dns;
 pub(crate) mod frames;
+pub(crate) mod heirs;
 pub(crate) mod http2;
 pub(crate) mod http2_origin;
 pub(crate) mod message;
