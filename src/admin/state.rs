@@ -14,8 +14,8 @@ use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::upstreams;
 use crate::admin::wire::{
     AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, Latency, ListenerStatus,
-    MirrorStatus, Reloaded, RouteStatus, RuleStatus, Status, UpgradeStatus, Upgraded, VariantDetail,
-    VariantStatus,
+    MirrorStatus, Reloaded, RouteStatus, RuleStatus, Status, UpgradeStatus, Upgraded,
+    VariantDetail, VariantStatus,
 };
 use crate::control::{self, Control, Live, UpgradeError, UpgradeState};
 use crate::proxy::{Direct, Route, Snapshot};

@@ -10,6 +10,7 @@ mod support;
 
 mod access;
 mod access_log;
+mod activation;
 mod admin;
 mod admin_metrics;
 mod assignment;
