@@ -10,7 +10,8 @@ use tidegate::message::RequestHead;
 use tidegate::split::Key;
 use tidegate::telemetry::stats::UpstreamStats;
 use tidegate::upstream::{
-    Balance, EndpointSet, Place, Pools, Protocol, Settings, Timeouts, Upstream,
+    Balance, Budget, EndpointSet, Guard, OtherVariant, Place, Pools, Protocol, Retry, RetryKinds,
+    Settings, Timeouts, Upstream, UpstreamLimits,
 };
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77));
@@ -31,12 +32,24 @@ fn upstream(balance: Balance, n_endpoints: u16) -> Arc<Upstream> {
         health: None,
         outlier: None,
         slow_start: None,
+        limits: UpstreamLimits::default(),
+        breaker: None,
+        retry: Retry {
+            attempts: 1,
+            on: RetryKinds::default(),
+            other_variant: OtherVariant::Never,
+            budget: Budget {
+                share: 0.2,
+                per_second: 10,
+            },
+        },
     };
     let places = (0..n_endpoints).map(|n| Place::from(SocketAddr::from(([10, 0, 0, 1], n))));
     let places: Vec<_> = places.collect();
     let stats = Arc::new(UpstreamStats::new("shop".into(), 1));
+    let guard = Arc::new(Guard::new(stats));
     let endpoints = EndpointSet::default().next(&places);
-    Arc::new(Upstream::new("shop".into(), settings, endpoints, stats))
+    Arc::new(Upstream::new("shop".into(), settings, endpoints, guard))
 }
 
 fn main() {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::admin::state::{certificate, rfc3339};
-use crate::admin::wire::{EndpointStatus, HealthStatus, NameStatus, UpstreamStatus};
+use crate::admin::wire::{
+    BreakerStatus, EndpointStatus, HealthStatus, LimitStatus, NameStatus, UpstreamStatus,
+};
 use crate::config::UpstreamConfig;
 use crate::control::{self, Control, Live};
 use crate::upstream::{EndpointSpec, Health, Upstream};
@@ -42,12 +44,35 @@ pub(in crate::admin) fn of(control: &Control, live: &Live) -> BTreeMap<String, U
             .as_ref()
             .and_then(|connector| connector.certificate())
             .map(certificate),
+        limits: limits(upstream),
+        breaker: upstream
+            .settings()
+            .breaker
+            .is_some()
+            .then(|| breaker(upstream)),
     };
     let configs = live.config.upstreams.values();
     configs
         .zip(&live.snapshot.upstreams)
         .map(|(config, upstream)| (upstream.name().to_string(), status(config, upstream)))
         .collect()
+}
+
+fn limits(upstream: &Upstream) -> BTreeMap<String, LimitStatus> {
+    let limits = upstream.settings().limits.all();
+    let status = limits.map(|(kind, limit)| {
+        let used = upstream.guard().used(kind);
+        (kind.label().to_owned(), LimitStatus { used, limit })
+    });
+    status.collect()
+}
+
+fn breaker(upstream: &Upstream) -> BreakerStatus {
+    let (state, left) = upstream.guard().breaker();
+    BreakerStatus {
+        state: state.label().to_owned(),
+        until: (!left.is_zero()).then(|| rfc3339(SystemTime::now() + left)),
+    }
 }
 
 fn health(health: Health) -> HealthStatus {

@@ -200,6 +200,31 @@ pub struct UpstreamStatus {
     /// The certificate that its endpoints are shown, if they are shown one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
+    /// `connections`, `requests` and `pending`: what of these is limited.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, LimitStatus>,
+    /// Its breaker, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerStatus>,
+}
+
+/// How much of something an upstream has, and how much it may have.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LimitStatus {
+    /// What there is now, all workers together.
+    pub used: u32,
+    /// What there may be.
+    pub limit: u32,
+}
+
+/// The breaker of an upstream.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct BreakerStatus {
+    /// `closed`, `open` or `half_open`.
+    pub state: String,
+    /// Until when it refuses everything, RFC 3339, while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// One name of endpoints.

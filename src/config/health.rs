@@ -115,16 +115,7 @@ pub(crate) fn outlier(value: &Value<'_>) -> Option<Outlier> {
     value.table(|table| {
         let mut failures = FAILURES;
         table.set("failures", &mut failures, |value| count(value, ROW));
-        let kinds = FailureKind::ALL.map(|kind| (kind.name(), kind));
-        let mut on = vec![FailureKind::Connect];
-        table.set("on", &mut on, |value| {
-            let on = value.list(KINDS, |value| value.choice(&kinds))?;
-            if on.is_empty() {
-                value.refuse("empty; what counts as a failure belongs here");
-                return None;
-            }
-            Some(on)
-        });
+        let on = kinds(table, &[FailureKind::Connect]);
         let (mut ejection, mut max_ejection) = (EJECTION, MAX_EJECTION);
         table.set("ejection", &mut ejection, |value| value.duration(&WAIT));
         table.set("max_ejection", &mut max_ejection, |value| {
@@ -139,11 +130,26 @@ pub(crate) fn outlier(value: &Value<'_>) -> Option<Outlier> {
         }
         Some(Outlier {
             failures: u32::try_from(failures).ok()?,
-            on: Failures::from_iter(on),
+            on,
             ejection,
             max_ejection,
         })
     })?
+}
+
+/// Reads what counts as a failure; `unless` told otherwise.
+pub(crate) fn kinds(table: &mut Table<'_>, unless: &[FailureKind]) -> Failures {
+    let kinds = FailureKind::ALL.map(|kind| (kind.name(), kind));
+    let mut on = unless.iter().copied().collect();
+    table.set("on", &mut on, |value| {
+        let on = value.list(KINDS, |value| value.choice(&kinds))?;
+        if on.is_empty() {
+            value.refuse("empty; what counts as a failure belongs here");
+            return None;
+        }
+        Some(Failures::from_iter(on))
+    });
+    on
 }
 
 /// The kinds of checks, as they are written.

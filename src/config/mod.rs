@@ -14,6 +14,7 @@ mod direct;
 mod disk;
 mod dump;
 mod effective;
+mod guard;
 mod health;
 mod include;
 mod listener;

@@ -23,7 +23,7 @@ use crate::route::Table;
 use crate::split::Key;
 use crate::telemetry::access_log::{Field, Mask};
 use crate::tls::Terms;
-use crate::upstream::{EndpointSpec, HealthCheck, Outlier};
+use crate::upstream::{Breaker, EndpointSpec, HealthCheck, Outlier, Retry, UpstreamLimits};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -235,7 +235,7 @@ pub struct CertificateFiles {
 }
 
 /// A named set of endpoints, and how they are used.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamConfig {
     /// Where it serves; at least one, none twice.
     pub endpoints: Vec<EndpointSpec>,
@@ -255,6 +255,12 @@ pub struct UpstreamConfig {
     pub outlier: Option<Outlier>,
     /// How long one that is new or back takes to come to its whole share, if not at once.
     pub slow_start: Option<Duration>,
+    /// How much the upstream is given at once.
+    pub limits: UpstreamLimits,
+    /// When it is left alone as a whole, if it is.
+    pub breaker: Option<Breaker>,
+    /// When an attempt that came to nothing is followed by another.
+    pub retry: Retry,
 }
 
 /// How the endpoints of an upstream are spoken to with TLS.

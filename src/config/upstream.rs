@@ -1,6 +1,7 @@
 //! Reads `[upstream.NAME]`.
 
 use crate::config::advice;
+use crate::config::guard;
 use crate::config::health;
 use crate::config::listener::{NamedFile, WAIT, count};
 use crate::config::reader::{Table, Value};
@@ -65,6 +66,12 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         Some(value) => Some(health::outlier(&value)?),
         None => None,
     };
+    let limits = guard::limits(table, protocol);
+    let breaker = match table.optional("breaker") {
+        Some(value) => Some(guard::breaker(&value)?),
+        None => None,
+    };
+    let retry = guard::retry(table);
     let mut slow_start = None;
     if let Some(value) = table.optional("slow_start") {
         let whole = value.duration(&WAIT);
@@ -83,6 +90,9 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         health,
         outlier,
         slow_start,
+        limits,
+        breaker,
+        retry,
     })
 }
 

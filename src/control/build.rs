@@ -22,8 +22,8 @@ use crate::proxy::{Cap, Route, Rule, Snapshot, Variant};
 use crate::split::{Draw, State};
 use crate::telemetry::access_log::{self, AccessLog};
 use crate::telemetry::stats::{RuleLabels, Selection, VariantLabels, VariantStats};
-use crate::telemetry::{self, Telemetry, VariantLive, VariantState};
-use crate::upstream::{self, Balance, Place, Upstream};
+use crate::telemetry::{self, Telemetry, UpstreamLive, VariantLive, VariantState};
+use crate::upstream::{self, Balance, Guard, Place, Upstream};
 
 /// What stands for a variant in the numbers of a route that answers by itself.
 const NO_VARIANT: &str = "none";
@@ -252,6 +252,9 @@ impl Builder {
                 health: upstream.health.clone(),
                 outlier: upstream.outlier,
                 slow_start: upstream.slow_start,
+                limits: upstream.limits,
+                breaker: upstream.breaker,
+                retry: upstream.retry,
             };
             let places = resolver.places(&upstream.endpoints);
             let built = self.upstream(name, settings, &places, before);
@@ -283,8 +286,11 @@ impl Builder {
         }
         let endpoints = known.next(places);
         let name: Arc<str> = name.into();
-        let stats = self.telemetry.registry().upstream(&name);
-        Arc::new(Upstream::new(name, settings, endpoints, stats))
+        let guard = match before {
+            Some(before) => Arc::clone(before.guard()),
+            None => Arc::new(Guard::new(self.telemetry.registry().upstream(&name))),
+        };
+        Arc::new(Upstream::new(name, settings, endpoints, guard))
     }
 
     fn route(
@@ -472,7 +478,10 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
         upstreams: snapshot
             .upstreams
             .iter()
-            .map(|upstream| Arc::clone(upstream.name()))
+            .map(|upstream| UpstreamLive {
+                name: Arc::clone(upstream.name()),
+                limits: upstream.settings().limits.all().collect(),
+            })
             .collect(),
         listeners: snapshot.listeners.keys().cloned().collect(),
         listener_certificates: certificates::shown(certificates::of_listeners(snapshot)),

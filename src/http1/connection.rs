@@ -177,6 +177,32 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         Poll::Pending
     }
 
+    /// Polls until so many bytes wait in the inbox.
+    ///
+    /// # Errors
+    /// When the stream ends or fails before.
+    pub fn poll_gather(
+        &mut self,
+        context: &mut Context<'_>,
+        n: usize,
+    ) -> Poll<Result<(), ReadError>> {
+        while self.inbox.len() < n {
+            let missing = n - self.inbox.len();
+            let Self { stream, inbox, .. } = self;
+            ready!(poll_read(stream, context, missing, |_, bytes| {
+                if bytes.is_empty() {
+                    return Err(ReadError::Cut);
+                }
+                if inbox.capacity() == 0 {
+                    *inbox = take_buffer();
+                }
+                inbox.extend_from_slice(bytes);
+                Ok(())
+            }))??;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads and drops what the peer still sends, at most `limit` bytes, until it closes.
     ///
     /// Closing a socket with unread bytes resets it, and the reset may overtake the response that

@@ -48,10 +48,11 @@ impl Answer {
         answer.add(b"content-type", content_type.as_bytes());
         let proxy_status = format!("tidegate; error={}", error.proxy_status());
         answer.add(b"proxy-status", proxy_status.as_bytes());
-        match status {
-            405 => answer.add(b"allow", ALLOW.as_bytes()),
-            503 => answer.add(b"retry-after", b"1"),
-            _ => {}
+        if status == 405 {
+            answer.add(b"allow", ALLOW.as_bytes());
+        }
+        if let Some(seconds) = error.retry_after() {
+            answer.add(b"retry-after", seconds.to_string().as_bytes());
         }
         answer
     }

@@ -1,10 +1,12 @@
 //! One attempt: a request on its way to one endpoint, and the response on its way back.
 
+mod failed;
+
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::http1::{Incoming, Outgoing, Pump, PumpError, ReadError};
+use crate::http1::{Incoming, Outgoing, Pump};
 use crate::listener::After;
 use crate::message::{Framing, Known, Limits, Version};
 use crate::proxy::Error;
@@ -14,6 +16,7 @@ use crate::proxy::forward::Client;
 use crate::proxy::headers::FieldEdits;
 use crate::proxy::interim::{CONTINUE, Interim, write_continue};
 use crate::proxy::reply::{Passed, Reply};
+use crate::proxy::retry::Picky;
 use crate::proxy::trouble::Trouble;
 use crate::proxy::unread::Unread;
 use crate::telemetry::stats::{CloseReason, RetryCause};
@@ -30,10 +33,10 @@ pub(crate) const UPSTREAM_LIMITS: Limits = Limits {
 /// Why an attempt brought no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The pooled connection had been closed, and the request may be sent again.
+    /// The pooled connection had been closed, and another takes its place.
     Stale(RetryCause),
-    /// It is this, unless the request is sent again, which it may be.
-    Again(RetryCause, Error),
+    /// Another attempt follows; it has been taken out of the budget.
+    Again(RetryCause),
     /// That is it.
     Final(Error),
 }
@@ -143,11 +146,11 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 }
                 continue;
             }
-            return Poll::Ready(Err(Failure::Final(if self.uploading {
-                self.stalled_upload()
+            return Poll::Ready(Err(if self.uploading {
+                Failure::Final(self.stalled_upload())
             } else {
-                Error::ResponseTimeout
-            })));
+                self.classify(Trouble::Silent)
+            }));
         }
         Poll::Pending
     }
@@ -220,8 +223,9 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 .start(context, &scratch.upstream, inbox, upstream)
                 .map_err(Trouble::Upload)?;
         }
-        if !self.upload.is_read() || !self.lease.was_reused() {
-            // More is to come than has been read, or the connection is new: once is enough.
+        let may_go_again = self.lease.was_reused() || self.target.left.keeps();
+        if !self.upload.is_read() || !may_go_again {
+            // More is to come than has been read, or it is not sent again: once is enough.
             self.client.connection.consume(self.held);
             self.held = 0;
         }
@@ -264,8 +268,11 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 upload,
                 lost,
                 interim,
+                replayable,
                 ..
             } = self;
+            let is_picky = target.left.keeps() && *replayable && interim.sent() == 0;
+            let picky = is_picky.then(|| Picky::new(target.left, lease.pool()));
             let identity = exchange.sticky_cookie(target);
             let tap = exchange.response_tap();
             let (scratch, edits) = exchange.scratch_and_edits();
@@ -278,6 +285,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 fields: edits.response,
                 sent: interim.sent(),
                 tap: &tap,
+                picky: picky.as_ref(),
             };
             let to = &mut client.connection.stream;
             let read =
@@ -286,8 +294,14 @@ impl<'e, 'c> Attempt<'e, 'c> {
                     .poll_head(context, &UPSTREAM_LIMITS, |context, head, rest| {
                         reply.pass_on(context, scratch, head, rest, to)
                     });
+            if picky.is_some_and(|picky| picky.is_out_of_budget()) {
+                exchange.out_of_budget(RetryCause::Status);
+            }
             match read {
                 Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Some(Passed::Unwanted))) => {
+                    return Poll::Ready(Err(Trouble::Unwanted));
+                }
                 Poll::Ready(Ok(Some(Passed::Interim))) => {
                     self.heard();
                     self.interim.count()?;
@@ -451,41 +465,4 @@ impl<'e, 'c> Attempt<'e, 'c> {
         });
         self.exchange
     }
-
-    /// Ends an attempt on a connection that turned out to be closed.
-    pub(crate) fn give_up_stale(self) {
-        self.lease.close(CloseReason::Upstream);
-    }
-
-    /// Tells whether the request may be sent again after a failure.
-    ///
-    /// On a connection that waited in the pool the endpoint may have closed just before; then not
-    /// a byte of an answer comes. What was never written can always be sent again; what was
-    /// written, only if doing it twice is doing it once (RFC 9110, section 9.2.2).
-    fn classify(&mut self, trouble: Trouble) -> Failure {
-        let silent = match &trouble {
-            Trouble::Closed | Trouble::Read(ReadError::Io(_)) => {
-                self.lease.connection().inbox().is_empty()
-            }
-            Trouble::Upload(PumpError::Write(_)) => true,
-            _ => false,
-        };
-        if silent && self.lease.was_reused() && self.replayable && self.interim.sent() == 0 {
-            if self.upload.written() == 0 {
-                return Failure::Stale(RetryCause::Unsent);
-            }
-            if is_idempotent(self.exchange.request().method()) {
-                return Failure::Stale(RetryCause::Reset);
-            }
-        }
-        Failure::Final(trouble.into_error())
-    }
-}
-
-/// True for the methods that may be repeated (RFC 9110, section 9.2.2).
-pub(crate) fn is_idempotent(method: &[u8]) -> bool {
-    matches!(
-        method,
-        b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE"
-    )
 }

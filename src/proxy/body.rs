@@ -36,6 +36,10 @@ pub(crate) struct Upload<B = ClientBody> {
     /// What was gathered: kept from the first byte on while it is little, so that it can be sent
     /// again.
     out: Vec<u8>,
+    /// Bytes of the head, which comes first in it.
+    n_head: usize,
+    /// Bytes besides it that it may hold after they were sent.
+    kept_bytes: usize,
     sent: usize,
     whole: bool,
     body_bytes: u64,
@@ -64,6 +68,8 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
             incoming,
             framing,
             allowed: limit.unwrap_or(u64::MAX),
+            n_head: head.len(),
+            kept_bytes: GATHER_BYTES,
             out,
             sent: 0,
             whole: true,
@@ -77,6 +83,12 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
     /// Lets somebody watch the body.
     pub(crate) fn with_tap(mut self, tap: Tap) -> Self {
         self.tap = tap;
+        self
+    }
+
+    /// Keeps bodies of so many bytes whole, as they may have to be sent again.
+    pub(crate) fn keeping(mut self, bytes: usize) -> Self {
+        self.kept_bytes = self.kept_bytes.max(bytes);
         self
     }
 
@@ -111,8 +123,10 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
         self.whole
     }
 
-    /// Begins anew, on another connection.
-    pub(crate) fn again(&mut self) {
+    /// Begins anew, on another connection, with this head.
+    pub(crate) fn again(&mut self, head: &[u8]) {
+        self.out.splice(..self.n_head, head.iter().copied());
+        self.n_head = head.len();
         self.sent = 0;
         self.written = 0;
     }
@@ -135,10 +149,12 @@ impl<B: http_body::Body<Data = Bytes, Error: error::Error + Send + Sync + 'stati
                 self.sent += n;
                 self.written += n as u64;
             }
-            if self.out.len() >= GATHER_BYTES {
+            if self.out.len() - self.n_head > self.kept_bytes {
                 self.out.clear();
                 self.sent = 0;
+                self.n_head = 0;
                 self.whole = false;
+                self.kept_bytes = GATHER_BYTES;
             }
             if self.incoming.is_none() {
                 return Poll::Ready(Ok(()));

@@ -7,11 +7,12 @@ use std::time::Duration;
 use http::Request;
 
 use crate::listener::Settings;
-use crate::message::{Framing, RequestHead, Scheme};
+use crate::message::{Framing, Known, RequestHead, Scheme};
 use crate::proxy::Error;
 use crate::proxy::exchange::{Assigned, Exchange};
 use crate::proxy::headers::{self, FieldEdits, RequestEdit};
 use crate::proxy::mirror;
+use crate::proxy::retry::{Left, is_idempotent};
 use crate::proxy::snapshot::{Local, Route};
 use crate::route::LeadsOut;
 use crate::split::{Assignment, ForceRejected, Identity, Reason, State};
@@ -54,6 +55,28 @@ pub(crate) struct Target {
     fresh: u128,
     /// True when another variant may serve if the assigned one turns out to be unavailable.
     pub(crate) failover: bool,
+    /// True when the request named its variant, which nobody else stands in for.
+    is_forced: bool,
+    /// When an attempt that came to nothing is followed by another.
+    pub(crate) retry: upstream::Retry,
+    /// What of the next attempt is followed by another.
+    pub(crate) left: Left,
+}
+
+/// Bytes of a body at most that is read as a whole before it is sent, as it may have to be sent again.
+pub(crate) const KEPT_BODY: usize = 64 * 1024;
+
+impl Target {
+    /// True when a request's body is to be there whole before it is sent. Who waits to be told to send
+    /// it waits for the upstream's word.
+    pub(crate) fn keeps_body(&self, request: &RequestHead) -> bool {
+        self.retry.on.may_repeat()
+            && self.retry.attempts > 0
+            && !self.upgrade
+            && matches!(request.framing, Framing::Length(n) if 0 < n && n <= KEPT_BODY as u64)
+            && is_idempotent(request.method())
+            && request.known(Known::Expect).next().is_none()
+    }
 }
 
 /// Decides where an exchange's request goes, and writes its head as it goes there.
@@ -99,7 +122,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         return Ok(Decision::Own(Own::Direct));
     }
     let fresh = Cell::new(0);
-    let assignment = assign(exchange, &local, route, || {
+    let assignment = assign(exchange, &local, route, None, || {
         fresh.set(fresh_identity());
         fresh.get()
     });
@@ -148,8 +171,12 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         };
         mirror::begin(exchange, known, settings);
     }
+    let is_forced = assignment.reason == Reason::Forced;
     Ok(Decision::Forward(Target {
         timeouts: timeouts_of(&local, route, served),
+        retry: retry_of(&local, route, served),
+        left: Left::default(),
+        is_forced,
         tunnel: treatment
             .and_then(|treatment| treatment.timeouts.tunnel)
             .unwrap_or(settings.timeouts.tunnel),
@@ -158,7 +185,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         identity: assignment.issue_identity,
         pin: assignment.pin,
         fresh: fresh.get(),
-        failover: route.failover && assignment.reason != Reason::Forced,
+        failover: route.failover && !is_forced,
     }))
 }
 
@@ -184,12 +211,24 @@ fn last_resort(exchange: &Exchange, local: &Local, route: &Route, variant: usize
 /// Looks for another variant after the one that served turned out to be unavailable. Tells whether
 /// there is one; the exchange goes there then.
 pub(crate) fn reassign(exchange: &mut Exchange, target: &mut Target) -> bool {
+    target.failover && leave(exchange, target, None)
+}
+
+/// Looks for another variant than the one that serves, for another attempt, where a variant may stand
+/// in for it. Tells whether there is one; the exchange goes there then.
+pub(crate) fn leave_variant(exchange: &mut Exchange, target: &mut Target) -> bool {
+    let served = exchange.assigned.map(|assigned| assigned.served);
+    !target.is_forced && leave(exchange, target, served)
+}
+
+/// Assigns anew, as if the variant `without` were not available.
+fn leave(exchange: &mut Exchange, target: &mut Target, without: Option<usize>) -> bool {
     let Some(assigned) = exchange.assigned else {
         return false;
     };
     let local = exchange.local();
     let route = &local.snapshot.routes[assigned.route];
-    let assignment = assign(exchange, &local, route, || target.fresh);
+    let assignment = assign(exchange, &local, route, without, || target.fresh);
     let Some(served) = assignment.served.filter(|&to| to != assigned.served) else {
         return false;
     };
@@ -198,7 +237,13 @@ pub(crate) fn reassign(exchange: &mut Exchange, target: &mut Target) -> bool {
     // What tells who serves is written anew.
     exchange.scratch().upstream.clear();
     target.timeouts = timeouts_of(&local, route, served);
+    target.retry = retry_of(&local, route, served);
     true
+}
+
+fn retry_of(local: &Local, route: &Route, variant: usize) -> upstream::Retry {
+    let upstream = &local.snapshot.upstreams[route.variants[variant].upstream];
+    upstream.settings().retry
 }
 
 fn timeouts_of(local: &Local, route: &Route, variant: usize) -> upstream::Timeouts {
@@ -212,11 +257,12 @@ fn timeouts_of(local: &Local, route: &Route, variant: usize) -> upstream::Timeou
     timeouts
 }
 
-/// Assigns the request to a variant, as things are now.
+/// Assigns the request to a variant, as things are now; not to `without`.
 fn assign(
     exchange: &Exchange,
     local: &Local,
     route: &Route,
+    without: Option<usize>,
     fresh: impl FnOnce() -> u128,
 ) -> Assignment {
     let worker = Rc::clone(&exchange.worker);
@@ -231,13 +277,14 @@ fn assign(
         },
         fresh,
         |variant| {
-            local
-                .upstream(
-                    route.variants[variant].upstream,
-                    &worker.pools,
-                    worker.index,
-                )
-                .is_available()
+            without != Some(variant)
+                && local
+                    .upstream(
+                        route.variants[variant].upstream,
+                        &worker.pools,
+                        worker.index,
+                    )
+                    .is_available()
         },
     )
 }

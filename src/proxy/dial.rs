@@ -6,12 +6,18 @@ use std::time::{Duration, Instant};
 use crate::proxy::Error;
 use crate::proxy::decide::{self, Target};
 use crate::proxy::exchange::Exchange;
+use crate::proxy::retry::{Left, is_idempotent};
 use crate::telemetry::stats::{AttemptResult, RetryCause};
-use crate::upstream::{ConnectError, Leased, Pool, StreamLease};
+use crate::upstream::{
+    ConnectError, FailureKind, Leased, OtherVariant, Pool, RetryKind, StreamLease,
+};
 
-/// How often an exchange tries to connect. The first endpoint, another one, and the runner-up: past
-/// that a client waits longer than it should.
-const CONNECTS: usize = 3;
+/// How often an exchange tries to connect: past that a client waits longer than it should.
+const CONNECTS: u32 = 3;
+
+/// How often an exchange turns to another variant as one has no endpoint left: past that a client
+/// waits longer than it should.
+const FAILOVERS: u32 = 2;
 
 /// Gets connections for the attempts of one exchange.
 pub(crate) struct Dial {
@@ -19,11 +25,14 @@ pub(crate) struct Dial {
     tried: Option<Rc<Pool>>,
     /// The number of the connection with the tried endpoint that is not to be used again.
     left: u64,
-    /// True once the request was sent again.
-    has_retried: bool,
     /// True when connections that waited in the pool are not to be trusted.
     fresh: bool,
-    n_connects: usize,
+    /// How many further attempts were made.
+    n_retries: u32,
+    /// How often a connection turned out to be closed.
+    n_stale: u32,
+    n_connects: u32,
+    n_failovers: u32,
 }
 
 impl Dial {
@@ -32,9 +41,11 @@ impl Dial {
             target,
             tried: None,
             left: 0,
-            has_retried: false,
             fresh: false,
+            n_retries: 0,
+            n_stale: 0,
             n_connects: 0,
+            n_failovers: 0,
         }
     }
 
@@ -46,8 +57,9 @@ impl Dial {
     /// Notes that the connection of the last attempt had been closed while it waited; those that
     /// wait beside it are as old.
     pub(crate) fn was_stale(&mut self, exchange: &mut Exchange, cause: RetryCause) {
-        exchange.retry(cause, AttemptResult::Reset);
+        exchange.retry(cause, AttemptResult::Reset, None);
         self.fresh = true;
+        self.n_stale += 1;
     }
 
     /// Notes the connection of an attempt, which another attempt leaves for another endpoint, or at
@@ -57,14 +69,48 @@ impl Dial {
         self.left = lease.connection_number();
     }
 
-    /// Tells whether a request that was not processed may be sent again: once.
-    pub(crate) fn goes_again(&mut self, exchange: &mut Exchange, cause: RetryCause) -> bool {
-        if self.has_retried {
-            return false;
+    /// Notes that an attempt came to nothing, `at` an endpoint unless that is noted already, and that
+    /// another follows: at another endpoint if there is one, or at another variant's where that is
+    /// wanted.
+    pub(crate) fn goes_again(
+        &mut self,
+        exchange: &mut Exchange,
+        cause: RetryCause,
+        at: Option<Rc<Pool>>,
+    ) {
+        let (result, kind) = match cause {
+            RetryCause::Status => (AttemptResult::Success, Some(FailureKind::Status5xx)),
+            RetryCause::Timeout => (AttemptResult::Timeout, Some(FailureKind::Timeout)),
+            RetryCause::Reset => (AttemptResult::Reset, Some(FailureKind::Reset)),
+            RetryCause::Connect | RetryCause::Unsent | RetryCause::Refused => {
+                (AttemptResult::Reset, None)
+            }
+        };
+        exchange.retry(cause, result, kind);
+        self.n_retries += 1;
+        if let Some(pool) = at {
+            self.tried = Some(pool);
+            self.left = 0;
         }
-        self.has_retried = true;
-        exchange.retry(cause, AttemptResult::Reset);
-        true
+        self.leave_variant(exchange, cause);
+    }
+
+    /// Turns to another variant, if the upstream's settings say so and there is one.
+    fn leave_variant(&mut self, exchange: &mut Exchange, cause: RetryCause) -> bool {
+        let may_leave = match self.target.retry.other_variant {
+            OtherVariant::Never => false,
+            OtherVariant::Unsent => matches!(
+                cause,
+                RetryCause::Connect | RetryCause::Unsent | RetryCause::Refused
+            ),
+            OtherVariant::Idempotent => true,
+        };
+        let leaves = may_leave && decide::leave_variant(exchange, &mut self.target);
+        if leaves {
+            exchange.was_rescued(cause);
+            self.tried = None;
+        }
+        leaves
     }
 
     /// Gets a connection for an attempt.
@@ -80,6 +126,15 @@ impl Dial {
             let Some(upstream) = exchange.upstream(&local) else {
                 return Err(Error::Unavailable);
             };
+            exchange.admit(upstream)?;
+            let request = exchange.request();
+            self.target.left = Left::of(
+                &self.target.retry,
+                self.n_retries,
+                self.n_stale,
+                is_idempotent(request.method()),
+                self.target.upgrade,
+            );
             let key = upstream.key(exchange.request(), exchange.client.address);
             let pool = match upstream.pick(key, self.tried.as_ref()) {
                 Some(pool) => pool,
@@ -110,31 +165,39 @@ impl Dial {
                     exchange.connected(&pool, version, took, waited, now);
                     return Ok(lease);
                 }
+                // Another endpoint has no more of what the upstream has none left of.
+                Err(ConnectError::Overflow(limit)) => return Err(Error::Overflow(limit)),
                 Err(error) => error,
             };
             exchange.not_connected(pool.endpoint().address());
+            let failed = match error {
+                ConnectError::Failed(_) => AttemptResult::ConnectFailure,
+                ConnectError::Timeout | ConnectError::Full | ConnectError::Overflow(_) => {
+                    AttemptResult::ConnectTimeout
+                }
+                ConnectError::Tls { .. } => AttemptResult::TlsFailure,
+                ConnectError::Protocol(_) => AttemptResult::ProtocolError,
+            };
+            let another = upstream.pick(key, Some(&pool));
+            let is_another = another.is_some_and(|another| !Rc::ptr_eq(&another, &pool));
             self.n_connects += 1;
-            let another = upstream
-                .pick(key, Some(&pool))
-                .is_some_and(|another| !Rc::ptr_eq(&another, &pool));
-            if self.n_connects >= CONNECTS || !(another || self.fail_over(exchange)) {
-                return Err(error.into());
+            let may_retry = self.n_connects < CONNECTS && self.target.left.has(RetryKind::Connect);
+            let leaves = may_retry && self.leave_variant(exchange, RetryCause::Connect);
+            if !leaves {
+                if !(may_retry && is_another || self.fail_over(exchange)) {
+                    return Err(error.into());
+                }
+                self.tried = Some(pool);
             }
-            exchange.retry(
-                RetryCause::Connect,
-                match error {
-                    ConnectError::Failed(_) => AttemptResult::ConnectFailure,
-                    ConnectError::Timeout | ConnectError::Full => AttemptResult::ConnectTimeout,
-                    ConnectError::Tls { .. } => AttemptResult::TlsFailure,
-                    ConnectError::Protocol(_) => AttemptResult::ProtocolError,
-                },
-            );
-            self.tried = Some(pool);
+            exchange.retry(RetryCause::Connect, failed, None);
         }
     }
 
     /// Turns to the runner-up, if there is one that may serve.
     fn fail_over(&mut self, exchange: &mut Exchange) -> bool {
-        self.target.failover && decide::reassign(exchange, &mut self.target)
+        let may_fail_over = self.n_failovers < FAILOVERS;
+        let fails_over = may_fail_over && decide::reassign(exchange, &mut self.target);
+        self.n_failovers += u32::from(fails_over);
+        fails_over
     }
 }

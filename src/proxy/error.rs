@@ -2,13 +2,14 @@
 //! for log and metrics, and a side to blame.
 
 use std::io;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::http1::codec::HeadError;
 use crate::http1::{PumpError, ReadError};
 use crate::proxy::redirect::Nowhere;
-use crate::telemetry::stats::ErrorReason;
+use crate::telemetry::stats::{ErrorReason, Limit};
 use crate::tls::Fault;
 use crate::upstream::ConnectError;
 
@@ -71,6 +72,15 @@ pub enum Error {
     /// The variant, and everyone who might stand in for it, has no endpoint to try.
     #[error("no available endpoint")]
     Unavailable,
+    /// There are as many requests, or connections, as there may be.
+    #[error("as many {} as there may be", .0.label())]
+    Overflow(Limit),
+    /// Too many requests to the upstream failed.
+    #[error("breaker open")]
+    BreakerOpen {
+        /// How long it still is, at least.
+        left: Duration,
+    },
     /// No connection with an endpoint.
     #[error("connect")]
     Connect(#[from] ConnectError),
@@ -141,9 +151,24 @@ impl Error {
             | Self::NotOpened
             | Self::NoUpgrade
             | Self::Truncated(_) => 502,
-            Self::Unavailable | Self::Drained | Self::Connect(ConnectError::Full) => 503,
+            Self::Unavailable
+            | Self::Drained
+            | Self::Overflow(_)
+            | Self::BreakerOpen { .. }
+            | Self::Connect(ConnectError::Full | ConnectError::Overflow(_)) => 503,
             Self::Connect(ConnectError::Timeout) | Self::ResponseTimeout => 504,
             Self::Loop | Self::RedirectLoop => 508,
+        }
+    }
+
+    /// After how many seconds it is worth while to ask again, where that is known or can be guessed.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::BreakerOpen { left } => {
+                let started = u64::from(left.subsec_nanos() > 0);
+                Some((left.as_secs() + started).max(1))
+            }
+            _ => (self.status() == 503).then_some(1),
         }
     }
 
@@ -172,7 +197,10 @@ impl Error {
             Self::Connect(ConnectError::Tls { .. }) | Self::UpstreamTls { .. } => {
                 ErrorReason::TlsFailure
             }
-            Self::Connect(ConnectError::Full) => ErrorReason::Overflow,
+            Self::Overflow(_) | Self::Connect(ConnectError::Full | ConnectError::Overflow(_)) => {
+                ErrorReason::Overflow
+            }
+            Self::BreakerOpen { .. } => ErrorReason::BreakerOpen,
             Self::UpstreamReset(_) => ErrorReason::UpstreamReset,
             Self::UpstreamProtocol(_)
             | Self::Connect(ConnectError::Protocol(_))
@@ -199,6 +227,8 @@ impl Error {
             | Self::ClientTimeout
             | Self::ClientClosed => Side::Client,
             Self::Unavailable
+            | Self::Overflow(_)
+            | Self::BreakerOpen { .. }
             | Self::Connect(_)
             | Self::UpstreamTls { .. }
             | Self::UpstreamReset(_)
@@ -215,10 +245,14 @@ impl Error {
         match self {
             Self::NoRoute => "destination_not_found",
             Self::Denied => "http_request_denied",
-            Self::Unavailable | Self::Drained => "destination_unavailable",
+            Self::Unavailable | Self::Drained | Self::BreakerOpen { .. } => {
+                "destination_unavailable"
+            }
             Self::Connect(ConnectError::Failed(_)) => "connection_refused",
             Self::Connect(ConnectError::Timeout) => "connection_timeout",
-            Self::Connect(ConnectError::Full) => "connection_limit_reached",
+            Self::Overflow(_) | Self::Connect(ConnectError::Full | ConnectError::Overflow(_)) => {
+                "connection_limit_reached"
+            }
             Self::Connect(ConnectError::Tls { fault, .. }) | Self::UpstreamTls { fault, .. } => {
                 match fault {
                     Fault::Certificate => "tls_certificate_error",
@@ -270,7 +304,12 @@ impl Error {
             Self::Connect(ConnectError::Failed(_)) => "the upstream could not be reached",
             Self::Connect(ConnectError::Timeout) => "the upstream could not be reached in time",
             Self::Connect(ConnectError::Protocol(_)) => "the upstream does not speak HTTP/2",
-            Self::Connect(ConnectError::Full) => "the upstream takes no further requests now",
+            Self::Overflow(_) | Self::Connect(ConnectError::Full | ConnectError::Overflow(_)) => {
+                "no further requests are taken now"
+            }
+            Self::BreakerOpen { .. } => {
+                "the upstream failed too often and is left alone for a while"
+            }
             Self::NoUpgrade => "the upstream takes no WebSockets over HTTP/2",
             Self::Connect(ConnectError::Tls { .. }) | Self::UpstreamTls { .. } => {
                 "no secure connection with the upstream"

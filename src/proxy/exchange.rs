@@ -1,5 +1,6 @@
 //! One exchange: what is known of it, and its end, which is counted and logged exactly once.
 
+mod attempts;
 mod end;
 mod log;
 mod mirrored;
@@ -22,10 +23,8 @@ use crate::proxy::headers::FieldEdits;
 use crate::proxy::mirror;
 use crate::proxy::snapshot::{Local, Route};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::stats::{
-    AttemptResult, GrpcStatus, RetryCause, RetryResult, Selection, Shard, Source, VariantStats,
-};
-use crate::upstream::{ConnectError, FailureKind, LocalUpstream, Pool};
+use crate::telemetry::stats::{GrpcStatus, RetryCause, Selection, Shard, Source, VariantStats};
+use crate::upstream::{Admission, LocalUpstream, Pool};
 
 /// Where a request was assigned to.
 #[derive(Clone, Copy, Debug)]
@@ -95,11 +94,15 @@ pub(crate) struct Exchange {
     endpoint: Option<SocketAddr>,
     /// The pool of the last attempt, where it counts how requests fare.
     counting: Option<Rc<Pool>>,
+    /// The leave to go to the upstream, where one is needed.
+    admission: Option<Admission>,
     upstream_protocol: Option<Version>,
     /// What came of the call, if it is one of gRPC.
     grpc: Option<GrpcStatus>,
     n_attempts: u32,
     retry: Option<RetryCause>,
+    /// Why another variant than the one that was chosen got a further attempt, if it did.
+    rescued: Option<RetryCause>,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
     status: Option<u16>,
@@ -140,10 +143,12 @@ impl Exchange {
             connected_in: None,
             endpoint: None,
             counting: None,
+            admission: None,
             upstream_protocol: None,
             grpc,
             n_attempts: 0,
             retry: None,
+            rescued: None,
             request_bytes: 0,
             response_bytes: 0,
             status: None,
@@ -313,89 +318,6 @@ impl Exchange {
         Some(self.stats()?.shard(self.worker.index))
     }
 
-    /// Notes that a connection for the next attempt is there, `now`: made for it in a time, if it
-    /// was, and waited for so long.
-    pub(crate) fn connected(
-        &mut self,
-        pool: &Rc<Pool>,
-        protocol: Version,
-        in_time: Option<Duration>,
-        waited: Duration,
-        now: Instant,
-    ) {
-        self.endpoint = Some(pool.endpoint().address());
-        self.counting = pool.counts_failures().then(|| Rc::clone(pool));
-        self.upstream_protocol = Some(protocol);
-        self.n_attempts += 1;
-        if self.mirror.is_some() {
-            self.dispatch_copy();
-        }
-        if let Some(took) = in_time {
-            self.connected_in = Some(took);
-            if let Some(shard) = self.shard() {
-                shard.connected(took);
-            }
-        }
-        if self.sent.is_none()
-            && let Some(route) = self.route()
-        {
-            // What the proxy itself took: from the head to the first byte sent, without waiting
-            // for a connection.
-            let spent = now.duration_since(self.started);
-            let overhead = spent.saturating_sub(waited);
-            route.stats.shard(self.worker.index).overhead(overhead);
-        }
-        self.sent = Some(now);
-    }
-
-    /// When the last attempt began to be sent.
-    pub(crate) fn sent(&self) -> Option<Instant> {
-        self.sent
-    }
-
-    /// Notes that an endpoint could not be connected to.
-    pub(crate) fn not_connected(&mut self, endpoint: SocketAddr) {
-        self.endpoint = Some(endpoint);
-        self.n_attempts += 1;
-    }
-
-    /// Notes that an attempt failed and another one follows.
-    pub(crate) fn retry(&mut self, cause: RetryCause, failed: AttemptResult) {
-        if let Some(shard) = self.shard() {
-            shard.attempt(failed);
-        }
-        self.retry = Some(cause);
-    }
-
-    /// Notes that the upstream's final head has come.
-    pub(crate) fn responded(&mut self) {
-        let now = Instant::now();
-        self.response_headers = self.sent.map(|sent| now.duration_since(sent));
-        self.heard = Some(now);
-        self.heard_grpc(|exchange| grpc::in_head(exchange.response()));
-        self.status = Some(self.response().status);
-        self.source = Source::Upstream;
-        if let Some(pool) = &self.counting {
-            let is_5xx = self.status >= Some(500) && pool.minds_5xx();
-            pool.fared(is_5xx.then_some(FailureKind::Status5xx));
-        }
-        self.attempt_ended(AttemptResult::Success);
-    }
-
-    fn attempt_ended(&mut self, result: AttemptResult) {
-        let retry = self.retry.take();
-        if let Some(shard) = self.shard() {
-            shard.attempt(result);
-            if let Some(cause) = retry {
-                let result = match result {
-                    AttemptResult::Success => RetryResult::Success,
-                    _ => RetryResult::Failure,
-                };
-                shard.retried(cause, result);
-            }
-        }
-    }
-
     /// True when a head was passed on to the client, so that it can be told nothing else.
     pub(crate) fn has_responded(&self) -> bool {
         self.status.is_some()
@@ -431,54 +353,5 @@ impl Exchange {
     pub(crate) fn completed(&mut self) -> Instant {
         self.complete = true;
         *self.ended.get_or_insert_with(Instant::now)
-    }
-
-    /// Notes what went wrong. The status is the one that was passed on, if one was; a client that
-    /// went away got none that it cared for.
-    pub(crate) fn failed(&mut self, error: Error) {
-        if !self.has_responded()
-            && let Some(result) = attempt_result(&error)
-        {
-            self.attempt_ended(result);
-            if let Some(pool) = &self.counting
-                && let Some(kind) = failure_kind(result)
-            {
-                pool.fared(Some(kind));
-            }
-        }
-        if self.status.is_none() || matches!(error, Error::ClientClosed) {
-            self.status = Some(error.status());
-            self.source = Source::Proxy;
-        }
-        self.error = Some(error);
-    }
-}
-
-/// What the end of an attempt says of its endpoint; connections are judged where they are made.
-fn failure_kind(result: AttemptResult) -> Option<FailureKind> {
-    match result {
-        AttemptResult::Reset | AttemptResult::ProtocolError => Some(FailureKind::Reset),
-        AttemptResult::Timeout => Some(FailureKind::Timeout),
-        _ => None,
-    }
-}
-
-/// What an error says of the attempt that it ended.
-fn attempt_result(error: &Error) -> Option<AttemptResult> {
-    match error {
-        Error::Connect(ConnectError::Failed(_)) => Some(AttemptResult::ConnectFailure),
-        Error::Connect(ConnectError::Timeout | ConnectError::Full) => {
-            Some(AttemptResult::ConnectTimeout)
-        }
-        Error::Connect(ConnectError::Tls { .. }) | Error::UpstreamTls { .. } => {
-            Some(AttemptResult::TlsFailure)
-        }
-        Error::UpstreamReset(_) => Some(AttemptResult::Reset),
-        Error::UpstreamProtocol(_) | Error::Connect(ConnectError::Protocol(_)) => {
-            Some(AttemptResult::ProtocolError)
-        }
-        Error::ResponseTimeout => Some(AttemptResult::Timeout),
-        Error::ClientClosed | Error::Drained => Some(AttemptResult::Abandoned),
-        _ => None,
     }
 }

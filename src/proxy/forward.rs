@@ -4,8 +4,10 @@
 //! when the request is not through yet. Each poll looks at all that the exchange waits for: the
 //! request's body, the response, the client's leaving, the deadline.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::http1::{Connection, Deadline, give_buffer, take_buffer};
 use crate::listener::{After, Settings};
-use crate::message::Version;
+use crate::message::{Framing, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
 use crate::proxy::attempt::{Attempt, Failure};
@@ -83,6 +85,9 @@ pub(crate) async fn exchange(
         Decision::Forward(target) => target,
         Decision::Own(own) => return Ok(answered_here(own, exchange, client).await),
     };
+    if target.keeps_body(exchange.request()) {
+        gather(exchange, client).await?;
+    }
     let mut dial = Dial::new(target);
     // What an HTTP/2 upstream was sent of the request's body.
     let mut request: Option<Box<stream::Request>> = None;
@@ -97,11 +102,7 @@ pub(crate) async fn exchange(
                 match Box::pin(attempt).await {
                     Ok(after) => return Ok(after),
                     Err(Failure::Final(error)) => break error,
-                    Err(Failure::Again(cause, error)) => {
-                        if !dial.goes_again(exchange, cause) {
-                            break error;
-                        }
-                    }
+                    Err(Failure::Again(cause)) => dial.goes_again(exchange, cause, None),
                     Err(Failure::Stale(cause)) => dial.was_stale(exchange, cause),
                 }
                 continue;
@@ -123,9 +124,13 @@ pub(crate) async fn exchange(
                 let outcome = attempt.pass_on().await;
                 return Ok(attempt.end(outcome));
             }
-            Err(Failure::Final(error) | Failure::Again(_, error)) => {
+            Err(Failure::Final(error)) => {
                 attempt.give_up(&error);
                 return Err(error);
+            }
+            Err(Failure::Again(cause)) => {
+                let pool = attempt.give_up_for(cause);
+                dial.goes_again(exchange, cause, Some(pool));
             }
             Err(Failure::Stale(cause)) => {
                 attempt.give_up_stale();
@@ -137,6 +142,32 @@ pub(crate) async fn exchange(
         client.unread = request.into_unread();
     }
     Err(error)
+}
+
+/// Reads the whole body of a request that may have to be sent again, before it is sent.
+async fn gather(exchange: &Exchange, client: &mut Client<'_>) -> Result<(), Error> {
+    let Framing::Length(length) = exchange.request().framing else {
+        return Ok(());
+    };
+    let length = usize::try_from(length).map_err(|_| Error::BodyTooLarge)?;
+    let mut seen = 0;
+    client.deadline.set(client.settings.timeouts.body);
+    poll_fn(|context| {
+        let read = client.connection.poll_gather(context, length);
+        if let Poll::Ready(read) = read {
+            return Poll::Ready(read.map_err(|_| Error::ClientClosed));
+        }
+        let progress = client.connection.inbox().len();
+        if progress != seen {
+            seen = progress;
+            client.deadline.set(client.settings.timeouts.body);
+        }
+        match client.deadline.poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(Error::ClientTimeout)),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// Answers an exchange that failed before anything went to the client.

@@ -24,6 +24,7 @@ mod mirror;
 mod redirect;
 mod reply;
 mod request_id;
+mod retry;
 mod snapshot;
 mod stream;
 mod switch;
@@ -56,7 +57,7 @@ use crate::proxy::request_id::Generator;
 use crate::proxy::snapshot::Local;
 use crate::proxy::unread::Unread;
 use crate::tls::Stream;
-use crate::upstream::Pools;
+use crate::upstream::{self, Pools};
 
 pub use direct::{Direct, Page};
 pub use error::{Error, Side};
@@ -118,7 +119,10 @@ impl Proxy {
     pub async fn look_after(self) {
         let mut ticks = interval(SWEEP);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = upstream::wanted() => {}
+            }
             // An idle worker lets go of an old snapshot and of old endpoints, too.
             self.inner.local().follow();
             self.inner.pools.sweep();

@@ -9,6 +9,7 @@ use crate::http1::{Incoming, Outgoing, Pump, PumpError, Scratch};
 use crate::message::{Framing, Tap, Version};
 use crate::proxy::attempt::UPSTREAM_LIMITS;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
+use crate::proxy::retry::Picky;
 
 /// What the head depends on besides itself.
 pub(crate) struct Reply<'a> {
@@ -26,6 +27,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) sent: usize,
     /// Who watches the body.
     pub(crate) tap: &'a Tap,
+    /// Whether another attempt is made for some statuses.
+    pub(crate) picky: Option<&'a Picky>,
 }
 
 /// What became of a head.
@@ -34,6 +37,8 @@ pub(crate) enum Passed {
     Interim,
     /// A 101 that nobody had asked for, or that does not say what to change to.
     Unasked,
+    /// Another attempt is made in its place; nothing was written.
+    Unwanted,
     /// It was written, with what came behind it; the pump carries the rest.
     Final {
         pump: Pump,
@@ -77,6 +82,11 @@ impl Reply<'_> {
         }
         if response.status == 101 && !(self.upgrade && headers::names_upgrade(response)) {
             return Ok((Passed::Unasked, 0));
+        }
+        if let Some(picky) = self.picky
+            && picky.refuses(response.status)
+        {
+            return Ok((Passed::Unwanted, 0));
         }
         let (framing, outgoing) = match (response.framing, self.version) {
             // HTTP/1.0 knows no chunks: the body ends with the connection.

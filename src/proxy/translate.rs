@@ -1,6 +1,7 @@
 //! An exchange between an HTTP/2 client, whose protocol the `h2` crate speaks, and an HTTP/1 socket.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,14 +14,15 @@ use crate::listener::{ClientBody, Settings};
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
 use crate::proxy::answer::{self, Answer};
-use crate::proxy::attempt::{Failure, UPSTREAM_LIMITS, is_idempotent};
+use crate::proxy::attempt::{Failure, UPSTREAM_LIMITS};
 use crate::proxy::body::{Download, Upload, release};
-use crate::proxy::decide::{self, Decision, Own, Target};
+use crate::proxy::decide::{self, Decision, KEPT_BODY, Own, Target};
 use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 use crate::proxy::interim::Interim;
+use crate::proxy::retry::{self, Failed, Next, is_idempotent};
 use crate::proxy::stream::from_http2;
 use crate::proxy::trouble::Trouble;
 use crate::proxy::tunnel;
@@ -75,11 +77,7 @@ pub(crate) async fn exchange(
                 (exchange, sending) = (failed, Sending::Http2(Box::new(request)));
                 match failure {
                     Failure::Final(error) => return Err((exchange, error)),
-                    Failure::Again(cause, error) => {
-                        if !dial.goes_again(&mut exchange, cause) {
-                            return Err((exchange, error));
-                        }
-                    }
+                    Failure::Again(cause) => dial.goes_again(&mut exchange, cause, None),
                     Failure::Stale(cause) => dial.was_stale(&mut exchange, cause),
                 }
                 continue;
@@ -87,11 +85,14 @@ pub(crate) async fn exchange(
         };
         decide::write_head(&mut exchange, settings);
         let upload = match sending {
-            Sending::Http1(upload) => upload,
+            Sending::Http1(mut upload) => {
+                upload.again(&exchange.scratch().upstream);
+                upload
+            }
             // What was read of it is kept as it goes to HTTP/2.
             Sending::Http2(_) if has_body => return Err((exchange, Error::Unavailable)),
-            Sending::Http2(_) => first_upload(&mut exchange, None, limit),
-            Sending::Whole(body) => first_upload(&mut exchange, body, limit),
+            Sending::Http2(_) => first_upload(&mut exchange, None, dial.target()),
+            Sending::Whole(body) => first_upload(&mut exchange, body, dial.target()),
         };
         let mut call = Call {
             exchange,
@@ -105,33 +106,40 @@ pub(crate) async fn exchange(
         match call.respond(dial.target()).await {
             Ok(()) => return Ok(call.into_response(dial.target())),
             Err(trouble) => {
-                let retry = call.may_retry(&trouble);
+                let failure = call.classify(trouble, dial.target());
                 exchange = call.exchange;
                 deadline = call.deadline;
-                call.lease.close(match retry {
-                    Some(_) => CloseReason::Upstream,
-                    None => CloseReason::Error,
+                let pool = Rc::clone(call.lease.pool());
+                call.lease.close(match &failure {
+                    Failure::Stale(_) => CloseReason::Upstream,
+                    Failure::Again(RetryCause::Status) => CloseReason::Abandoned,
+                    Failure::Again(_) | Failure::Final(_) => CloseReason::Error,
                 });
-                let Some(cause) = retry else {
-                    return Err((exchange, trouble.into_error()));
-                };
-                call.upload.again();
+                match failure {
+                    Failure::Stale(cause) => dial.was_stale(&mut exchange, cause),
+                    Failure::Again(cause) => dial.goes_again(&mut exchange, cause, Some(pool)),
+                    Failure::Final(error) => return Err((exchange, error)),
+                }
                 sending = Sending::Http1(call.upload);
-                dial.was_stale(&mut exchange, cause);
             }
         }
     }
 }
 
 /// Begins to send a request to an HTTP/1 upstream.
-fn first_upload(exchange: &mut Exchange, body: Option<ClientBody>, limit: Option<u64>) -> Upload {
+fn first_upload(exchange: &mut Exchange, body: Option<ClientBody>, target: &Target) -> Upload {
     let tap = exchange.request_tap();
     let (scratch, edits) = exchange.scratch_and_edits();
     let edits = edits.request;
     let framing = scratch.request.framing;
-    Upload::new(&scratch.upstream, body, framing, limit)
+    let upload = Upload::new(&scratch.upstream, body, framing, target.body_bytes)
         .without_trailers(edits.and_then(FieldEdits::dropped))
-        .with_tap(tap)
+        .with_tap(tap);
+    if target.left.keeps() {
+        upload.keeping(KEPT_BODY)
+    } else {
+        upload
+    }
 }
 
 /// A request's body, and how far it is on its way; what was sent by one protocol is not kept for the
@@ -258,6 +266,14 @@ impl Call {
             }
             // Clients of HTTP/2 are not told of 1xx: they end here.
             if !response.is_interim() {
+                if target.left.has_status(response.status)
+                    && self.upload.is_replayable()
+                    && self
+                        .exchange
+                        .may_retry(self.lease.pool(), RetryCause::Status)
+                {
+                    return Poll::Ready(Err(Trouble::Unwanted));
+                }
                 self.exchange.responded();
                 return Poll::Ready(Ok(()));
             }
@@ -280,22 +296,30 @@ impl Call {
         Poll::Pending
     }
 
-    /// Why the request may be sent again, if it may.
-    fn may_retry(&mut self, trouble: &Trouble) -> Option<RetryCause> {
-        let silent = match trouble {
+    /// Tells whether the request is sent again after a failure.
+    fn classify(&mut self, trouble: Trouble, target: &Target) -> Failure {
+        let is_silent = match &trouble {
+            Trouble::Unwanted => return Failure::Again(RetryCause::Status),
             Trouble::Closed | Trouble::Read(ReadError::Io(_)) => {
                 self.lease.connection().inbox().is_empty()
             }
             Trouble::Upload(PumpError::Write(_)) => true,
             _ => false,
         };
-        if !silent || !self.lease.was_reused() || !self.upload.is_replayable() {
-            return None;
+        let failed = Failed {
+            trouble: &trouble,
+            is_stale: is_silent && self.lease.was_reused(),
+            is_unsent: self.upload.written() == 0,
+            is_idempotent: is_idempotent(self.exchange.request().method()),
+            is_replayable: self.upload.is_replayable(),
+        };
+        match retry::next(target.left, &failed) {
+            Next::Replace(cause) => Failure::Stale(cause),
+            Next::Again(cause) if self.exchange.may_retry(self.lease.pool(), cause) => {
+                Failure::Again(cause)
+            }
+            Next::Again(_) | Next::Nothing => Failure::Final(trouble.into_error()),
         }
-        if self.upload.written() == 0 {
-            return Some(RetryCause::Unsent);
-        }
-        is_idempotent(self.exchange.request().method()).then_some(RetryCause::Reset)
     }
 
     /// The response, once its head is there.

@@ -25,6 +25,8 @@ pub(crate) enum Trouble {
     NotOpened,
     /// The upstream sent 1xx and no end of it.
     Endless,
+    /// The upstream's answer has a status after which another attempt is made.
+    Unwanted,
     /// The upstream said nothing in time.
     Silent,
     /// The client's body did not come in time.
@@ -44,6 +46,7 @@ impl Trouble {
             | Self::Unasked
             | Self::NotOpened
             | Self::Endless
+            | Self::Unwanted
             | Self::Silent => false,
         }
     }
@@ -80,6 +83,8 @@ impl Trouble {
             }
             Self::Unasked | Self::Endless => Error::UpstreamProtocol(None),
             Self::NotOpened => Error::NotOpened,
+            // Another attempt follows, so that it is not asked for.
+            Self::Unwanted => Error::Unavailable,
             Self::Silent => Error::ResponseTimeout,
             Self::SlowClient => Error::ClientTimeout,
         }

@@ -119,6 +119,8 @@ fn breaks_body(error: &Error) -> bool {
         | Error::Loop
         | Error::Expectation
         | Error::Unavailable
+        | Error::Overflow(_)
+        | Error::BreakerOpen { .. }
         | Error::Connect(_)
         | Error::UpstreamTls { .. }
         | Error::UpstreamReset(_)

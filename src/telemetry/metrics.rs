@@ -136,6 +136,18 @@ families! {
     UPSTREAM_ENDPOINTS = Gauge "tidegate_upstream_endpoints"
         ["route", "variant", "upstream", "state"]
         "Endpoints of the variant, by whether they may be used.";
+    UPSTREAM_LIMIT = Gauge "tidegate_upstream_limit"
+        ["upstream", "limit"]
+        "How many of something the upstream may be given at once, where that is limited.";
+    UPSTREAM_OVERFLOWS = Counter "tidegate_upstream_overflows_total"
+        ["upstream", "limit"]
+        "Requests that were refused because there were as many of something as there may be.";
+    BREAKER_STATE = Gauge "tidegate_breaker_state"
+        ["upstream", "state"]
+        "1 for the state that the breaker of the upstream is in.";
+    BREAKER_OPENED = Counter "tidegate_breaker_opened_total"
+        ["upstream"]
+        "How often the breaker of the upstream opened because too many requests failed.";
     UPSTREAM_EJECTIONS = Counter "tidegate_upstream_ejections_total"
         ["upstream"]
         "Endpoints that were left alone for a while because requests to them failed.";

@@ -17,7 +17,7 @@ pub mod stats;
 pub mod trace;
 
 pub use recorder::Recorder;
-pub use registry::{CertificateLive, Live, Registry, VariantLive, VariantState};
+pub use registry::{CertificateLive, Live, Registry, UpstreamLive, VariantLive, VariantState};
 
 use std::sync::Arc;
 

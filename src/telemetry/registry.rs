@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::telemetry::stats::{
-    Buckets, ListenerStats, MirrorStats, RouteStats, RuleLabels, RuleStats, Selection,
+    Buckets, Limit, ListenerStats, MirrorStats, RouteStats, RuleLabels, RuleStats, Selection,
     UpstreamStats, VariantLabels, VariantStats,
 };
 
@@ -59,6 +59,15 @@ pub struct VariantLive {
     pub unhealthy_endpoints: usize,
 }
 
+/// What the live configuration says of an upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamLive {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many there may be of what is limited.
+    pub limits: Vec<(Limit, u32)>,
+}
+
 /// A certificate of the live configuration.
 #[derive(Clone, Debug)]
 pub struct CertificateLive {
@@ -82,7 +91,7 @@ pub struct Live {
     /// The mirrors of all routes.
     pub mirrors: Vec<VariantLabels>,
     /// The upstreams.
-    pub upstreams: Vec<Arc<str>>,
+    pub upstreams: Vec<UpstreamLive>,
     /// The listeners.
     pub listeners: Vec<Arc<str>>,
     /// The certificates that listeners show to clients.
@@ -194,7 +203,7 @@ impl Registry {
         let routes: HashSet<_> = variants.iter().map(|labels| &labels.route).collect();
         let rules: HashSet<_> = live.rules.iter().collect();
         let mirrors: HashSet<_> = live.mirrors.iter().collect();
-        let upstreams: HashSet<_> = live.upstreams.iter().collect();
+        let upstreams: HashSet<_> = live.upstreams.iter().map(|one| &one.name).collect();
         let listeners: HashSet<_> = live.listeners.iter().collect();
         let mut families = self.lock();
         mark(&mut families.variants, &variants, now);
@@ -285,7 +294,9 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use crate::telemetry::registry::{KEEP_REMOVED, Live, Registry, VariantLive, VariantState};
+    use crate::telemetry::registry::{
+        KEEP_REMOVED, Live, Registry, UpstreamLive, VariantLive, VariantState,
+    };
     use crate::telemetry::stats::{Buckets, RuleLabels, Selection, TunnelEnd, VariantLabels};
 
     fn registry() -> Registry {
@@ -314,7 +325,10 @@ mod tests {
                 })
                 .collect(),
             rules: Vec::new(),
-            upstreams: vec!["u".into()],
+            upstreams: vec![UpstreamLive {
+                name: "u".into(),
+                limits: Vec::new(),
+            }],
             listeners: vec!["http".into()],
             ..Live::default()
         }

@@ -156,7 +156,10 @@ mod tests {
     use crate::telemetry::stats::UpstreamStats;
     use crate::upstream::balance::{Picker, pick_by_key};
     use crate::upstream::rendezvous::Rendezvous;
-    use crate::upstream::{Balance, Endpoint, Place, Pool, Protocol, Settings, Timeouts};
+    use crate::upstream::{
+        Balance, Budget, Endpoint, Guard, OtherVariant, Place, Pool, Protocol, Retry, RetryKinds,
+        Settings, Timeouts, UpstreamLimits,
+    };
 
     #[test]
     fn an_endpoint_that_begins_slowly_gets_a_part_of_its_share_and_all_where_it_is_alone() {
@@ -175,6 +178,17 @@ mod tests {
             health: None,
             outlier: None,
             slow_start: Some(Duration::from_secs(10_000)),
+            limits: UpstreamLimits::default(),
+            breaker: None,
+            retry: Retry {
+                attempts: 1,
+                on: RetryKinds::default(),
+                other_variant: OtherVariant::Never,
+                budget: Budget {
+                    share: 0.2,
+                    per_second: 10,
+                },
+            },
         };
         pools.iter().for_each(|pool| pool.obey(&settings));
         pools[0].endpoint().is_back();
@@ -199,7 +213,8 @@ mod tests {
             .map(|port| {
                 let endpoint = Arc::new(Endpoint::new(&Place::from(([127, 0, 0, 1], port))));
                 let stats = Arc::new(UpstreamStats::new("u".into(), 1));
-                Rc::new(Pool::new(endpoint, Protocol::Http1, stats, 0, None))
+                let guard = Arc::new(Guard::new(stats));
+                Rc::new(Pool::new(endpoint, Protocol::Http1, guard, 0, None))
             })
             .collect()
     }

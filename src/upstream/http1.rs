@@ -1,13 +1,18 @@
 //! One worker's HTTP/1 connections with one endpoint: one for each request under way, and those
 //! that wait for the next.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
 use crate::http1::Connection;
-use crate::telemetry::stats::CloseReason;
+use crate::telemetry::stats::{CloseReason, Limit};
 use crate::tls::Stream;
+use crate::upstream::guard::Slot;
 use crate::upstream::reach::{ConnectError, Reach};
 use crate::upstream::{Pool, pool};
 
@@ -16,23 +21,28 @@ use crate::upstream::{Pool, pool};
 struct Idle {
     connection: Connection<Stream>,
     since: Instant,
+    slot: Slot,
 }
 
 /// The connections that wait, the last used on top.
 #[derive(Debug, Default)]
 pub(crate) struct Parked {
     idle: RefCell<Vec<Idle>>,
+    /// Requests that wait for one, as no more may be opened; the first has waited longest.
+    queue: RefCell<VecDeque<oneshot::Sender<Lease>>>,
+    /// What those who wait elsewhere have coming of the connections that are given back here.
+    due: Cell<f64>,
 }
 
 impl Parked {
     /// A connection that waited and that the endpoint has not closed, if there is one.
-    pub(crate) fn take(&self, reach: &Reach, now: Instant) -> Option<Connection<Stream>> {
+    pub(crate) fn take(&self, reach: &Reach, now: Instant) -> Option<(Connection<Stream>, Slot)> {
         while let Some(mut idle) = self.idle.borrow_mut().pop() {
             if now.saturating_duration_since(idle.since) > reach.idle_timeout.get() {
                 reach.shard().idle_closed(CloseReason::Idle);
             } else if idle.connection.stream.is_silent() {
                 reach.shard().connection_taken();
-                return Some(idle.connection);
+                return Some((idle.connection, idle.slot));
             } else {
                 reach.shard().idle_closed(CloseReason::Upstream);
             }
@@ -44,9 +54,13 @@ impl Parked {
     /// more.
     pub(crate) fn sweep(&self, reach: &Reach) {
         let limit = reach.idle_timeout.get();
+        let mut n_wanted = reach.guard.n_waiting();
         self.idle.borrow_mut().retain_mut(|idle| {
             let reason = if reach.endpoint.is_retired() {
                 CloseReason::Removed
+            } else if n_wanted > 0 {
+                n_wanted -= 1;
+                CloseReason::Full
             } else if idle.since.elapsed() > limit {
                 CloseReason::Idle
             } else if !idle.connection.stream.is_silent() {
@@ -59,10 +73,12 @@ impl Parked {
         });
     }
 
-    /// Puts a connection back; why not, when it is to be closed instead.
+    /// Puts a connection back; why not, when it is to be closed instead, which comes before its slot
+    /// is free.
     fn put(
         &self,
         reach: &Reach,
+        slot: Slot,
         connection: Connection<Stream>,
         now: Instant,
     ) -> Result<(), CloseReason> {
@@ -73,7 +89,7 @@ impl Parked {
         if reach.endpoint.is_retired() {
             return Err(CloseReason::Removed);
         }
-        if idle.len() >= reach.max_idle.get() {
+        if idle.len() >= reach.max_idle.get() || reach.guard.n_waiting() > 0 {
             return Err(CloseReason::Full);
         }
         reach.shard().connection_parked();
@@ -81,8 +97,57 @@ impl Parked {
         idle.push(Idle {
             connection,
             since: now,
+            slot,
         });
         Ok(())
+    }
+
+    /// Waits until another connection may be opened, or is given back by another request.
+    ///
+    /// # Errors
+    /// When neither comes `within` a time.
+    async fn wait(&self, reach: &Reach, within: Duration) -> Result<Found, ConnectError> {
+        let _queued = reach.guard.queue();
+        let (sender, mut receiver) = oneshot::channel();
+        self.queue.borrow_mut().push_back(sender);
+        let waiting = async {
+            loop {
+                let closed = reach.guard.closed().notified();
+                // Whoever has come to an end since is seen now, and whoever does later tells.
+                if let Some(slot) = reach.guard.connection(reach.limits.get().connections) {
+                    return Found::Room(slot);
+                }
+                tokio::select! {
+                    biased;
+                    Ok(lease) = &mut receiver => return Found::Lease(lease),
+                    () = closed => {}
+                }
+            }
+        };
+        timeout(within, waiting).await.map_err(|_| {
+            reach.shard().overflowed(Limit::Connections);
+            ConnectError::Overflow(Limit::Connections)
+        })
+    }
+
+    /// Who of those who wait here is to have a connection that is given back, if it is to go on here:
+    /// those who wait elsewhere, at other endpoints or on other workers, have their turns, for which
+    /// it is to be closed.
+    fn next(&self, reach: &Reach) -> Option<oneshot::Sender<Lease>> {
+        let n_waiting = reach.guard.n_waiting();
+        if n_waiting == 0 || reach.endpoint.is_retired() {
+            return None;
+        }
+        let mut queue = self.queue.borrow_mut();
+        queue.retain(|waiting| !waiting.is_closed());
+        let elsewhere = f64::from(n_waiting) - queue.len() as f64;
+        let due = self.due.get() + elsewhere.max(0.0) / f64::from(n_waiting);
+        if due >= 1.0 && !queue.is_empty() {
+            self.due.set(due - 1.0);
+            return None;
+        }
+        self.due.set(due.min(1.0));
+        queue.pop_front()
     }
 
     /// Closes all of them.
@@ -93,11 +158,22 @@ impl Parked {
     }
 }
 
+/// What comes of waiting.
+#[derive(Debug)]
+enum Found {
+    /// Another connection may be opened.
+    Room(Slot),
+    /// One was given back.
+    Lease(Lease),
+}
+
 /// A connection in use by one exchange. Dropped, it closes; given back, it waits for another.
 #[derive(Debug)]
 pub struct Lease {
     /// The connection.
     connection: Option<Connection<Stream>>,
+    /// Counts it as open.
+    slot: Option<Slot>,
     pool: Rc<Pool>,
     /// How long it took to connect; a connection that waited in the pool has none.
     connected_in: Option<Duration>,
@@ -108,24 +184,38 @@ pub struct Lease {
 impl Lease {
     pub(crate) fn new(
         pool: &Rc<Pool>,
-        connection: Connection<Stream>,
+        (connection, slot): (Connection<Stream>, Slot),
         connected_in: Option<Duration>,
     ) -> Self {
         pool.begin();
         Self {
             connection: Some(connection),
+            slot: Some(slot),
             pool: Rc::clone(pool),
             connected_in,
             close: Some(CloseReason::Abandoned),
         }
     }
 
-    /// Opens a new connection for an exchange.
-    pub(crate) async fn connect(pool: &Rc<Pool>, within: Duration) -> Result<Self, ConnectError> {
+    /// Opens a new connection for an exchange; where there are as many as there may be, it waits for
+    /// one that is given back or closed.
+    pub(crate) async fn connect(
+        pool: &Rc<Pool>,
+        parked: &Parked,
+        within: Duration,
+    ) -> Result<Self, ConnectError> {
+        let reach = pool.reach();
+        let slot = match reach.guard.connection(reach.limits.get().connections) {
+            Some(slot) => slot,
+            None => match parked.wait(reach, within).await? {
+                Found::Room(slot) => slot,
+                Found::Lease(lease) => return Ok(lease),
+            },
+        };
         let started = Instant::now();
         let begin = async |stream| Ok(Connection::new(stream));
-        let connection = pool.reach().connect(within, begin).await?;
-        Ok(Self::new(pool, connection, Some(started.elapsed())))
+        let connection = reach.connect(within, begin).await?;
+        Ok(Self::new(pool, (connection, slot), Some(started.elapsed())))
     }
 
     /// The connection.
@@ -152,13 +242,21 @@ impl Lease {
 
     /// Gives the connection back, `now`; nothing of the last exchange may be left on it.
     pub fn give_back(mut self, now: Instant) {
-        let Some(connection) = self.connection.take() else {
+        let (Some(connection), Some(slot)) = (self.connection.take(), self.slot.take()) else {
             return;
         };
-        self.close = match self.pool.wire() {
-            pool::Wire::Http1(parked) => parked.put(self.pool.reach(), connection, now).err(),
-            pool::Wire::Http2(_) => Some(CloseReason::Removed),
+        let pool::Wire::Http1(parked) = self.pool.wire() else {
+            return;
         };
+        let reach = self.pool.reach();
+        let is_clean = connection.inbox().is_empty();
+        if let Some(waiting) = is_clean.then(|| parked.next(reach)).flatten() {
+            self.close = None;
+            // Whoever has left meanwhile lets go of it.
+            let _left = waiting.send(Self::new(&self.pool, (connection, slot), None));
+            return;
+        }
+        self.close = parked.put(reach, slot, connection, now).err();
     }
 
     /// Closes the connection for this reason.

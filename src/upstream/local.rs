@@ -12,7 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::message::RequestHead;
 use crate::upstream::rendezvous::Rendezvous;
-use crate::upstream::{Balance, EndpointSet, Pool, Upstream, balance, endpoint};
+use crate::upstream::{
+    Admission, Balance, EndpointSet, Pool, Refused, Upstream, balance, endpoint,
+};
 
 /// One worker's view of an upstream.
 #[derive(Debug)]
@@ -91,9 +93,24 @@ impl LocalUpstream {
         self.picker.pick_ejected(&view.pools, tried).cloned()
     }
 
-    /// Takes note of endpoints that came and went, also when no request comes.
+    /// Asks for a request to go there, where there are limits or a breaker.
+    ///
+    /// # Errors
+    /// When there are as many requests as there may be, or the breaker is open.
+    pub fn admit(&self) -> Result<Option<Admission>, Refused> {
+        let settings = &self.upstream.settings;
+        if settings.limits.requests.is_none() && settings.breaker.is_none() {
+            return Ok(None);
+        }
+        let admission = self.upstream.guard.admit(settings, self.worker)?;
+        Ok(Some(admission))
+    }
+
+    /// Takes note of endpoints that came and went, also when no request comes; and of how requests
+    /// fare, for the breaker.
     pub fn follow(&self) {
         let _current = self.view();
+        self.upstream.mark();
     }
 
     /// The endpoints of now.
@@ -127,6 +144,7 @@ impl Pools {
 
     /// The worker's view of an upstream, over the pools that exist already.
     pub fn local(&self, upstream: &Arc<Upstream>, worker: usize) -> LocalUpstream {
+        upstream.mark();
         LocalUpstream {
             upstream: Arc::clone(upstream),
             source: RefCell::new(Cache::new(Arc::clone(&upstream.endpoints))),
@@ -141,7 +159,7 @@ impl Pools {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let pools = endpoints.iter().map(|endpoint| {
             let pool = by_endpoint.entry(endpoint.id()).or_insert_with(|| {
-                let stats = Arc::clone(&upstream.stats);
+                let guard = Arc::clone(&upstream.guard);
                 let tls = upstream.settings.tls.as_ref().map(|tls| {
                     let host = endpoint.host().map(|host| &**host);
                     tls.towards(host, endpoint.address().ip())
@@ -150,7 +168,7 @@ impl Pools {
                 Rc::new(Pool::new(
                     Arc::clone(endpoint),
                     protocol,
-                    stats,
+                    guard,
                     worker,
                     tls,
                 ))

@@ -7,7 +7,10 @@
 //! request's way. This module knows neither routes nor variants.
 
 mod balance;
+mod breaker;
+mod budget;
 mod endpoint;
+mod guard;
 mod health;
 mod http1;
 mod http2;
@@ -17,6 +20,7 @@ mod pool;
 mod reach;
 mod rendezvous;
 mod resolve;
+mod retry;
 mod set;
 mod spec;
 
@@ -26,7 +30,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use balance::Balance;
+pub use breaker::Breaker;
+pub use budget::Budget;
 pub use endpoint::{Endpoint, Health};
+pub use guard::{Admission, Guard, Refused, UpstreamLimits, wanted};
 pub use health::{HealthCheck, Judge, Probe, ProbeError, probe};
 pub use http1::Lease;
 pub use http2::{StreamLease, was_not_processed};
@@ -35,6 +42,7 @@ pub use outlier::{FailureKind, Failures, Outlier};
 pub use pool::{Leased, Pool};
 pub use reach::ConnectError;
 pub use resolve::{Answer, Client, LookupError, ResolverSettings, Schedule};
+pub use retry::{OtherVariant, Retry, RetryKind, RetryKinds};
 pub use set::{EndpointSet, Place};
 pub use spec::{EndpointSpec, Name, SpecError};
 
@@ -52,7 +60,7 @@ pub enum Protocol {
 }
 
 /// What is set for an upstream.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How an endpoint is chosen.
     pub balance: Balance,
@@ -72,6 +80,12 @@ pub struct Settings {
     pub outlier: Option<Outlier>,
     /// How long an endpoint that is new or back takes to come to its whole share, if not at once.
     pub slow_start: Option<Duration>,
+    /// How much it is given at once.
+    pub limits: UpstreamLimits,
+    /// When it is left alone as a whole, if it is.
+    pub breaker: Option<Breaker>,
+    /// When an attempt that came to nothing is followed by another.
+    pub retry: Retry,
 }
 
 /// How long an upstream may take.
@@ -92,22 +106,24 @@ pub struct Upstream {
     settings: Settings,
     endpoints: Arc<ArcSwap<EndpointSet>>,
     stats: Arc<UpstreamStats>,
+    guard: Arc<Guard>,
 }
 
 impl Upstream {
     /// Makes an upstream. Endpoints that were there before are handed in as they were, so that
-    /// what is known of them and the connections with them are kept.
+    /// what is known of them and the connections with them are kept; so is the guard.
     pub fn new(
         name: Arc<str>,
         settings: Settings,
         endpoints: EndpointSet,
-        stats: Arc<UpstreamStats>,
+        guard: Arc<Guard>,
     ) -> Self {
         Self {
             name,
             settings,
             endpoints: Arc::new(ArcSwap::from_pointee(endpoints)),
-            stats,
+            stats: Arc::clone(guard.stats()),
+            guard,
         }
     }
 
@@ -152,6 +168,16 @@ impl Upstream {
     /// Its numbers.
     pub fn stats(&self) -> &Arc<UpstreamStats> {
         &self.stats
+    }
+
+    /// What its workers share to spare it.
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.guard
+    }
+
+    /// Takes note of how requests fare, for the breaker.
+    fn mark(&self) {
+        self.guard.mark(self.settings.breaker.as_ref());
     }
 
     /// How many endpoints would be tried now.

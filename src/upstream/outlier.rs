@@ -53,6 +53,11 @@ impl FailureKind {
 pub struct Failures(u8);
 
 impl Failures {
+    /// No kind at all.
+    pub const fn none() -> Self {
+        Self(0)
+    }
+
     /// True when a kind is among them.
     pub fn has(self, kind: FailureKind) -> bool {
         self.0 >> kind as u8 & 1 == 1

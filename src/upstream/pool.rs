@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::message::Version;
-use crate::telemetry::stats::UpstreamStats;
 use crate::tls::Secured;
 use crate::upstream::http1::{Lease, Parked};
 use crate::upstream::http2::{Connections, StreamLease};
 use crate::upstream::reach::{ConnectError, Reach};
-use crate::upstream::{Endpoint, FailureKind, Protocol, Settings};
+use crate::upstream::{Endpoint, FailureKind, Guard, Protocol, Settings};
 
 /// One worker's connections with one endpoint.
 #[derive(Debug)]
@@ -64,11 +63,11 @@ impl Pool {
     pub fn new(
         endpoint: Arc<Endpoint>,
         protocol: Protocol,
-        stats: Arc<UpstreamStats>,
+        guard: Arc<Guard>,
         worker: usize,
         tls: Option<Secured>,
     ) -> Self {
-        let reach = Rc::new(Reach::new(endpoint, protocol, stats, worker, tls));
+        let reach = Rc::new(Reach::new(endpoint, protocol, guard, worker, tls));
         let wire = match protocol {
             Protocol::Http1 => Wire::Http1(Parked::default()),
             Protocol::Http2 => Wire::Http2(Connections::new(&reach)),
@@ -101,6 +100,7 @@ impl Pool {
     /// Counts a request as under way.
     pub(crate) fn begin(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
+        self.reach.shard().requested();
     }
 
     /// Counts a request's end.
@@ -113,6 +113,8 @@ impl Pool {
     pub fn obey(&self, settings: &Settings) {
         self.reach.idle_timeout.set(settings.idle);
         self.reach.max_idle.set(settings.pool);
+        self.reach.limits.set(settings.limits);
+        self.reach.budget.set(Some(settings.retry.budget));
         self.reach.outlier.set(settings.outlier);
         self.reach.slow_start.set(settings.slow_start);
     }
@@ -134,6 +136,12 @@ impl Pool {
         self.reach.outlier.get().is_some()
     }
 
+    /// Takes a retry out of the budget of the upstream, if there is one left.
+    pub(crate) fn may_retry(&self) -> bool {
+        let budget = self.reach.budget.get();
+        budget.is_some_and(|budget| self.reach.guard.may_retry(&budget))
+    }
+
     /// Notes how a request fared: in a way that may count as a failure, or well.
     pub(crate) fn fared(&self, failure: Option<FailureKind>) {
         match failure {
@@ -153,8 +161,8 @@ impl Pool {
     pub fn checkout(self: &Rc<Self>, now: Instant, beyond: u64) -> Option<Leased> {
         match &self.wire {
             Wire::Http1(parked) => {
-                let connection = parked.take(&self.reach, now)?;
-                Some(Leased::Http1(Lease::new(self, connection, None)))
+                let taken = parked.take(&self.reach, now)?;
+                Some(Leased::Http1(Lease::new(self, taken, None)))
             }
             Wire::Http2(connections) => {
                 let link = connections.take(beyond)?;
@@ -167,14 +175,18 @@ impl Pool {
     /// has room again.
     ///
     /// # Errors
-    /// When the endpoint does not take it `within` a time; that is noted with the endpoint.
+    /// When the endpoint does not take it `within` a time; that is noted with the endpoint. When as
+    /// many wait as may.
     pub async fn connect(
         self: &Rc<Self>,
         within: Duration,
         beyond: u64,
     ) -> Result<Leased, ConnectError> {
+        let _pending = self.reach.pending()?;
         match &self.wire {
-            Wire::Http1(_) => Lease::connect(self, within).await.map(Leased::Http1),
+            Wire::Http1(parked) => Lease::connect(self, parked, within)
+                .await
+                .map(Leased::Http1),
             Wire::Http2(connections) => {
                 let started = Instant::now();
                 let (link, is_new) = connections.connect(within, beyond).await?;

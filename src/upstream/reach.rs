@@ -10,9 +10,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::telemetry::stats::{UpstreamShard, UpstreamStats};
+use crate::telemetry::stats::{Limit, UpstreamShard, UpstreamStats};
 use crate::tls::{Fault, Secured, Stream};
-use crate::upstream::{Endpoint, FailureKind, Outlier, Protocol};
+use crate::upstream::guard::Pending;
+use crate::upstream::{Budget, Endpoint, FailureKind, Guard, Outlier, Protocol, UpstreamLimits};
 
 /// Why no connection could be had.
 #[derive(Debug, Error)]
@@ -37,6 +38,9 @@ pub enum ConnectError {
     /// All connections that there may be with the endpoint carry all the requests that they can.
     #[error("no room for another request")]
     Full,
+    /// There are as many connections with the upstream as there may be, or as many wait for one.
+    #[error("the upstream has as many {} as it may", .0.label())]
+    Overflow(Limit),
 }
 
 impl ConnectError {
@@ -52,6 +56,7 @@ impl ConnectError {
             },
             Self::Protocol(source) => Self::Protocol(again(source)),
             Self::Full => Self::Full,
+            Self::Overflow(limit) => Self::Overflow(*limit),
         }
     }
 }
@@ -69,6 +74,12 @@ pub(crate) struct Reach {
     pub(crate) idle_timeout: Cell<Duration>,
     /// How many may wait.
     pub(crate) max_idle: Cell<usize>,
+    /// What all workers share of the upstream.
+    pub(crate) guard: Arc<Guard>,
+    /// How much the upstream is given at once.
+    pub(crate) limits: Cell<UpstreamLimits>,
+    /// How many retries the upstream may have.
+    pub(crate) budget: Cell<Option<Budget>>,
     /// When the endpoint is left alone for failures, if it is.
     pub(crate) outlier: Cell<Option<Outlier>>,
     /// How long the endpoint takes to come to its whole share, if not at once.
@@ -81,18 +92,21 @@ impl Reach {
     pub(crate) fn new(
         endpoint: Arc<Endpoint>,
         protocol: Protocol,
-        stats: Arc<UpstreamStats>,
+        guard: Arc<Guard>,
         worker: usize,
         tls: Option<Secured>,
     ) -> Self {
         Self {
             endpoint,
             protocol,
-            stats,
+            stats: Arc::clone(guard.stats()),
             worker,
             tls,
             idle_timeout: Cell::new(Duration::from_secs(4)),
             max_idle: Cell::new(256),
+            guard,
+            limits: Cell::default(),
+            budget: Cell::new(None),
             outlier: Cell::new(None),
             slow_start: Cell::new(None),
             is_quiet: Cell::new(false),
@@ -102,6 +116,16 @@ impl Reach {
     /// The worker's numbers of the upstream's connections.
     pub(crate) fn shard(&self) -> &UpstreamShard {
         self.stats.shard(self.worker)
+    }
+
+    /// Counts a request as waiting for a connection, where so many may.
+    ///
+    /// # Errors
+    /// When as many wait as may.
+    pub(crate) fn pending(&self) -> Result<Option<Pending<'_>>, ConnectError> {
+        let limit = self.limits.get().pending;
+        let wait = |limit| self.guard.wait(limit, self.worker);
+        limit.map(wait).transpose().map_err(ConnectError::Overflow)
     }
 
     /// Connects, and lets `begin` do what the protocol wants before the first request; all of it

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Where the data plane writes what several threads may write, and why no request waits for that.
 /// A request does none of it, but for a line of the access log, which has a lane for each worker.
-const SHARED_WRITES: [(&str, &str); 15] = [
+const SHARED_WRITES: &[(&str, &str)] = &[
     (
         "listener/accept.rs",
         "a limit over all workers: by connection",
@@ -36,6 +36,10 @@ const SHARED_WRITES: [(&str, &str); 15] = [
     (
         "upstream/endpoint.rs",
         "when an endpoint is made, or checked",
+    ),
+    (
+        "upstream/guard.rs",
+        "where there is a limit; else by connection, or a request that failed",
     ),
     (
         "upstream/outlier.rs",

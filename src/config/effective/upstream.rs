@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use crate::config::effective::{duration, groups, object, path, suites, texts};
 use crate::config::settings::{Balance, UpstreamConfig, UpstreamTlsConfig};
-use crate::upstream::{FailureKind, HealthCheck, Outlier, Probe};
+use crate::telemetry::stats::Limit;
+use crate::upstream::{
+    Breaker, FailureKind, Failures, HealthCheck, Outlier, Probe, Retry, RetryKind, UpstreamLimits,
+};
 
 /// An upstream.
 pub(in crate::config::effective) fn of(upstream: &UpstreamConfig) -> Value {
@@ -42,17 +45,62 @@ pub(in crate::config::effective) fn of(upstream: &UpstreamConfig) -> Value {
             upstream.outlier.as_ref().map_or(Value::Null, outlier),
         ),
         ("slow_start", upstream.slow_start.map(duration).into()),
+        ("limits", limits(&upstream.limits)),
+        ("retry", retry(&upstream.retry)),
+        (
+            "breaker",
+            upstream.breaker.as_ref().map_or(Value::Null, breaker),
+        ),
     ])
 }
 
+fn limits(limits: &UpstreamLimits) -> Value {
+    let all = Limit::ALL.iter();
+    let entries = all.map(|&limit| {
+        (
+            limit.label().to_owned(),
+            limits.of(limit).unwrap_or(0).into(),
+        )
+    });
+    Value::Object(entries.collect())
+}
+
+fn breaker(rule: &Breaker) -> Value {
+    json!({
+        "percent": rule.errors * 100.0,
+        "requests": rule.requests,
+        "window": duration(rule.window),
+        "on": failures(rule.on),
+        "open": duration(rule.open),
+        "max_open": duration(rule.max_open),
+        "trials": rule.trials,
+    })
+}
+
+fn retry(retry: &Retry) -> Value {
+    let kinds = RetryKind::ALL.into_iter();
+    let on = kinds.filter(|&kind| retry.on.has(kind));
+    let on: Vec<_> = on.map(RetryKind::name).collect();
+    json!({
+        "attempts": retry.attempts,
+        "on": on,
+        "other_variant": retry.other_variant.name(),
+        "budget": {
+            "percent": retry.budget.share * 100.0,
+            "per_second": retry.budget.per_second,
+        },
+    })
+}
+
+fn failures(on: Failures) -> Value {
+    let kinds = FailureKind::ALL.into_iter().filter(|&kind| on.has(kind));
+    kinds.map(FailureKind::name).collect()
+}
+
 fn outlier(rule: &Outlier) -> Value {
-    let on = FailureKind::ALL
-        .into_iter()
-        .filter(|&kind| rule.on.has(kind));
-    let on: Vec<_> = on.map(FailureKind::name).collect();
     json!({
         "failures": rule.failures,
-        "on": on,
+        "on": failures(rule.on),
         "ejection": duration(rule.ejection),
         "max_ejection": duration(rule.max_ejection),
     })

@@ -6,7 +6,7 @@ use crate::proxy::Error;
 use crate::proxy::error::Side;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
-use crate::telemetry::stats::{Finished, GrpcStatus, Outcome};
+use crate::telemetry::stats::{ErrorReason, Finished, GrpcStatus, Outcome, RetryCause};
 
 impl Exchange {
     fn outcome(&self, status: u16) -> Outcome {
@@ -16,7 +16,7 @@ impl Exchange {
                 _ => Outcome::Success,
             },
             Some(_) => Outcome::Failure,
-            None if status >= 500 => Outcome::Failure,
+            None if status >= 500 || self.rescued.is_some() => Outcome::Failure,
             None if self.grpc.is_some_and(|call| grpc::is_failure(call, status)) => {
                 Outcome::Failure
             }
@@ -42,7 +42,19 @@ impl Drop for Exchange {
             // That is what both ends take it for.
             self.grpc = Some(GrpcStatus::Cancelled);
         }
-        let reason = self.error.as_ref().map(Error::reason);
+        if let Some(call) = self.grpc {
+            self.fared_as_call(call);
+        }
+        let rescued = self.rescued.and_then(|cause| match cause {
+            RetryCause::Connect => Some(ErrorReason::ConnectFailure),
+            RetryCause::Unsent | RetryCause::Reset | RetryCause::Refused => {
+                Some(ErrorReason::UpstreamReset)
+            }
+            RetryCause::Timeout => Some(ErrorReason::ResponseTimeout),
+            // An answer of the upstream's is none of what goes wrong here.
+            RetryCause::Status => None,
+        });
+        let reason = self.error.as_ref().map(Error::reason).or(rescued);
         match self.assigned {
             Some(assigned) => {
                 if let Some(shard) = self.shard() {

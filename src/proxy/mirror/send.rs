@@ -14,7 +14,7 @@ use crate::http1::{Incoming, Outgoing, Pump, ReadError, Scratch};
 use crate::message::{Framing, Tap};
 use crate::proxy::Error;
 use crate::proxy::Inner;
-use crate::proxy::attempt::{Failure, UPSTREAM_LIMITS};
+use crate::proxy::attempt::UPSTREAM_LIMITS;
 use crate::proxy::body::read_trailers;
 use crate::proxy::grpc;
 use crate::proxy::interim::Interim;
@@ -270,9 +270,5 @@ async fn http2(
 
 /// Opens a stream for a copy.
 fn open(lease: StreamLease, head: &Request<()>, is_whole: bool) -> Result<Call, Fault> {
-    Call::open(lease, head.clone(), is_whole).map_err(|failure| match failure {
-        Failure::Again(_, error) => Fault::Stale(error),
-        Failure::Final(error) => Fault::Failed(error),
-        Failure::Stale(_) => Fault::Unavailable,
-    })
+    Call::open(lease, head.clone(), is_whole).map_err(Fault::Stale)
 }

@@ -11,11 +11,13 @@ use http::Request;
 use crate::http1::codec::Asked;
 use crate::listener::ConnectStream;
 use crate::message::ResponseHead;
-use crate::proxy::attempt::{Failure, is_idempotent};
+use crate::proxy::Error;
+use crate::proxy::attempt::Failure;
+use crate::proxy::retry::{self, Failed, Left, Next, is_idempotent};
 use crate::proxy::stream::head::read_response;
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::RetryCause;
-use crate::upstream::{StreamLease, was_not_processed};
+use crate::upstream::{RetryKind, StreamLease};
 
 /// A stream that was opened with a request's head. Dropped before its end, it is reset with CANCEL.
 #[derive(Debug)]
@@ -45,17 +47,14 @@ impl Call {
         mut lease: StreamLease,
         request: Request<()>,
         is_whole: bool,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         match lease.open(request, is_whole) {
             Ok((response, sending)) => Ok(Self {
                 response,
                 sending,
                 lease,
             }),
-            Err(error) => {
-                let error = Trouble::Stream(error).into_error();
-                Err(Failure::Again(RetryCause::Unsent, error))
-            }
+            Err(error) => Err(Trouble::Stream(error).into_error()),
         }
     }
 
@@ -115,27 +114,31 @@ impl Call {
     }
 }
 
-/// Why a request may be sent again after `trouble` before any response, if it may.
+/// Decides what follows a connection that took no stream any more: another one may.
+pub(crate) fn not_opened(left: Left, error: Error) -> Failure {
+    match left.has(RetryKind::Unsent) {
+        true => Failure::Again(RetryCause::Unsent),
+        false => Failure::Final(error),
+    }
+}
+
+/// Decides what follows an attempt on a stream that came to nothing.
 ///
-/// What the endpoint says it has not processed may be, and what never left. What was on a
-/// connection that had been there before, which the endpoint may have closed meanwhile, may be, if
-/// doing it twice is doing it once (RFC 9110, section 9.2.2).
-pub(crate) fn may_retry(
+/// What was on a connection that had been there before, the endpoint may have closed meanwhile.
+pub(crate) fn next(
     trouble: &Trouble,
     lease: &StreamLease,
+    left: Left,
     method: &[u8],
-) -> Option<RetryCause> {
-    let Trouble::Stream(error) = trouble else {
-        return None;
+    is_replayable: bool,
+) -> Next {
+    let is_io = matches!(trouble, Trouble::Stream(error) if error.is_io());
+    let failed = Failed {
+        trouble,
+        is_stale: is_io && lease.was_reused(),
+        is_unsent: lease.is_unsent(),
+        is_idempotent: is_idempotent(method),
+        is_replayable,
     };
-    if was_not_processed(error) {
-        return Some(RetryCause::Refused);
-    }
-    if !error.is_io() || !lease.was_reused() {
-        return None;
-    }
-    if lease.is_unsent() {
-        return Some(RetryCause::Unsent);
-    }
-    is_idempotent(method).then_some(RetryCause::Reset)
+    retry::next(left, &failed)
 }

@@ -3,6 +3,8 @@
 //! It goes as the one between two sockets does: each poll looks at all that the exchange waits for,
 //! the response comes back as soon as it is there, and 1xx on the way, too.
 
+mod failed;
+
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -24,7 +26,7 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::forward::Client;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 use crate::proxy::interim::{CONTINUE, Interim, write_continue};
-use crate::proxy::stream::call::{Answer, may_retry};
+use crate::proxy::stream::call::{Answer, not_opened};
 use crate::proxy::stream::coming::Coming;
 use crate::proxy::stream::head::{has_no_body, name_status};
 use crate::proxy::stream::trailers::Dropped;
@@ -66,7 +68,9 @@ pub(crate) async fn attempt(
     let head = decide::http2_head(exchange, client.settings).map_err(Failure::Final)?;
     dial.goes_by(&lease);
     request.upload.again();
-    let call = Call::open(lease, head, request.upload.is_empty() && !upgrade)?;
+    let is_whole = request.upload.is_empty() && !upgrade;
+    let left = dial.target().left;
+    let call = Call::open(lease, head, is_whole).map_err(|error| not_opened(left, error))?;
     let mut attempt = Attempt::new(exchange, client, dial.target(), request, call);
     match attempt.respond().await {
         Ok(()) => Ok(match attempt.opened.take() {
@@ -168,12 +172,11 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 continue;
             }
             let is_clients = self.uploading && !self.request.upload.is_waiting_to_write();
-            return Poll::Ready(Err(Failure::Final(if is_clients {
-                Error::ClientTimeout
-            } else {
-                self.call.lease.timed_out();
-                Error::ResponseTimeout
-            })));
+            if is_clients {
+                return Poll::Ready(Err(Failure::Final(Error::ClientTimeout)));
+            }
+            self.call.lease.timed_out();
+            return Poll::Ready(Err(self.classify(Trouble::Silent)));
         }
         Poll::Pending
     }
@@ -240,6 +243,9 @@ impl<'e, 'c> Attempt<'e, 'c> {
                 Answer::Interim => {
                     self.interim.count()?;
                     self.pass_interim();
+                }
+                Answer::Final(_) if self.wants_another() => {
+                    return Poll::Ready(Err(Trouble::Unwanted));
                 }
                 Answer::Final(response) => {
                     if self.target.upgrade && self.is_opened() {
@@ -459,18 +465,6 @@ impl<'e, 'c> Attempt<'e, 'c> {
     fn note_bytes(&mut self) {
         self.exchange.request_bytes = self.request.upload.body_bytes();
         self.exchange.response_bytes = self.outlet.body_bytes();
-    }
-
-    /// Tells whether the request may be sent again after a failure.
-    fn classify(&self, trouble: Trouble) -> Failure {
-        let method = self.exchange.request().method();
-        match may_retry(&trouble, &self.call.lease, method) {
-            // Once the client was told anything, it is this endpoint's.
-            Some(cause) if self.request.upload.is_replayable() && self.interim.sent() == 0 => {
-                Failure::Again(cause, trouble.into_error())
-            }
-            _ => Failure::Final(trouble.into_error()),
-        }
     }
 }
 

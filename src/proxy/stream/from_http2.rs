@@ -19,7 +19,8 @@ use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 use crate::proxy::interim::Interim;
-use crate::proxy::stream::call::{Answer, may_retry};
+use crate::proxy::retry::Next;
+use crate::proxy::stream::call::{Answer, next, not_opened};
 use crate::proxy::stream::coming::Coming;
 use crate::proxy::stream::download::{Background, Download, poll_part};
 use crate::proxy::stream::trailers::Dropped;
@@ -27,6 +28,7 @@ use crate::proxy::stream::{Call, Upload};
 use crate::proxy::trouble::Trouble;
 use crate::proxy::tunnel;
 use crate::proxy::websocket;
+use crate::telemetry::stats::RetryCause;
 use crate::upstream::StreamLease;
 
 /// A request's body, which outlives an attempt that came to nothing.
@@ -77,9 +79,13 @@ pub(crate) async fn attempt(
     };
     dial.goes_by(&lease);
     request.upload.again();
-    let call = match Call::open(lease, head, request.upload.is_empty() && !upgrade) {
+    let is_whole = request.upload.is_empty() && !upgrade;
+    let call = match Call::open(lease, head, is_whole) {
         Ok(call) => call,
-        Err(failure) => return Err((exchange, request, failure)),
+        Err(error) => {
+            let failure = not_opened(dial.target().left, error);
+            return Err((exchange, request, failure));
+        }
     };
     let mut attempt = Attempt {
         asked: Asked::by(exchange.request().method()),
@@ -93,7 +99,7 @@ pub(crate) async fn attempt(
     };
     match attempt.respond(dial.target()).await {
         Ok((response, first)) => Ok(attempt.into_response(response, first, dial.target())),
-        Err(trouble) => Err(attempt.give_up(trouble)),
+        Err(trouble) => Err(attempt.give_up(trouble, dial.target())),
     }
 }
 
@@ -144,6 +150,9 @@ impl Attempt {
         loop {
             let head = &mut self.exchange.scratch().response;
             match self.call.poll_head(context, self.asked, head) {
+                Poll::Ready(Ok(Answer::Final(_))) if self.wants_another(target) => {
+                    return Poll::Ready(Err(Trouble::Unwanted));
+                }
                 Poll::Ready(Ok(Answer::Final(mut response))) => {
                     if target.upgrade {
                         let scratch = self.exchange.scratch();
@@ -192,8 +201,18 @@ impl Attempt {
         }
     }
 
+    /// True when another attempt is made for the status of the answer.
+    fn wants_another(&self, target: &Target) -> bool {
+        let status = self.exchange.response().status;
+        target.left.has_status(status)
+            && self.request.upload.is_replayable()
+            && self
+                .exchange
+                .may_retry(self.call.lease.pool(), RetryCause::Status)
+    }
+
     /// Ends an attempt that came to nothing; its stream is reset.
-    fn give_up(self, trouble: Trouble) -> (Box<Exchange>, Request, Failure) {
+    fn give_up(self, trouble: Trouble, target: &Target) -> (Box<Exchange>, Request, Failure) {
         let Self {
             mut exchange,
             request,
@@ -201,11 +220,15 @@ impl Attempt {
             ..
         } = self;
         exchange.request_bytes = request.upload.body_bytes();
-        let method = exchange.request().method();
-        let retry = may_retry(&trouble, &call.lease, method);
-        let failure = match retry.filter(|_| request.upload.is_replayable()) {
-            Some(cause) => Failure::Again(cause, trouble.into_error()),
-            None => Failure::Final(trouble.into_error()),
+        if matches!(trouble, Trouble::Unwanted) {
+            return (exchange, request, Failure::Again(RetryCause::Status));
+        }
+        let (lease, method) = (&call.lease, exchange.request().method());
+        let is_replayable = request.upload.is_replayable();
+        let failure = match next(&trouble, lease, target.left, method, is_replayable) {
+            Next::Replace(cause) => Failure::Stale(cause),
+            Next::Again(cause) if exchange.may_retry(lease.pool(), cause) => Failure::Again(cause),
+            Next::Again(_) | Next::Nothing => Failure::Final(trouble.into_error()),
         };
         (exchange, request, failure)
     }

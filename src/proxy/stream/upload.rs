@@ -13,7 +13,7 @@ use crate::proxy::stream::trailers::Dropped;
 use crate::proxy::trouble::Trouble;
 
 /// Bytes of a body that are kept so that they can be sent again: what a request to HTTP/1 keeps.
-const KEPT_BYTES: usize = 32 * 1024;
+const KEPT_BYTES: usize = 64 * 1024;
 
 /// A piece of a body, as its client sends it.
 #[derive(Debug)]

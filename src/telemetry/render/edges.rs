@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::telemetry::exposition::{Exposition, Labels};
 use crate::telemetry::metrics as names;
+use crate::telemetry::registry::UpstreamLive;
 use crate::telemetry::render::code_label;
 use crate::telemetry::stats::{
-    AbortReason, CheckResult, CloseReason, Code, ListenerStats, ListenerTotals, PauseReason,
-    Protocol, RejectReason, Resolution, UpstreamStats, UpstreamTotals,
+    AbortReason, BreakerState, CheckResult, CloseReason, Code, Limit, ListenerStats,
+    ListenerTotals, PauseReason, Protocol, RejectReason, Resolution, UpstreamStats, UpstreamTotals,
 };
 
 /// The statuses of requests without a route whose series are there before the first one occurs.
@@ -86,6 +87,39 @@ pub(crate) fn health(text: &mut Exposition, rows: &[Row<UpstreamTotals>]) {
             for (result, n) in CheckResult::ALL.iter().zip(totals.checks.iter().flatten()) {
                 samples.value(&labels.and([("result", result.label())]), *n);
             }
+        }
+    });
+}
+
+/// Limits of upstreams, and their breakers.
+pub(crate) fn guards(text: &mut Exposition, live: &[UpstreamLive], rows: &[Row<UpstreamTotals>]) {
+    let of = |one: &UpstreamLive| Labels::new([("upstream", &one.name)]);
+    text.family(&names::UPSTREAM_LIMIT, |samples| {
+        for one in live {
+            for (limit, most) in &one.limits {
+                samples.value(&of(one).and([("limit", limit.label())]), *most);
+            }
+        }
+    });
+    text.family(&names::UPSTREAM_OVERFLOWS, |samples| {
+        for Row { labels, totals } in rows {
+            for (limit, n) in Limit::ALL.iter().zip(totals.overflows) {
+                samples.value(&labels.and([("limit", limit.label())]), n);
+            }
+        }
+    });
+    let with_breaker = |row: &&Row<UpstreamTotals>| row.totals.breaker.is_some();
+    text.family(&names::BREAKER_STATE, |samples| {
+        for Row { labels, totals } in rows.iter().filter(with_breaker) {
+            for &state in BreakerState::ALL {
+                let is_in = u8::from(totals.breaker == Some(state));
+                samples.value(&labels.and([("state", state.label())]), is_in);
+            }
+        }
+    });
+    text.family(&names::BREAKER_OPENED, |samples| {
+        for Row { labels, totals } in rows.iter().filter(with_breaker) {
+            samples.value(labels, totals.breaker_opened);
         }
     });
 }

@@ -35,6 +35,7 @@ pub(crate) fn render(registry: &Registry, recorder: &Recorder, now: Instant) -> 
     variants::attempts(&mut text, &variants);
     edges::upstream_connections(&mut text, &upstreams);
     variants::endpoints(&mut text, &shown.live.variants);
+    edges::guards(&mut text, &shown.live.upstreams, &upstreams);
     edges::health(&mut text, &upstreams);
     edges::resolutions(&mut text, &upstreams);
     variants::tunnels(&mut text, &variants);

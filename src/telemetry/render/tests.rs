@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use crate::telemetry::metrics::{Family, Kind, catalogue};
 use crate::telemetry::stats::{
-    AttemptResult, Buckets, CloseReason, ErrorReason, Finished, ForcedRejection, GrpcStatus,
-    Outcome, Protocol, RejectReason, RetryCause, RetryResult, RuleLabels, Selection, Source,
-    StickyKind, TunnelEnd, VariantLabels,
+    AttemptResult, BreakerState, Buckets, CloseReason, ErrorReason, Finished, ForcedRejection,
+    GrpcStatus, Limit, Outcome, Protocol, RejectReason, RetryCause, RetryResult, RuleLabels,
+    Selection, Source, StickyKind, TunnelEnd, VariantLabels,
 };
-use crate::telemetry::{Live, Telemetry, VariantLive, VariantState};
+use crate::telemetry::{Live, Telemetry, UpstreamLive, VariantLive, VariantState};
 
 fn labels(variant: &str) -> VariantLabels {
     VariantLabels {
@@ -44,8 +44,12 @@ fn quiet() -> Telemetry {
         let labels = labels(variant);
         registry.variant(&labels, &[Selection::Hash, Selection::Forced]);
         registry.route(&labels.route);
-        registry.upstream(&labels.upstream);
-        live.upstreams.push(Arc::clone(&labels.upstream));
+        let upstream = registry.upstream(&labels.upstream);
+        upstream.breaker_is(BreakerState::Closed);
+        live.upstreams.push(UpstreamLive {
+            name: Arc::clone(&labels.upstream),
+            limits: vec![(Limit::Requests, 100)],
+        });
         live.variants.push(VariantLive {
             labels,
             weight,

@@ -220,7 +220,11 @@ pub(crate) fn selections(
     text.family(&names::RETRIES, |samples| {
         for row in called(rows) {
             for (cause, results) in RetryCause::ALL.iter().zip(row.totals.retries) {
-                for (result, n) in RetryResult::ALL.iter().zip(results) {
+                for (&result, n) in RetryResult::ALL.iter().zip(results) {
+                    // What is rare has no series until it occurs.
+                    if n == 0 && result == RetryResult::BudgetExhausted {
+                        continue;
+                    }
                     let labels = [("cause", cause.label()), ("result", result.label())];
                     samples.value(&row.labels.and(labels), n);
                 }

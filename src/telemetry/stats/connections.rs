@@ -1,15 +1,15 @@
 //! The numbers of connections: downstream by listener, upstream by upstream.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::telemetry::stats::codes::{Code, Codes};
 use crate::telemetry::stats::handshakes::Handshakes;
 use crate::telemetry::stats::shards::Shards;
 use crate::telemetry::stats::{
-    AbortReason, CheckResult, CloseReason, Counter, Handshake, PauseReason, Protocol, RejectReason,
-    Resolution, Selection, Source,
+    AbortReason, BreakerState, CheckResult, CloseReason, Counter, Handshake, Limit, PauseReason,
+    Protocol, RejectReason, Resolution, Selection, Source,
 };
 
 /// The numbers of one listener.
@@ -173,6 +173,8 @@ pub struct UpstreamStats {
     resolutions: OnceLock<[Counter; Resolution::N]>,
     /// Checks of its endpoints, likewise.
     checks: OnceLock<[Counter; CheckResult::N]>,
+    /// The state of its breaker, and how often that has opened; none while it has no breaker.
+    breaker: OnceLock<(AtomicU8, Counter)>,
 }
 
 impl UpstreamStats {
@@ -183,6 +185,7 @@ impl UpstreamStats {
             shards: Shards::new(n_workers),
             resolutions: OnceLock::new(),
             checks: OnceLock::new(),
+            breaker: OnceLock::new(),
         }
     }
 
@@ -215,9 +218,40 @@ impl UpstreamStats {
         self.checks.get_or_init(Default::default)[result as usize].add(1);
     }
 
+    /// Notes that it has a breaker, so that the numbers of that are shown from 0.
+    pub fn expect_breaker(&self) {
+        self.breaker.get_or_init(Default::default);
+    }
+
+    /// Notes the state that its breaker is in.
+    pub fn breaker_is(&self, state: BreakerState) {
+        let (now, _) = self.breaker.get_or_init(Default::default);
+        now.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Counts that its breaker has opened; of several threads one at a time may.
+    pub fn breaker_opened(&self) {
+        self.breaker_is(BreakerState::Open);
+        let (_, opened) = self.breaker.get_or_init(Default::default);
+        opened.add(1);
+    }
+
     /// The name of the upstream.
     pub fn upstream(&self) -> &Arc<str> {
         &self.upstream
+    }
+
+    /// How many requests went to its endpoints.
+    pub fn n_requests(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.requests.total()).sum()
+    }
+
+    /// How many attempts went well, and how many failed, while there was a breaker.
+    pub fn fared(&self) -> (u64, u64) {
+        self.shards.iter().fold((0, 0), |(well, ill), shard| {
+            let (more_well, more_ill) = (shard.fared_well.total(), shard.fared_ill.total());
+            (well + more_well, ill + more_ill)
+        })
     }
 
     /// Adds up the shards of all workers.
@@ -228,6 +262,11 @@ impl UpstreamStats {
             checks: checks.map(|counters| counters.each_ref().map(Counter::total)),
             ..UpstreamTotals::default()
         };
+        if let Some((state, opened)) = self.breaker.get() {
+            let state = usize::from(state.load(Ordering::Relaxed));
+            totals.breaker = BreakerState::ALL.get(state).copied();
+            totals.breaker_opened = opened.total();
+        }
         for shard in self.shards.iter() {
             for (total, counter) in totals.closed.iter_mut().zip(&shard.closed) {
                 *total += counter.ends();
@@ -236,6 +275,9 @@ impl UpstreamStats {
             totals.parked += shard.parked.total();
             totals.opened += shard.opened.total();
             totals.ejections += shard.ejections.total();
+            for (total, counter) in totals.overflows.iter_mut().zip(&shard.overflows) {
+                *total += counter.total();
+            }
         }
         totals
     }
@@ -253,9 +295,34 @@ pub struct UpstreamShard {
     unparked: Counter,
     closed: [Counter; CloseReason::N],
     ejections: Counter,
+    requests: Counter,
+    fared_well: Counter,
+    fared_ill: Counter,
+    overflows: [Counter; Limit::N],
 }
 
 impl UpstreamShard {
+    /// Counts a request that goes to an endpoint, again or for the first time.
+    #[inline]
+    pub fn requested(&self) {
+        self.requests.add(1);
+    }
+
+    /// Counts an attempt that went well, for a breaker.
+    pub fn fared_well(&self) {
+        self.fared_well.add(1);
+    }
+
+    /// Counts an attempt that failed, for a breaker.
+    pub fn fared_ill(&self) {
+        self.fared_ill.add(1);
+    }
+
+    /// Counts a request that was refused as there were as many of something as there may be.
+    pub fn overflowed(&self, limit: Limit) {
+        self.overflows[limit as usize].add(1);
+    }
+
     /// Counts an endpoint that is left alone for a while because requests to it failed.
     pub fn ejected(&self) {
         self.ejections.add(1);
@@ -298,6 +365,12 @@ pub struct UpstreamTotals {
     pub opened: u64,
     /// Ejections of its endpoints.
     pub ejections: u64,
+    /// The state of its breaker; none while it has none.
+    pub breaker: Option<BreakerState>,
+    /// How often its breaker has opened.
+    pub breaker_opened: u64,
+    /// Requests that were refused by a limit, in the order of the limits.
+    pub overflows: [u64; Limit::N],
     /// Connections that have ended, in the order of the reasons.
     pub closed: [u64; CloseReason::N],
     /// Look-ups of its names, in the order of the results; none while it has no names.

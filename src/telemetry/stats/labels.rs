@@ -96,8 +96,10 @@ label_values! {
         UpstreamProtocolError = "upstream_protocol_error",
         /// The endpoint's answer did not begin in time (504).
         ResponseTimeout = "response_timeout",
-        /// The variant has all the requests it may have at once (503).
+        /// The upstream, or the route, has all that it may have at once (503).
         Overflow = "overflow",
+        /// Too many requests to the upstream failed, so that it is left alone for a while (503).
+        BreakerOpen = "breaker_open",
         /// The client sends more requests than it may (429).
         RateLimited = "rate_limited",
         /// The client went away (499).
@@ -170,6 +172,10 @@ label_values! {
         Reset = "reset",
         /// The endpoint said that it had not processed it (HTTP/2: REFUSED_STREAM, GOAWAY).
         Refused = "refused",
+        /// The answer had a status of 502, 503 or 504, and the request is idempotent.
+        Status = "status",
+        /// The answer did not begin in time, and the request is idempotent.
+        Timeout = "timeout",
     }
 }
 
@@ -180,6 +186,8 @@ label_values! {
         Success = "success",
         /// It brought none.
         Failure = "failure",
+        /// It was not made, as there were too many already.
+        BudgetExhausted = "budget_exhausted",
     }
 }
 
@@ -290,6 +298,30 @@ label_values! {
         Failure = "failure",
         /// No answer came in time.
         Timeout = "timeout",
+    }
+}
+
+label_values! {
+    /// What there may be so many of, at once and with one upstream.
+    Limit {
+        /// Open connections.
+        Connections = "connections",
+        /// Requests under way.
+        Requests = "requests",
+        /// Requests that wait for a connection.
+        Pending = "pending",
+    }
+}
+
+label_values! {
+    /// The state that a breaker is in.
+    BreakerState {
+        /// All requests go through.
+        Closed = "closed",
+        /// None does.
+        Open = "open",
+        /// A few do, on trial.
+        HalfOpen = "half_open",
     }
 }
 

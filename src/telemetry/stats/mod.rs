@@ -28,9 +28,10 @@ pub use grpc::GrpcStatus;
 pub use handshakes::Handshake;
 pub use histogram::{Buckets, BucketsError, HistogramTotals};
 pub use labels::{
-    AbortReason, AttemptResult, CheckResult, CloseReason, ErrorReason, ForcedRejection,
-    KeyExchange, MirrorResult, Mismatch, Outcome, PauseReason, Protocol, RejectReason, Resolution,
-    RetryCause, RetryResult, Selection, Source, StickyKind, TlsSession, TlsVersion, TunnelEnd,
+    AbortReason, AttemptResult, BreakerState, CheckResult, CloseReason, ErrorReason,
+    ForcedRejection, KeyExchange, Limit, MirrorResult, Mismatch, Outcome, PauseReason, Protocol,
+    RejectReason, Resolution, RetryCause, RetryResult, Selection, Source, StickyKind, TlsSession,
+    TlsVersion, TunnelEnd,
 };
 pub use mirror::{MirrorStats, MirrorTotals};
 pub use route::{RouteShard, RouteStats, RouteTotals};
