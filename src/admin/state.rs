@@ -3,6 +3,7 @@
 mod mirror;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -13,15 +14,16 @@ use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::upstreams;
 use crate::admin::wire::{
-    AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, Latency, ListenerStatus,
-    MirrorStatus, Reloaded, RouteStatus, RuleStatus, Status, UpgradeStatus, Upgraded,
-    VariantDetail, VariantStatus,
+    AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, Latency, LimitStatus,
+    ListenerStatus, MirrorStatus, RateLimitStatus, Reloaded, RouteStatus, RuleStatus, Status,
+    UpgradeStatus, Upgraded, VariantDetail, VariantStatus,
 };
+use crate::config::write_rate;
 use crate::control::{self, Control, Live, UpgradeError, UpgradeState};
 use crate::proxy::{Direct, Route, Snapshot};
 use crate::split::State;
 use crate::telemetry::stats::{
-    Code, ErrorReason, HistogramTotals, Outcome, Selection, Source, VariantTotals,
+    Code, ErrorReason, HistogramTotals, Limit, Outcome, Selection, Source, VariantTotals,
 };
 use crate::tls::Summary;
 use crate::upstream::Upstream;
@@ -148,6 +150,8 @@ fn routes(live: &Live, detail: Detail) -> BTreeMap<String, RouteStatus> {
                 rules: rules(route),
                 answer: route.direct.as_deref().map(answer),
                 mirror: mirror(live, route),
+                rate_limits: rate_limits(route),
+                limits: limits(route),
             };
             (route.name.to_string(), status)
         })
@@ -190,6 +194,32 @@ fn variants(snapshot: &Snapshot, route: &Route, detail: Detail) -> BTreeMap<Stri
         );
     }
     variants
+}
+
+fn rate_limits(route: &Route) -> Vec<RateLimitStatus> {
+    let limits = route.limits.iter().flat_map(|limits| &limits.rates);
+    let limits = limits.map(|limit| {
+        let rate = limit.rate();
+        RateLimitStatus {
+            rate: write_rate(rate),
+            burst: rate.burst,
+            keys: rate.keys.iter().map(ToString::to_string).collect(),
+            n_keys: limit.n_keys(),
+            refused: limit.n_refused(),
+        }
+    });
+    limits.collect()
+}
+
+fn limits(route: &Route) -> BTreeMap<String, LimitStatus> {
+    let limits = route.limits.as_ref();
+    let requests = limits.and_then(|limits| limits.requests.as_ref());
+    let status = requests.map(|(limit, count)| LimitStatus {
+        used: count.load(Ordering::Relaxed),
+        limit: *limit,
+    });
+    let name = Limit::Requests.label().to_owned();
+    status.map(|status| (name, status)).into_iter().collect()
 }
 
 fn answer(direct: &Direct) -> AnswerStatus {

@@ -3,6 +3,7 @@
 //! Fields are only ever added. A client ignores what it does not know.
 
 mod mirror;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::config;
 
 pub use mirror::{ComparisonStatus, ExplainedMirror, MirrorStatus};
+pub use upstreams::{
+    BreakerStatus, EndpointStatus, HealthStatus, LimitStatus, NameStatus, UpstreamStatus,
+};
 
 /// What is live on this instance: the answer of `GET /api/v1/status`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -92,6 +96,27 @@ pub struct RouteStatus {
     /// What came of the copies of its requests, if it has a mirror.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
+    /// How many requests it takes in a time, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimitStatus>,
+    /// `requests`: how many may be under way, if that is limited.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, LimitStatus>,
+}
+
+/// How many requests a route takes in a time.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct RateLimitStatus {
+    /// The rate, such as `100/s`.
+    pub rate: String,
+    /// How many may come at once.
+    pub burst: u32,
+    /// What tells whose requests are counted together; empty for all.
+    pub keys: Vec<String>,
+    /// Keys that are known now.
+    pub n_keys: usize,
+    /// Requests that came too early, since it was configured.
+    pub refused: u64,
 }
 
 /// What a route answers by itself.
@@ -187,93 +212,6 @@ pub struct Endpoints {
     pub available: usize,
     /// All.
     pub total: usize,
-}
-
-/// One upstream.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct UpstreamStatus {
-    /// Its endpoints, in the order of the file.
-    pub endpoints: Vec<EndpointStatus>,
-    /// The names that lead to them, in the order of the file.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<NameStatus>,
-    /// The certificate that its endpoints are shown, if they are shown one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<CertificateStatus>,
-    /// `connections`, `requests` and `pending`: what of these is limited.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub limits: BTreeMap<String, LimitStatus>,
-    /// Its breaker, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub breaker: Option<BreakerStatus>,
-}
-
-/// How much of something an upstream has, and how much it may have.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct LimitStatus {
-    /// What there is now, all workers together.
-    pub used: u32,
-    /// What there may be.
-    pub limit: u32,
-}
-
-/// The breaker of an upstream.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct BreakerStatus {
-    /// `closed`, `open` or `half_open`.
-    pub state: String,
-    /// Until when it refuses everything, RFC 3339, while it is open.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-}
-
-/// One name of endpoints.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct NameStatus {
-    /// The name as it is written in the file.
-    pub name: String,
-    /// When it was last resolved, RFC 3339; null when it never was.
-    pub resolved_at: Option<String>,
-    /// What is wrong with it, if something is; endpoints that it led to before stay.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// When that was last seen, RFC 3339.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_at: Option<String>,
-}
-
-/// One endpoint.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct EndpointStatus {
-    /// Address and port.
-    pub address: String,
-    /// The host name that led to it, if one did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// True when it may be used now.
-    pub available: bool,
-    /// What checks say of it, if it is checked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health: Option<HealthStatus>,
-    /// Until when it is left alone because requests to it failed, RFC 3339, if it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ejected_until: Option<String>,
-    /// The part of its share that it gets, 0 to 1, while it begins slowly.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_start: Option<f64>,
-}
-
-/// What checks say of an endpoint.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct HealthStatus {
-    /// Whether it is healthy; null while no check has ended.
-    pub healthy: Option<bool>,
-    /// What was wrong with it in the last check that failed, also when it is well again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// When that was, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_at: Option<String>,
 }
 
 /// One listener.

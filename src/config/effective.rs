@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::config::rate_limit;
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::config::settings::{
@@ -202,6 +203,16 @@ fn route(route: &RouteConfig) -> Value {
     if let Value::Object(entries) = &mut value {
         if !route.access.is_open() {
             entries.insert("access".into(), access(&route.access));
+        }
+        if !route.rates.is_empty() {
+            let rates = route.rates.iter().map(|rate| {
+                json!({
+                    "rate": rate_limit::write(rate),
+                    "burst": rate.burst,
+                    "keys": texts(&rate.keys),
+                })
+            });
+            entries.insert("rate_limit".into(), rates.collect());
         }
         if route.direct.is_some() {
             entries.extend(treatment::of_responses(&route.treatment));

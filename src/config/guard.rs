@@ -1,6 +1,7 @@
 //! Reads what spares an upstream more than it can take: `[upstream.NAME.limits]`,
 //! `[upstream.NAME.breaker]` and `[upstream.NAME.retry]`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::health;
@@ -147,7 +148,8 @@ fn percent(value: &Value<'_>, most: f64) -> Option<f64> {
     Some(percent)
 }
 
-fn number(value: &Value<'_>, range: std::ops::RangeInclusive<u64>) -> Option<u32> {
+/// Reads a whole number that fits.
+pub(crate) fn number(value: &Value<'_>, range: RangeInclusive<u64>) -> Option<u32> {
     value
         .whole(range)
         .and_then(|number| u32::try_from(number).ok())

@@ -9,12 +9,14 @@ use crate::config::listener;
 use crate::config::matching;
 use crate::config::mirror::{self, MirrorConfig};
 use crate::config::near;
+use crate::config::rate_limit;
 use crate::config::reader::{Table, Value};
 use crate::config::segment::{self, Segments};
 use crate::config::sticky::{self, DivisionSecrets};
 use crate::config::treatment::{self, TreatmentConfig};
 use crate::config::tunnels::{self, TunnelsConfig};
 use crate::message::AccessList;
+use crate::proxy::Rate;
 use crate::route::{Match, MatchSpec};
 use crate::split::{MAX_WEIGHT, Split, SplitSpec, State, VariantSpec};
 
@@ -66,6 +68,8 @@ pub struct RouteConfig {
     pub access: AccessList,
     /// What of its requests is copied, and where to, if anything is.
     pub mirror: Option<MirrorConfig>,
+    /// How many it takes in a time.
+    pub rates: Vec<Rate>,
 }
 
 /// What becomes of requests whose variant has no endpoint left.
@@ -108,11 +112,13 @@ pub(crate) fn read(
             Some(value) => Some(mirror::read(&value, route.as_ref(), known_upstreams)?),
             None => None,
         };
+        let rates = rate_limit::read(table);
         Some(RouteConfig {
             treatment: treatment?,
             tunnels,
             access,
             mirror,
+            rates: rates?,
             ..route?
         })
     })?
@@ -159,6 +165,7 @@ fn route(
                 direct: None,
                 access: AccessList::default(),
                 mirror: None,
+                rates: Vec::new(),
             })
         }
         (None, Some(split)) => {
@@ -218,6 +225,7 @@ fn route(
                 direct: None,
                 access: AccessList::default(),
                 mirror: None,
+                rates: Vec::new(),
             })
         }
         (upstream, split) => {
@@ -285,6 +293,7 @@ fn direct_route<'d>(
         direct: Some(direct.filter(|_| is_whole)?),
         access: AccessList::default(),
         mirror: None,
+        rates: Vec::new(),
     })
 }
 

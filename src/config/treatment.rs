@@ -2,12 +2,16 @@
 
 use http::HeaderName;
 
+use crate::config::guard::number;
 use crate::config::listener::{BODY_BYTES, WAIT};
 use crate::config::reader::{Table, Value};
 use crate::config::secret::Secret;
 use crate::http1::codec::is_authority;
 use crate::proxy::{RouteTimeouts, owner_in_requests, owner_in_responses};
 use crate::route::{Match, PathRewrite, RewriteSpec};
+
+/// How many requests at once a route may be limited to.
+const MOST_REQUESTS: u64 = 10_000_000;
 
 /// The longest value of a field that is set: what servers take for a whole head.
 const MAX_VALUE: usize = 8 << 10;
@@ -29,6 +33,8 @@ pub struct TreatmentConfig {
     pub timeouts: RouteTimeouts,
     /// The largest body of a request, in the place of the listener's limit.
     pub body_bytes: Option<u64>,
+    /// How many requests may be under way at once.
+    pub requests: Option<u32>,
 }
 
 /// Who is told of the route and the variant of a request, by `X-Tidegate-Route` and
@@ -116,10 +122,14 @@ pub(crate) fn read(
         value.choice(&AssignmentHeaders::ALL.map(|to| (to.name(), to)))
     });
     let timeouts = timeouts(table);
-    let mut body_bytes = None;
+    let (mut body_bytes, mut requests) = (None, None);
     table.section("limits", |table| {
         table.set("body", &mut body_bytes, |value| {
             Some(Some(value.size(BODY_BYTES)?))
+        });
+        table.set("requests", &mut requests, |value| {
+            let limit = number(value, 0..=MOST_REQUESTS)?;
+            Some((limit > 0).then_some(limit))
         });
     });
     let (path, host) = rewrite?;
@@ -131,6 +141,7 @@ pub(crate) fn read(
         assignment_headers,
         timeouts,
         body_bytes,
+        requests,
     })
 }
 

@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, ListenerConfig, Protocol, RouteConfig, with_causes};
 use crate::control::certificates;
+use crate::control::chance;
 use crate::control::direct;
 use crate::control::mirror;
 use crate::control::resolver::Resolver;
+use crate::control::route_limits;
 use crate::control::secure::{self, TicketKeys};
 use crate::control::treatment;
 use crate::control::tunnels::Switches;
@@ -324,7 +326,7 @@ impl Builder {
                 tunnels: self.switches.of(&labels),
             });
         }
-        let fresh = || Arc::new(Draw::new(self.n_workers, random()));
+        let fresh = || Arc::new(Draw::new(self.n_workers, chance::bits()));
         let rules = route.split_spec.rules.iter().map(|rule| {
             let segment: Arc<str> = rule.name.as_str().into();
             let mut rules = before.into_iter().flat_map(|before| &before.rules);
@@ -353,6 +355,7 @@ impl Builder {
             failover: route.on_unavailable == config::OnUnavailable::Failover,
             treatment: treatment::of(&route.treatment),
             access: (!route.access.is_open()).then(|| Box::new(route.access.clone())),
+            limits: route_limits::of(route, before.and_then(|before| before.limits.as_deref())),
             direct: route.direct.as_ref().map(|config| {
                 let stats = self.direct_stats(&name, direct::status(config));
                 let edits = treatment::edits(&route.treatment.response_headers);
@@ -408,14 +411,6 @@ fn possible(route: &RouteConfig) -> Vec<Selection> {
         selections.push(Selection::Failover);
     }
     selections
-}
-
-/// Where a draw starts: anywhere, so that instances do not move in step.
-fn random() -> u64 {
-    let mut bits = [0; 8];
-    // Without the system's generator it starts at 0, which is as exact.
-    let _worked = getrandom::fill(&mut bits);
-    u64::from_ne_bytes(bits)
 }
 
 /// What the metrics show of what is live.

@@ -1,4 +1,4 @@
-//! Chance, where it only keeps many from doing the same thing at the same moment.
+//! Chance, where it keeps many from doing the same thing at the same moment, or others from knowing.
 
 /// From 0 to 1.
 pub(in crate::control) fn random() -> f64 {
@@ -6,4 +6,13 @@ pub(in crate::control) fn random() -> f64 {
     // Without the system's generator all is done in step; it is done all the same.
     let _worked = getrandom::fill(&mut bits);
     f64::from(u32::from_ne_bytes(bits)) / f64::from(u32::MAX)
+}
+
+/// Any number: where a draw starts, so that instances do not move in step, or what is mixed into hashes
+/// that nobody outside is to know.
+pub(in crate::control) fn bits() -> u64 {
+    let mut bits = [0; 8];
+    // Without the system's generator it is 0, which is as exact, and known.
+    let _worked = getrandom::fill(&mut bits);
+    u64::from_ne_bytes(bits)
 }

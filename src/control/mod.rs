@@ -16,6 +16,7 @@ mod inherit;
 mod mirror;
 mod resolver;
 mod retired;
+mod route_limits;
 mod secure;
 mod sockets;
 mod tunnels;

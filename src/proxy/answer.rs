@@ -10,6 +10,7 @@ use crate::message::{Body, Known, RequestHead};
 use crate::proxy::Error;
 use crate::proxy::grpc;
 use crate::proxy::headers::{FieldEdits, OwnField, Sink};
+use crate::proxy::rate_limit::Limited;
 use crate::telemetry::stats::GrpcStatus;
 
 /// The longest that a cached date is behind: a Date field counts in seconds.
@@ -53,8 +54,22 @@ impl Answer {
         }
         if let Some(seconds) = error.retry_after() {
             answer.add(b"retry-after", seconds.to_string().as_bytes());
+            if let Error::RateLimited(limited) = error {
+                answer.tell_rate(limited, seconds);
+            }
         }
         answer
+    }
+
+    /// Tells which limit it was (draft-ietf-httpapi-ratelimit-headers): its quota and its time, and
+    /// that nothing is left of it for so many seconds.
+    fn tell_rate(&mut self, limited: &Limited, seconds: u64) {
+        let (number, requests) = (limited.number, limited.requests);
+        let per = limited.per.as_secs();
+        let policy = format!("\"limit-{number}\";q={requests};w={per}");
+        self.add(b"ratelimit-policy", policy.as_bytes());
+        let left = format!("\"limit-{number}\";r=0;t={seconds}");
+        self.add(b"ratelimit", left.as_bytes());
     }
 
     /// Tells the request's id, too, behind the name of its field: who complains can say it.

@@ -7,17 +7,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
 use tokio::io::AsyncWrite;
 
-use crate::http1::codec::{is_forbidden_trailer, write_chunk_head, write_last_chunk};
+use crate::http1::codec::{write_chunk_head, write_last_chunk};
 use crate::http1::{Deadline, Pump, PumpError, give_buffer, take_buffer};
 use crate::listener::ClientBody;
 use crate::message::{BodyError, Framing, Tap};
 use crate::proxy::Error;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
+use crate::proxy::trailers::{read_trailers, write_trailers};
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::CloseReason;
 use crate::upstream::{Lease, Timeouts};
@@ -244,42 +244,6 @@ impl<B> Drop for Upload<B> {
     fn drop(&mut self) {
         give_buffer(std::mem::take(&mut self.out));
     }
-}
-
-/// Trailers as field lines, without those that belong into a head or are unwanted; HTTP/2 has
-/// checked them as it checks fields.
-pub(crate) fn write_trailers(trailers: &HeaderMap, unwanted: &[Box<[u8]>]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, value) in trailers {
-        let is_unwanted = unwanted
-            .iter()
-            .any(|other| **other == *name.as_str().as_bytes());
-        if is_unwanted || is_forbidden_trailer(name.as_str().as_bytes()) {
-            continue;
-        }
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    out
-}
-
-/// Field lines as trailers; what HTTP/2 could not say is left out.
-pub(crate) fn read_trailers(lines: &[u8]) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for line in lines.split(|&byte| byte == b'\n') {
-        let Some(colon) = memchr::memchr(b':', line) else {
-            continue;
-        };
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-        {
-            map.append(name, value);
-        }
-    }
-    map
 }
 
 /// A response's body on its way from an HTTP/1 upstream to an HTTP/2 stream. It drives what is

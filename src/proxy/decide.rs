@@ -12,11 +12,12 @@ use crate::proxy::Error;
 use crate::proxy::exchange::{Assigned, Exchange};
 use crate::proxy::headers::{self, FieldEdits, RequestEdit};
 use crate::proxy::mirror;
+use crate::proxy::rate_limit::Full;
 use crate::proxy::retry::{Left, is_idempotent};
 use crate::proxy::snapshot::{Local, Route};
 use crate::route::LeadsOut;
 use crate::split::{Assignment, ForceRejected, Identity, Reason, State};
-use crate::telemetry::stats::{ForcedRejection, Selection, StickyKind};
+use crate::telemetry::stats::{ForcedRejection, Limit, Selection, StickyKind};
 use crate::upstream;
 
 /// What is done with a request.
@@ -189,13 +190,20 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     }))
 }
 
-/// Asks whether a route takes requests of this client; what it refuses is charged to it.
-fn admit(exchange: &Exchange, route: &Route) -> Result<(), Error> {
+/// Asks whether a route takes this request: of this client, and now. What it refuses is charged to it.
+fn admit(exchange: &mut Exchange, route: &Route) -> Result<(), Error> {
+    let client = exchange.client.address;
     let access = route.access.as_deref();
-    match access.is_none_or(|access| access.admits(exchange.client.address)) {
-        true => Ok(()),
-        false => Err(Error::Denied),
+    if access.is_some_and(|access| !access.admits(client)) {
+        return Err(Error::Denied);
     }
+    if let Some(limits) = &route.limits {
+        let taken = limits.take(exchange.request(), client);
+        taken.map_err(Error::RateLimited)?;
+        let under_way = limits.begin();
+        exchange.under_way = under_way.map_err(|Full| Error::Overflow(Limit::Requests))?;
+    }
+    Ok(())
 }
 
 /// The variant that was chosen, when nobody serves and its endpoints are merely left alone for their

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::http1::codec::HeadError;
 use crate::http1::{PumpError, ReadError};
+use crate::proxy::rate_limit::Limited;
 use crate::proxy::redirect::Nowhere;
 use crate::telemetry::stats::{ErrorReason, Limit};
 use crate::tls::Fault;
@@ -75,6 +76,9 @@ pub enum Error {
     /// There are as many requests, or connections, as there may be.
     #[error("as many {} as there may be", .0.label())]
     Overflow(Limit),
+    /// The client, or all of them, send more requests than the route takes in a time.
+    #[error("too many requests")]
+    RateLimited(Limited),
     /// Too many requests to the upstream failed.
     #[error("breaker open")]
     BreakerOpen {
@@ -139,6 +143,7 @@ impl Error {
             Self::ClientTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::Expectation => 417,
+            Self::RateLimited(_) => 429,
             Self::UnknownProtocol => 501,
             Self::Head(error) => error.status(),
             Self::ClientClosed => 499,
@@ -164,9 +169,9 @@ impl Error {
     /// After how many seconds it is worth while to ask again, where that is known or can be guessed.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::BreakerOpen { left } => {
-                let started = u64::from(left.subsec_nanos() > 0);
-                Some((left.as_secs() + started).max(1))
+            Self::BreakerOpen { left: wait } | Self::RateLimited(Limited { wait, .. }) => {
+                let started = u64::from(wait.subsec_nanos() > 0);
+                Some((wait.as_secs() + started).max(1))
             }
             _ => (self.status() == 503).then_some(1),
         }
@@ -201,6 +206,7 @@ impl Error {
                 ErrorReason::Overflow
             }
             Self::BreakerOpen { .. } => ErrorReason::BreakerOpen,
+            Self::RateLimited(_) => ErrorReason::RateLimited,
             Self::UpstreamReset(_) => ErrorReason::UpstreamReset,
             Self::UpstreamProtocol(_)
             | Self::Connect(ConnectError::Protocol(_))
@@ -216,6 +222,7 @@ impl Error {
         match self {
             Self::NoRoute | Self::RedirectLoop | Self::Drained => Side::Proxy,
             Self::Denied
+            | Self::RateLimited(_)
             | Self::MethodNotAllowed
             | Self::UnknownProtocol
             | Self::Loop
@@ -244,7 +251,7 @@ impl Error {
     pub fn proxy_status(&self) -> &'static str {
         match self {
             Self::NoRoute => "destination_not_found",
-            Self::Denied => "http_request_denied",
+            Self::Denied | Self::RateLimited(_) => "http_request_denied",
             Self::Unavailable | Self::Drained | Self::BreakerOpen { .. } => {
                 "destination_unavailable"
             }
@@ -284,6 +291,7 @@ impl Error {
         match self {
             Self::NoRoute => "no route for this request",
             Self::Denied => "this is not open to you",
+            Self::RateLimited(_) => "more requests than are taken in this time",
             Self::MethodNotAllowed => "this method is not forwarded",
             Self::UnknownProtocol => "the protocol is not websocket, the only one known here",
             Self::RedirectLoop => "the redirect leads to where the request came",

@@ -21,6 +21,7 @@ use crate::proxy::decide::Target;
 use crate::proxy::grpc;
 use crate::proxy::headers::FieldEdits;
 use crate::proxy::mirror;
+use crate::proxy::rate_limit::UnderWay;
 use crate::proxy::snapshot::{Local, Route};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::{GrpcStatus, RetryCause, Selection, Shard, Source, VariantStats};
@@ -96,6 +97,8 @@ pub(crate) struct Exchange {
     counting: Option<Rc<Pool>>,
     /// The leave to go to the upstream, where one is needed.
     admission: Option<Admission>,
+    /// What counts it as under way on its route, where that is limited.
+    pub(crate) under_way: Option<UnderWay>,
     upstream_protocol: Option<Version>,
     /// What came of the call, if it is one of gRPC.
     grpc: Option<GrpcStatus>,
@@ -144,6 +147,7 @@ impl Exchange {
             endpoint: None,
             counting: None,
             admission: None,
+            under_way: None,
             upstream_protocol: None,
             grpc,
             n_attempts: 0,

@@ -21,6 +21,7 @@ mod headers;
 mod http2_head;
 mod interim;
 mod mirror;
+mod rate_limit;
 mod redirect;
 mod reply;
 mod request_id;
@@ -29,6 +30,7 @@ mod snapshot;
 mod stream;
 mod switch;
 mod trace_context;
+mod trailers;
 mod translate;
 mod treatment;
 mod trouble;
@@ -67,6 +69,7 @@ pub use headers::{
     write_request, write_response,
 };
 pub use mirror::{Cap, Compare, Mirror};
+pub use rate_limit::{Limited, Rate, RateLimit, RouteLimits};
 pub use redirect::{Nowhere, Redirect};
 pub use snapshot::{Route, Rule, Snapshot, Variant};
 pub use switch::{Cut, TunnelSwitch};

@@ -14,6 +14,7 @@ use crate::listener;
 use crate::message::AccessList;
 use crate::proxy::Direct;
 use crate::proxy::Mirror;
+use crate::proxy::RouteLimits;
 use crate::proxy::Treatment;
 use crate::proxy::TunnelSwitch;
 use crate::proxy::headers::{FieldEdits, Rewritten};
@@ -77,6 +78,8 @@ pub struct Route {
     pub access: Option<Box<AccessList>>,
     /// What of its requests is mirrored, if anything is.
     pub mirror: Option<Box<Mirror>>,
+    /// How many requests it takes; `None` is without bound.
+    pub limits: Option<Box<RouteLimits>>,
 }
 
 impl Route {

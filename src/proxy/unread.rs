@@ -120,6 +120,7 @@ fn breaks_body(error: &Error) -> bool {
         | Error::Expectation
         | Error::Unavailable
         | Error::Overflow(_)
+        | Error::RateLimited(_)
         | Error::BreakerOpen { .. }
         | Error::Connect(_)
         | Error::UpstreamTls { .. }

@@ -61,6 +61,7 @@ mod pin;
 mod plan;
 mod prometheus;
 mod proxy_protocol;
+mod rate_limit;
 mod redirect;
 mod reload;
 mod reload_files;

@@ -17,6 +17,7 @@ const SHARED_WRITES: &[(&str, &str)] = &[
     ),
     ("listener/woken.rs", "of one connection: its worker's own"),
     ("proxy/mirror/cap.rs", "a limit over all workers: by copy"),
+    ("proxy/rate_limit.rs", "where a route has limits"),
     ("proxy/switch.rs", "of a variant's tunnels: by tunnel"),
     (
         "telemetry/access_log/outputs.rs",

@@ -34,9 +34,13 @@ pub(in crate::config::effective) fn of(treatment: &TreatmentConfig) -> Map<Strin
         ("timeouts", timeouts(&treatment.timeouts)),
         (
             "limits",
-            treatment
-                .body_bytes
-                .map(|bytes| json!({ "body": write_size(bytes) }))
+            (treatment.body_bytes.is_some() || treatment.requests.is_some())
+                .then(|| {
+                    object([
+                        ("body", treatment.body_bytes.map(write_size).into()),
+                        ("requests", treatment.requests.into()),
+                    ])
+                })
                 .into(),
         ),
     ]);

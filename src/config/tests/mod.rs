@@ -6,6 +6,7 @@ mod direct;
 mod environment;
 mod examples;
 mod files;
+mod guard;
 mod health;
 mod include;
 mod messages;

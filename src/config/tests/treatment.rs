@@ -135,7 +135,7 @@ fn timeouts_and_limits_of_a_route_are_read() {
             "3:31 route.r.timeouts.connect: unknown key (known here: response, body, tunnel)",
             "4:19 route.r.limits.body: 5 is not a size from 0B to 1048576TiB, such as \"512B\", \"64KiB\" or \
              \"1MiB\"",
-            "4:22 route.r.limits.head: unknown key (known here: body)",
+            "4:22 route.r.limits.head: unknown key (known here: body, requests)",
         ],
     );
 }

@@ -7,9 +7,9 @@ use h2::SendStream;
 
 use crate::http1::{Connection, Incoming, Outgoing, Pump};
 use crate::message::{Framing, Known, Limits, RequestHead, Tap, Version};
-use crate::proxy::body::read_trailers;
 use crate::proxy::stream::trailers::Dropped;
 use crate::proxy::stream::{Part, Upload};
+use crate::proxy::trailers::read_trailers;
 use crate::proxy::trouble::Trouble;
 use crate::proxy::unread::Unread;
 use crate::tls::Stream;
