@@ -413,6 +413,20 @@ fn possible(route: &RouteConfig) -> Vec<Selection> {
     selections
 }
 
+/// The endpoints of an upstream whose health is found out, and whether they may be used.
+fn endpoints(upstream: &Upstream) -> Vec<(String, bool)> {
+    let settings = upstream.settings();
+    if settings.health.is_none() && settings.outlier.is_none() {
+        return Vec::new();
+    }
+    let endpoints = upstream.endpoints();
+    let endpoints = endpoints.iter().map(|endpoint| {
+        let address = endpoint.address().to_string();
+        (address, endpoint.is_available_now())
+    });
+    endpoints.collect()
+}
+
 /// What the metrics show of what is live.
 pub(crate) fn shown(live: &Live) -> telemetry::Live {
     let snapshot = &live.snapshot;
@@ -476,6 +490,7 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
             .map(|upstream| UpstreamLive {
                 name: Arc::clone(upstream.name()),
                 limits: upstream.settings().limits.all().collect(),
+                endpoints: endpoints(upstream),
             })
             .collect(),
         listeners: snapshot.listeners.keys().cloned().collect(),

@@ -429,13 +429,13 @@ impl Controller {
             .unwrap_or_else(PoisonError::into_inner) = statuses;
     }
 
-    /// Which endpoints are available, as one number to compare.
-    fn availability(&self) -> Vec<usize> {
+    /// Which endpoints are available, as a number for each upstream to compare.
+    fn availability(&self) -> Vec<u64> {
         let live = self.shared.live.load();
         live.snapshot
             .upstreams
             .iter()
-            .map(|upstream| upstream.n_available())
+            .map(|upstream| upstream.availability())
             .collect()
     }
 

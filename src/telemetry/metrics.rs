@@ -136,6 +136,9 @@ families! {
     UPSTREAM_ENDPOINTS = Gauge "tidegate_upstream_endpoints"
         ["route", "variant", "upstream", "state"]
         "Endpoints of the variant, by whether they may be used.";
+    UPSTREAM_ENDPOINT_AVAILABLE = Gauge "tidegate_upstream_endpoint_available"
+        ["upstream", "endpoint"]
+        "1 while the endpoint may be used, where its health is checked or its failures are counted.";
     UPSTREAM_LIMIT = Gauge "tidegate_upstream_limit"
         ["upstream", "limit"]
         "How many of something the upstream may be given at once, where that is limited.";

@@ -66,6 +66,8 @@ pub struct UpstreamLive {
     pub name: Arc<str>,
     /// How many there may be of what is limited.
     pub limits: Vec<(Limit, u32)>,
+    /// The addresses of its endpoints, and whether they may be used, where that is found out.
+    pub endpoints: Vec<(String, bool)>,
 }
 
 /// A certificate of the live configuration.
@@ -328,6 +330,7 @@ mod tests {
             upstreams: vec![UpstreamLive {
                 name: "u".into(),
                 limits: Vec::new(),
+                endpoints: Vec::new(),
             }],
             listeners: vec!["http".into()],
             ..Live::default()

@@ -46,6 +46,7 @@ pub use retry::{OtherVariant, Retry, RetryKind, RetryKinds};
 pub use set::{EndpointSet, Place};
 pub use spec::{EndpointSpec, Name, SpecError};
 
+use crate::split::mix;
 use crate::telemetry::stats::UpstreamStats;
 use crate::tls::Connector;
 
@@ -178,6 +179,16 @@ impl Upstream {
     /// Takes note of how requests fare, for the breaker.
     fn mark(&self) {
         self.guard.mark(self.settings.breaker.as_ref());
+    }
+
+    /// A number that differs, all but certainly, when other endpoints would be tried.
+    pub fn availability(&self) -> u64 {
+        let now = endpoint::now();
+        let endpoints = self.endpoints.load();
+        endpoints.iter().fold(0, |sum: u64, one| {
+            let bit = one.id() << 1 | u64::from(one.is_available(now));
+            mix(sum ^ bit)
+        })
     }
 
     /// How many endpoints would be tried now.

@@ -58,6 +58,14 @@ async fn an_endpoint_that_fails_in_a_row_is_left_alone_and_tried_again_later() {
             metrics.sum("tidegate_upstream_ejections_total", &[("upstream", "only")]) == 1.0
         })
         .await;
+    let address = broken.address.to_string();
+    proxy
+        .counted("that it is left alone", |metrics| {
+            let of = [("upstream", "only"), ("endpoint", &*address)];
+            let name = "tidegate_upstream_endpoint_available";
+            metrics.has(name, &of) && metrics.sum(name, &of) == 0.0
+        })
+        .await;
     wait::until("another try", async || client.get("/").await.status == 500).await;
     // Three more, and it is left alone again.
     wait::until("another ejection", async || {

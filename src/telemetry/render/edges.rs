@@ -91,9 +91,17 @@ pub(crate) fn health(text: &mut Exposition, rows: &[Row<UpstreamTotals>]) {
     });
 }
 
-/// Limits of upstreams, and their breakers.
+/// Endpoints of upstreams, limits and breakers.
 pub(crate) fn guards(text: &mut Exposition, live: &[UpstreamLive], rows: &[Row<UpstreamTotals>]) {
     let of = |one: &UpstreamLive| Labels::new([("upstream", &one.name)]);
+    text.family(&names::UPSTREAM_ENDPOINT_AVAILABLE, |samples| {
+        for one in live {
+            for (endpoint, is_available) in &one.endpoints {
+                let labels = of(one).and([("endpoint", endpoint)]);
+                samples.value(&labels, u8::from(*is_available));
+            }
+        }
+    });
     text.family(&names::UPSTREAM_LIMIT, |samples| {
         for one in live {
             for (limit, most) in &one.limits {

@@ -49,6 +49,7 @@ fn quiet() -> Telemetry {
         live.upstreams.push(UpstreamLive {
             name: Arc::clone(&labels.upstream),
             limits: vec![(Limit::Requests, 100)],
+            endpoints: vec![("10.0.0.1:80".into(), true)],
         });
         live.variants.push(VariantLive {
             labels,
