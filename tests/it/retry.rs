@@ -179,6 +179,8 @@ async fn there_are_no_more_attempts_than_there_may_be_and_the_last_answer_is_pas
         proxy
             .counted("all attempts", |metrics| {
                 metrics.sum("tidegate_upstream_attempts_total", &[("result", "success")]) == 6.0
+                    && retries(metrics, "status", "failure") == 2.0
+                    && retries(metrics, "status", "success") == 2.0
                     && metrics.sum("tidegate_requests_total", &[("code", "503")]) == 2.0
             })
             .await;

@@ -114,6 +114,9 @@ impl Exchange {
         }
         if let Some(shard) = self.shard() {
             shard.attempt(failed);
+            if let Some(before) = self.retry {
+                shard.retried(before, RetryResult::Failure);
+            }
         }
         self.retry = Some(cause);
     }
