@@ -55,6 +55,7 @@ pub use proxy_protocol::ProxyProtocol;
 pub use proxy_protocol::{
     HeaderError as ProxyHeaderError, Origin as ProxiedOrigin, read as read_proxy_header,
 };
+pub(crate) use socket::keep_alive;
 pub use socket::{BindError, Bound, adopt, bind};
 pub use worker::{Backlog, Command, Worker};
 

@@ -15,15 +15,26 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
 /// How many connections may wait in the kernel for each socket, as long as `net.core.somaxconn`
 /// (4096 on Linux since 5.4) allows it: a burst of clients that reconnect after a failover is not
 /// turned away.
 const BACKLOG: i32 = 4096;
+
+/// How long nothing comes until the kernel asks a peer whether it is there (`SO_KEEPALIVE`), and how
+/// often it asks then: networks forget connections that are silent for minutes.
+const SILENCE: Duration = Duration::from_secs(60);
+const BETWEEN_PROBES: Duration = Duration::from_secs(10);
+
+/// How long a peer may acknowledge nothing, or take nothing, before it is given up
+/// (`TCP_USER_TIMEOUT`, RFC 5482): far longer than what is out of reach for a while, far shorter than
+/// the quarter of an hour that the kernel takes. Whoever waits for a body has given up before.
+const GONE: Duration = Duration::from_secs(300);
 
 /// Why an address cannot be listened on.
 #[derive(Debug, Error)]
@@ -107,6 +118,8 @@ pub fn adopt(mut sockets: Vec<TcpListener>, n: usize) -> io::Result<Bound> {
         socket.set_nonblocking(true)?;
         socket.set_cloexec(true)?;
         socket.set_tcp_nodelay(true)?;
+        keep_alive(&socket)?;
+        keep_alive(&socket)?;
     }
     while shares_address && sockets.len() < n {
         match sibling(address) {
@@ -115,6 +128,20 @@ pub fn adopt(mut sockets: Vec<TcpListener>, n: usize) -> io::Result<Bound> {
         }
     }
     Ok(Bound { address, sockets })
+}
+
+/// Lets the kernel find out that a peer is gone without a word, as a machine that lost its power or its
+/// network is: idle connections and tunnels would wait for it. What a listening socket accepts has what
+/// the socket itself has.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
+    let probes = TcpKeepalive::new()
+        .with_time(SILENCE)
+        .with_interval(BETWEEN_PROBES);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(GONE))
 }
 
 fn bind_all(address: SocketAddr, n: usize) -> io::Result<Bound> {
@@ -151,8 +178,9 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     if address.ip() == IpAddr::from([0u16; 8]) {
         socket.set_only_v6(false)?;
     }
-    // Linux hands it down to what is accepted, which saves a system call per connection.
+    // Linux hands these down to what is accepted, which saves system calls per connection.
     socket.set_tcp_nodelay(true)?;
+    keep_alive(&SockRef::from(&socket))?;
     Ok(socket)
 }
 
@@ -169,7 +197,16 @@ mod tests {
 
     use socket2::SockRef;
 
-    use crate::listener::socket::{BindError, Bound, adopt, bind};
+    use crate::listener::socket::{BETWEEN_PROBES, BindError, Bound, GONE, SILENCE, adopt, bind};
+
+    fn is_kept_alive(stream: &TcpStream) -> bool {
+        let socket = SockRef::from(stream);
+        let (silence, gone) = (socket.tcp_keepalive_time(), socket.tcp_user_timeout());
+        socket.keepalive().unwrap()
+            && silence.unwrap() == SILENCE
+            && socket.tcp_keepalive_interval().unwrap() == BETWEEN_PROBES
+            && gone.unwrap() == Some(GONE)
+    }
 
     fn any_port() -> Bound {
         bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 3).unwrap()
@@ -193,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_spread_over_the_sockets_and_have_nodelay() {
+    fn connections_spread_over_the_sockets_and_have_their_options() {
         let bound = any_port();
         // Each goes to one of three by a hash of its port: that one gets none of 96 has a chance
         // of 1 in 10^16.
@@ -206,6 +243,7 @@ mod tests {
             assert!(!streams.is_empty());
             n_accepted += streams.len();
             assert!(streams.iter().all(|stream| stream.nodelay().unwrap()));
+            assert!(streams.iter().all(is_kept_alive));
         }
         assert_eq!(n_accepted, clients.len());
     }
@@ -299,6 +337,7 @@ mod tests {
         let client = TcpStream::connect(bound.address).unwrap();
         let accepted = accept_all(&bound.sockets[0]);
         assert!(accepted.iter().all(|stream| stream.nodelay().unwrap()));
+        assert!(accepted.iter().all(is_kept_alive));
         assert_eq!(accepted.len(), 1);
         drop(client);
     }

@@ -5,11 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::warn;
 
+use crate::listener::keep_alive;
 use crate::telemetry::stats::{Limit, UpstreamShard, UpstreamStats};
 use crate::tls::{Fault, Secured, Stream};
 use crate::upstream::guard::Pending;
@@ -171,6 +173,7 @@ impl Reach {
         let tcp = tcp.await.map_err(ConnectError::Failed)?;
         // Heads and bodies leave in as few pieces as can be; waiting for more helps nobody.
         tcp.set_nodelay(true).map_err(ConnectError::Failed)?;
+        keep_alive(&SockRef::from(&tcp)).map_err(ConnectError::Failed)?;
         let Some(tls) = &self.tls else {
             return match self.protocol {
                 Protocol::Http1 => Stream::plain(tcp).map_err(ConnectError::Failed),

@@ -83,6 +83,7 @@ mod smuggling_answers;
 mod split;
 mod split_failover;
 mod streaming;
+mod tcp;
 mod timeouts;
 mod tls;
 mod tls_certificates;
