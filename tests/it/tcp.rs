@@ -17,7 +17,7 @@ fn timers(proxy: &Proxy, port: u16, of_ours: usize) -> Vec<String> {
     let table = fs::read_to_string(path).expect("a process that runs");
     let end = format!(":{port:04X}");
     let rows = table.lines().skip(1).map(|row| row.split_whitespace());
-    let rows = rows.map(|row| row.collect::<Vec<_>>());
+    let rows = rows.map(Iterator::collect::<Vec<_>>);
     // Established ones, by their local or their remote address.
     let rows = rows.filter(|row| row[3] == "01" && row[of_ours].ends_with(&end));
     rows.map(|row| row[5][..2].to_owned()).collect()
