@@ -18,7 +18,7 @@ use crate::proxy::snapshot::{Local, Route};
 use crate::route::LeadsOut;
 use crate::split::{Assignment, ForceRejected, Identity, Reason, State};
 use crate::telemetry::stats::{ForcedRejection, Limit, Selection, StickyKind};
-use crate::upstream;
+use crate::upstream::{self, Retry};
 
 /// What is done with a request.
 pub(crate) enum Decision {
@@ -58,8 +58,8 @@ pub(crate) struct Target {
     pub(crate) failover: bool,
     /// True when the request named its variant, which nobody else stands in for.
     is_forced: bool,
-    /// When an attempt that came to nothing is followed by another.
-    pub(crate) retry: upstream::Retry,
+    /// True when the request's body is to be there whole before it is sent.
+    pub(crate) keeps_body: bool,
     /// What of the next attempt is followed by another.
     pub(crate) left: Left,
 }
@@ -67,17 +67,14 @@ pub(crate) struct Target {
 /// Bytes of a body at most that is read as a whole before it is sent, as it may have to be sent again.
 pub(crate) const KEPT_BODY: usize = 64 * 1024;
 
-impl Target {
-    /// True when a request's body is to be there whole before it is sent. Who waits to be told to send
-    /// it waits for the upstream's word.
-    pub(crate) fn keeps_body(&self, request: &RequestHead) -> bool {
-        self.retry.on.may_repeat()
-            && self.retry.attempts > 0
-            && !self.upgrade
-            && matches!(request.framing, Framing::Length(n) if 0 < n && n <= KEPT_BODY as u64)
-            && is_idempotent(request.method())
-            && request.known(Known::Expect).next().is_none()
-    }
+/// True when a request's body is to be there whole before it is sent, as it may have to be sent again.
+/// Who waits to be told to send it waits for the upstream's word.
+fn keeps_body(request: &RequestHead, retry: &Retry) -> bool {
+    retry.on.may_repeat()
+        && retry.attempts > 0
+        && matches!(request.framing, Framing::Length(n) if 0 < n && n <= KEPT_BODY as u64)
+        && is_idempotent(request.method())
+        && request.known(Known::Expect).next().is_none()
 }
 
 /// Decides where an exchange's request goes, and writes its head as it goes there.
@@ -175,7 +172,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
     let is_forced = assignment.reason == Reason::Forced;
     Ok(Decision::Forward(Target {
         timeouts: timeouts_of(&local, route, served),
-        retry: retry_of(&local, route, served),
+        keeps_body: !upgrade && keeps_body(exchange.request(), retry_of(&local, route, served)),
         left: Left::default(),
         is_forced,
         tunnel: treatment
@@ -245,13 +242,12 @@ fn leave(exchange: &mut Exchange, target: &mut Target, without: Option<usize>) -
     // What tells who serves is written anew.
     exchange.scratch().upstream.clear();
     target.timeouts = timeouts_of(&local, route, served);
-    target.retry = retry_of(&local, route, served);
     true
 }
 
-fn retry_of(local: &Local, route: &Route, variant: usize) -> upstream::Retry {
+fn retry_of<'l>(local: &'l Local, route: &Route, variant: usize) -> &'l Retry {
     let upstream = &local.snapshot.upstreams[route.variants[variant].upstream];
-    upstream.settings().retry
+    &upstream.settings().retry
 }
 
 fn timeouts_of(local: &Local, route: &Route, variant: usize) -> upstream::Timeouts {

@@ -9,7 +9,7 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::retry::{Left, is_idempotent};
 use crate::telemetry::stats::{AttemptResult, RetryCause};
 use crate::upstream::{
-    ConnectError, FailureKind, Leased, OtherVariant, Pool, RetryKind, StreamLease,
+    ConnectError, FailureKind, Leased, LocalUpstream, OtherVariant, Pool, RetryKind, StreamLease,
 };
 
 /// How often an exchange tries to connect: past that a client waits longer than it should.
@@ -97,7 +97,10 @@ impl Dial {
 
     /// Turns to another variant, if the upstream's settings say so and there is one.
     fn leave_variant(&mut self, exchange: &mut Exchange, cause: RetryCause) -> bool {
-        let may_leave = match self.target.retry.other_variant {
+        let local = exchange.local();
+        let upstream = exchange.upstream(&local).map(LocalUpstream::upstream);
+        let other_variant = upstream.map(|upstream| upstream.settings().retry.other_variant);
+        let may_leave = match other_variant.unwrap_or_default() {
             OtherVariant::Never => false,
             OtherVariant::Unsent => matches!(
                 cause,
@@ -129,7 +132,7 @@ impl Dial {
             exchange.admit(upstream)?;
             let request = exchange.request();
             self.target.left = Left::of(
-                &self.target.retry,
+                &upstream.upstream().settings().retry,
                 self.n_retries,
                 self.n_stale,
                 is_idempotent(request.method()),

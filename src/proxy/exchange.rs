@@ -96,7 +96,7 @@ pub(crate) struct Exchange {
     /// The pool of the last attempt, where it counts how requests fare.
     counting: Option<Rc<Pool>>,
     /// The leave to go to the upstream, where one is needed.
-    admission: Option<Admission>,
+    admission: Option<Box<Admission>>,
     /// What counts it as under way on its route, where that is limited.
     pub(crate) under_way: Option<UnderWay>,
     upstream_protocol: Option<Version>,

@@ -85,8 +85,8 @@ pub(crate) async fn exchange(
         Decision::Forward(target) => target,
         Decision::Own(own) => return Ok(answered_here(own, exchange, client).await),
     };
-    if target.keeps_body(exchange.request()) {
-        gather(exchange, client).await?;
+    if target.keeps_body {
+        Box::pin(gather(exchange, client)).await?;
     }
     let mut dial = Dial::new(target);
     // What an HTTP/2 upstream was sent of the request's body.

@@ -61,10 +61,11 @@ impl Exchange {
         let admission = self.admission.as_ref();
         if !admission.is_some_and(|admission| admission.is_of(guard)) {
             self.admission = None;
-            self.admission = upstream.admit().map_err(|refused| match refused {
+            let admission = upstream.admit().map_err(|refused| match refused {
                 Refused::Full(limit) => Error::Overflow(limit),
                 Refused::Open(left) => Error::BreakerOpen { left },
             })?;
+            self.admission = admission.map(Box::new);
         }
         Ok(())
     }
