@@ -43,6 +43,7 @@ fn upstream(balance: Balance, n_endpoints: u16) -> Arc<Upstream> {
                 per_second: 10,
             },
         },
+        proxy_protocol: None,
     };
     let places = (0..n_endpoints).map(|n| Place::from(SocketAddr::from(([10, 0, 0, 1], n))));
     let places: Vec<_> = places.collect();

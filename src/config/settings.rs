@@ -23,7 +23,7 @@ use crate::route::Table;
 use crate::split::Key;
 use crate::telemetry::access_log::{Field, Mask};
 use crate::tls::Terms;
-use crate::upstream::{Breaker, EndpointSpec, HealthCheck, Outlier, Retry, UpstreamLimits};
+use crate::upstream::{Breaker, EndpointSpec, HealthCheck, Outlier, ProxyHeader, Retry, UpstreamLimits};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -249,6 +249,8 @@ pub struct UpstreamConfig {
     pub pool_idle: usize,
     /// How its endpoints are spoken to with TLS; `None` is without.
     pub tls: Option<UpstreamTlsConfig>,
+    /// What tells them of clients before anything else, if they expect that.
+    pub proxy_protocol: Option<ProxyHeader>,
     /// What they are asked to know whether they are fit to serve, if they are asked.
     pub health: Option<HealthCheck>,
     /// When one that fails requests is left alone, if it is.

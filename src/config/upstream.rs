@@ -8,7 +8,7 @@ use crate::config::reader::{Table, Value};
 use crate::config::settings::{Balance, Protocol, UpstreamConfig, UpstreamTimeouts};
 use crate::config::sticky;
 use crate::config::tls;
-use crate::upstream::EndpointSpec;
+use crate::upstream::{EndpointSpec, ProxyHeader};
 
 /// Idle connections of a worker to an endpoint unless told otherwise: a burst of that many
 /// requests finds its connections again.
@@ -58,6 +58,7 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         Some(value) => Some(tls::upstream(&value, files)?),
         None => None,
     };
+    let proxy_protocol = proxy_protocol(table, protocol);
     let health = match table.optional("health") {
         Some(value) => Some(health::read(&value, protocol)?),
         None => None,
@@ -87,6 +88,7 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         timeouts,
         pool_idle,
         tls,
+        proxy_protocol,
         health,
         outlier,
         slow_start,
@@ -94,6 +96,19 @@ fn upstream<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         breaker,
         retry,
     })
+}
+
+/// Reads which header connections begin with, if they do.
+fn proxy_protocol(table: &mut Table<'_>, protocol: Protocol) -> Option<ProxyHeader> {
+    let value = table.optional("proxy_protocol")?;
+    let headers = ProxyHeader::ALL.map(|header| (header.name(), Some(header)));
+    let header = value
+        .choice(&[("off", None), headers[0], headers[1]])
+        .flatten()?;
+    if protocol == Protocol::Http2 {
+        value.refuse("it tells of one client, and a connection of HTTP/2 carries requests of many");
+    }
+    Some(header)
 }
 
 /// Reads `balance` with its `hash`.

@@ -257,6 +257,7 @@ impl Builder {
                 limits: upstream.limits,
                 breaker: upstream.breaker,
                 retry: upstream.retry,
+                proxy_protocol: upstream.proxy_protocol,
             };
             let places = resolver.places(&upstream.endpoints);
             let built = self.upstream(name, settings, &places, before);

@@ -17,7 +17,7 @@ use crate::control::chance::random;
 use crate::proxy::Snapshot;
 use crate::telemetry::stats::{CheckResult, UpstreamStats};
 use crate::tls::Secured;
-use crate::upstream::{Endpoint, HealthCheck, Judge, ProbeError, Protocol, probe};
+use crate::upstream::{Endpoint, HealthCheck, Judge, ProbeError, Protocol, ProxyHeader, probe};
 
 /// How many endpoints are asked at once: more wait for their turn, so that descriptors are left for
 /// requests.
@@ -44,6 +44,7 @@ struct Asked {
     endpoint: Arc<Endpoint>,
     check: HealthCheck,
     protocol: Protocol,
+    proxy_protocol: Option<ProxyHeader>,
     tls: Option<Secured>,
     stats: Arc<UpstreamStats>,
 }
@@ -81,6 +82,7 @@ impl Checker {
                     endpoint: Arc::clone(endpoint),
                     check: check.clone(),
                     protocol: settings.protocol,
+                    proxy_protocol: settings.proxy_protocol,
                     tls,
                     stats: Arc::clone(upstream.stats()),
                 });
@@ -121,6 +123,7 @@ impl Asked {
             &self.endpoint,
             self.protocol,
             self.tls.as_ref(),
+            self.proxy_protocol,
         )
         .await
     }

@@ -9,7 +9,8 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::retry::{Left, is_idempotent};
 use crate::telemetry::stats::{AttemptResult, RetryCause};
 use crate::upstream::{
-    ConnectError, FailureKind, Leased, LocalUpstream, OtherVariant, Pool, RetryKind, StreamLease,
+    Behalf, ConnectError, FailureKind, Leased, LocalUpstream, OtherVariant, Pool, RetryKind,
+    StreamLease,
 };
 
 /// How often an exchange tries to connect: past that a client waits longer than it should.
@@ -151,16 +152,22 @@ impl Dial {
                 .as_ref()
                 .is_some_and(|tried| Rc::ptr_eq(tried, &pool));
             let beyond = if again { self.left } else { 0 };
+            let header = upstream.upstream().settings().proxy_protocol;
+            let behalf = header.map(|_| Behalf {
+                from: exchange.from.address,
+                to: exchange.from.local,
+            });
+            let behalf = behalf.as_ref();
             let asked = Instant::now();
             if !self.fresh
-                && let Some(lease) = pool.checkout(asked, beyond)
+                && let Some(lease) = pool.checkout(asked, beyond, behalf)
             {
                 exchange.connected(&pool, lease.version(), None, Duration::ZERO, asked);
                 return Ok(lease);
             }
             let within = self.target.timeouts.connect;
             // In a box: few exchanges connect, and each connection has room for an exchange.
-            let error = match Box::pin(pool.connect(within, beyond)).await {
+            let error = match Box::pin(pool.connect(within, beyond, behalf)).await {
                 Ok(lease) => {
                     let (version, took) = (lease.version(), lease.connected_in());
                     let now = Instant::now();

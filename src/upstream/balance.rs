@@ -189,6 +189,7 @@ mod tests {
                     per_second: 10,
                 },
             },
+            proxy_protocol: None,
         };
         pools.iter().for_each(|pool| pool.obey(&settings));
         pools[0].endpoint().is_back();

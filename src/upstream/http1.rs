@@ -14,7 +14,7 @@ use crate::telemetry::stats::{CloseReason, Limit};
 use crate::tls::Stream;
 use crate::upstream::guard::Slot;
 use crate::upstream::reach::{ConnectError, Reach};
-use crate::upstream::{Pool, pool};
+use crate::upstream::{Behalf, Pool, pool};
 
 /// A connection that waits for its next request.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ struct Idle {
     connection: Connection<Stream>,
     since: Instant,
     slot: Slot,
+    /// The client that it is on behalf of, where that was told.
+    behalf: Option<Box<Behalf>>,
 }
 
 /// The connections that wait, the last used on top.
@@ -35,9 +37,15 @@ pub(crate) struct Parked {
 }
 
 impl Parked {
-    /// A connection that waited and that the endpoint has not closed, if there is one.
-    pub(crate) fn take(&self, reach: &Reach, now: Instant) -> Option<(Connection<Stream>, Slot)> {
-        while let Some(mut idle) = self.idle.borrow_mut().pop() {
+    /// A connection that waited and that the endpoint has not closed, if there is one; where clients
+    /// are told of, one on behalf of this client.
+    pub(crate) fn take(
+        &self,
+        reach: &Reach,
+        now: Instant,
+        behalf: Option<&Behalf>,
+    ) -> Option<(Connection<Stream>, Slot)> {
+        while let Some(mut idle) = self.last(behalf) {
             if now.saturating_duration_since(idle.since) > reach.idle_timeout.get() {
                 reach.shard().idle_closed(CloseReason::Idle);
             } else if idle.connection.stream.is_silent() {
@@ -48,6 +56,17 @@ impl Parked {
             }
         }
         None
+    }
+
+    fn last(&self, behalf: Option<&Behalf>) -> Option<Idle> {
+        let mut idle = self.idle.borrow_mut();
+        let Some(behalf) = behalf else {
+            return idle.pop();
+        };
+        let at = idle
+            .iter()
+            .rposition(|idle| idle.behalf.as_deref() == Some(behalf))?;
+        Some(idle.remove(at))
     }
 
     /// Closes connections that waited too long, that the endpoint closed, or whose endpoint is no
@@ -80,6 +99,7 @@ impl Parked {
         reach: &Reach,
         slot: Slot,
         connection: Connection<Stream>,
+        behalf: Option<Box<Behalf>>,
         now: Instant,
     ) -> Result<(), CloseReason> {
         let mut idle = self.idle.borrow_mut();
@@ -89,8 +109,16 @@ impl Parked {
         if reach.endpoint.is_retired() {
             return Err(CloseReason::Removed);
         }
-        if idle.len() >= reach.max_idle.get() || reach.guard.n_waiting() > 0 {
+        if reach.guard.n_waiting() > 0 {
             return Err(CloseReason::Full);
+        }
+        if idle.len() >= reach.max_idle.get() {
+            if behalf.is_none() || idle.is_empty() {
+                return Err(CloseReason::Full);
+            }
+            // What waits for others, who may be gone, makes room for one that was just used.
+            idle.remove(0);
+            reach.shard().idle_closed(CloseReason::Full);
         }
         reach.shard().connection_parked();
         connection.stream.watch();
@@ -98,6 +126,7 @@ impl Parked {
             connection,
             since: now,
             slot,
+            behalf,
         });
         Ok(())
     }
@@ -179,6 +208,8 @@ pub struct Lease {
     connected_in: Option<Duration>,
     /// What it is to be counted as when it closes; `None` once it was given back.
     close: Option<CloseReason>,
+    /// The client that it is on behalf of, where that was told.
+    behalf: Option<Box<Behalf>>,
 }
 
 impl Lease {
@@ -186,6 +217,7 @@ impl Lease {
         pool: &Rc<Pool>,
         (connection, slot): (Connection<Stream>, Slot),
         connected_in: Option<Duration>,
+        behalf: Option<&Behalf>,
     ) -> Self {
         pool.begin();
         Self {
@@ -194,6 +226,7 @@ impl Lease {
             pool: Rc::clone(pool),
             connected_in,
             close: Some(CloseReason::Abandoned),
+            behalf: behalf.map(|behalf| Box::new(*behalf)),
         }
     }
 
@@ -203,6 +236,7 @@ impl Lease {
         pool: &Rc<Pool>,
         parked: &Parked,
         within: Duration,
+        behalf: Option<&Behalf>,
     ) -> Result<Self, ConnectError> {
         let reach = pool.reach();
         let slot = match reach.guard.connection(reach.limits.get().connections) {
@@ -214,8 +248,9 @@ impl Lease {
         };
         let started = Instant::now();
         let begin = async |stream| Ok(Connection::new(stream));
-        let connection = reach.connect(within, begin).await?;
-        Ok(Self::new(pool, (connection, slot), Some(started.elapsed())))
+        let connection = reach.connect(within, behalf, begin).await?;
+        let took = Some(started.elapsed());
+        Ok(Self::new(pool, (connection, slot), took, behalf))
     }
 
     /// The connection.
@@ -249,14 +284,16 @@ impl Lease {
             return;
         };
         let reach = self.pool.reach();
-        let is_clean = connection.inbox().is_empty();
-        if let Some(waiting) = is_clean.then(|| parked.next(reach)).flatten() {
+        // One that is on a client's behalf is no other client's.
+        let may_go_on = connection.inbox().is_empty() && self.behalf.is_none();
+        if let Some(waiting) = may_go_on.then(|| parked.next(reach)).flatten() {
             self.close = None;
             // Whoever has left meanwhile lets go of it.
-            let _left = waiting.send(Self::new(&self.pool, (connection, slot), None));
+            let _left = waiting.send(Self::new(&self.pool, (connection, slot), None, None));
             return;
         }
-        self.close = parked.put(reach, slot, connection, now).err();
+        let behalf = self.behalf.take();
+        self.close = parked.put(reach, slot, connection, behalf, now).err();
     }
 
     /// Closes the connection for this reason.

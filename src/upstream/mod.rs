@@ -17,6 +17,7 @@ mod http2;
 mod local;
 mod outlier;
 mod pool;
+mod proxy_protocol;
 mod reach;
 mod rendezvous;
 mod resolve;
@@ -40,6 +41,7 @@ pub use http2::{StreamLease, was_not_processed};
 pub use local::{LocalUpstream, Pools};
 pub use outlier::{FailureKind, Failures, Outlier};
 pub use pool::{Leased, Pool};
+pub use proxy_protocol::{Behalf, ProxyHeader};
 pub use reach::ConnectError;
 pub use resolve::{Answer, Client, LookupError, ResolverSettings, Schedule};
 pub use retry::{OtherVariant, Retry, RetryKind, RetryKinds};
@@ -75,6 +77,8 @@ pub struct Settings {
     pub pool: usize,
     /// TLS, if its endpoints speak it.
     pub tls: Option<Arc<Connector>>,
+    /// What tells its endpoints of clients before anything else, if they expect that.
+    pub proxy_protocol: Option<ProxyHeader>,
     /// What its endpoints are asked, if they are, to know whether they are fit to serve.
     pub health: Option<HealthCheck>,
     /// When an endpoint that fails requests is left alone, if it is.
@@ -141,7 +145,10 @@ impl Upstream {
     /// Its endpoints for an upstream of the same name with these settings: none when the settings
     /// make other endpoints of them, so that no connection outlives what it was made by.
     pub fn endpoints_for(&self, settings: &Settings) -> Arc<EndpointSet> {
-        if self.settings.tls == settings.tls && self.settings.protocol == settings.protocol {
+        let is_alike = self.settings.tls == settings.tls
+            && self.settings.protocol == settings.protocol
+            && self.settings.proxy_protocol == settings.proxy_protocol;
+        if is_alike {
             self.endpoints()
         } else {
             Arc::default()

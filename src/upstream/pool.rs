@@ -14,7 +14,7 @@ use crate::tls::Secured;
 use crate::upstream::http1::{Lease, Parked};
 use crate::upstream::http2::{Connections, StreamLease};
 use crate::upstream::reach::{ConnectError, Reach};
-use crate::upstream::{Endpoint, FailureKind, Guard, Protocol, Settings};
+use crate::upstream::{Behalf, Endpoint, FailureKind, Guard, Protocol, Settings};
 
 /// One worker's connections with one endpoint.
 #[derive(Debug)]
@@ -117,6 +117,7 @@ impl Pool {
         self.reach.budget.set(Some(settings.retry.budget));
         self.reach.outlier.set(settings.outlier);
         self.reach.slow_start.set(settings.slow_start);
+        self.reach.proxy_protocol.set(settings.proxy_protocol);
     }
 
     /// Lets nothing that happens on its connections be noted with the endpoint.
@@ -157,12 +158,17 @@ impl Pool {
     }
 
     /// A connection, or a stream of one, that can be had at once; of those connections that were
-    /// made after the one with the number `beyond`.
-    pub fn checkout(self: &Rc<Self>, now: Instant, beyond: u64) -> Option<Leased> {
+    /// made after the one with the number `beyond`, and on behalf of this client where that is told.
+    pub fn checkout(
+        self: &Rc<Self>,
+        now: Instant,
+        beyond: u64,
+        behalf: Option<&Behalf>,
+    ) -> Option<Leased> {
         match &self.wire {
             Wire::Http1(parked) => {
-                let taken = parked.take(&self.reach, now)?;
-                Some(Leased::Http1(Lease::new(self, taken, None)))
+                let taken = parked.take(&self.reach, now, behalf)?;
+                Some(Leased::Http1(Lease::new(self, taken, None, behalf)))
             }
             Wire::Http2(connections) => {
                 let link = connections.take(beyond)?;
@@ -171,7 +177,7 @@ impl Pool {
         }
     }
 
-    /// Opens a new connection; or, where requests share them, waits for one that is being opened or
+    /// Opens a new connection, on behalf of this client where that is told; or, where requests share them, waits for one that is being opened or
     /// has room again.
     ///
     /// # Errors
@@ -181,10 +187,11 @@ impl Pool {
         self: &Rc<Self>,
         within: Duration,
         beyond: u64,
+        behalf: Option<&Behalf>,
     ) -> Result<Leased, ConnectError> {
         let _pending = self.reach.pending()?;
         match &self.wire {
-            Wire::Http1(parked) => Lease::connect(self, parked, within)
+            Wire::Http1(parked) => Lease::connect(self, parked, within, behalf)
                 .await
                 .map(Leased::Http1),
             Wire::Http2(connections) => {

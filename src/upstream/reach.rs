@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use thiserror::Error;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::warn;
@@ -15,7 +16,9 @@ use crate::listener::keep_alive;
 use crate::telemetry::stats::{Limit, UpstreamShard, UpstreamStats};
 use crate::tls::{Fault, Secured, Stream};
 use crate::upstream::guard::Pending;
-use crate::upstream::{Budget, Endpoint, FailureKind, Guard, Outlier, Protocol, UpstreamLimits};
+use crate::upstream::{
+    Behalf, Budget, Endpoint, FailureKind, Guard, Outlier, Protocol, ProxyHeader, UpstreamLimits,
+};
 
 /// Why no connection could be had.
 #[derive(Debug, Error)]
@@ -88,6 +91,8 @@ pub(crate) struct Reach {
     pub(crate) slow_start: Cell<Option<Duration>>,
     /// True when nothing that happens is noted with the endpoint.
     pub(crate) is_quiet: Cell<bool>,
+    /// What tells the endpoint of clients, if it expects that.
+    pub(crate) proxy_protocol: Cell<Option<ProxyHeader>>,
 }
 
 impl Reach {
@@ -112,6 +117,7 @@ impl Reach {
             outlier: Cell::new(None),
             slow_start: Cell::new(None),
             is_quiet: Cell::new(false),
+            proxy_protocol: Cell::new(None),
         }
     }
 
@@ -130,17 +136,18 @@ impl Reach {
         limit.map(wait).transpose().map_err(ConnectError::Overflow)
     }
 
-    /// Connects, and lets `begin` do what the protocol wants before the first request; all of it
-    /// `within` a time.
+    /// Connects, on behalf of a client where that is told, and lets `begin` do what the protocol
+    /// wants before the first request; all of it `within` a time.
     ///
     /// # Errors
     /// When the endpoint does not take the connection; that is noted with the endpoint.
     pub(crate) async fn connect<T>(
         &self,
         within: Duration,
+        behalf: Option<&Behalf>,
         begin: impl AsyncFnOnce(Stream) -> Result<T, ConnectError>,
     ) -> Result<T, ConnectError> {
-        let connecting = async { begin(self.open().await?).await };
+        let connecting = async { begin(self.open(behalf).await?).await };
         let connected = timeout(within, connecting)
             .await
             .unwrap_or(Err(ConnectError::Timeout));
@@ -168,12 +175,16 @@ impl Reach {
     }
 
     /// Connects, and does the handshake of TLS where there is one.
-    async fn open(&self) -> Result<Stream, ConnectError> {
+    async fn open(&self, behalf: Option<&Behalf>) -> Result<Stream, ConnectError> {
         let tcp = TcpStream::connect(self.endpoint.address());
-        let tcp = tcp.await.map_err(ConnectError::Failed)?;
+        let mut tcp = tcp.await.map_err(ConnectError::Failed)?;
         // Heads and bodies leave in as few pieces as can be; waiting for more helps nobody.
         tcp.set_nodelay(true).map_err(ConnectError::Failed)?;
         keep_alive(&SockRef::from(&tcp)).map_err(ConnectError::Failed)?;
+        if let Some(header) = self.proxy_protocol.get() {
+            let header = header.bytes(behalf);
+            tcp.write_all(&header).await.map_err(ConnectError::Failed)?;
+        }
         let Some(tls) = &self.tls else {
             return match self.protocol {
                 Protocol::Http1 => Stream::plain(tcp).map_err(ConnectError::Failed),

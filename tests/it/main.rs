@@ -61,6 +61,7 @@ mod pin;
 mod plan;
 mod prometheus;
 mod proxy_protocol;
+mod proxy_protocol_out;
 mod rate_limit;
 mod redirect;
 mod reload;

@@ -10,7 +10,7 @@ use crate::config::effective::{duration, groups, object, path, suites, texts};
 use crate::config::settings::{Balance, UpstreamConfig, UpstreamTlsConfig};
 use crate::telemetry::stats::Limit;
 use crate::upstream::{
-    Breaker, FailureKind, Failures, HealthCheck, Outlier, Probe, Retry, RetryKind, UpstreamLimits,
+    Breaker, FailureKind, Failures, HealthCheck, Outlier, Probe, ProxyHeader, Retry, RetryKind, UpstreamLimits,
 };
 
 /// An upstream.
@@ -35,6 +35,10 @@ pub(in crate::config::effective) fn of(upstream: &UpstreamConfig) -> Value {
         (
             "tls",
             upstream.tls.as_ref().map_or(Value::Null, upstream_tls),
+        ),
+        (
+            "proxy_protocol",
+            json!(upstream.proxy_protocol.map_or("off", ProxyHeader::name)),
         ),
         (
             "health",

@@ -17,7 +17,7 @@ use crate::proxy::mirror::send;
 use crate::proxy::retry::is_idempotent;
 use crate::proxy::snapshot::Local;
 use crate::telemetry::stats::{GrpcStatus, MirrorResult};
-use crate::upstream::LocalUpstream;
+use crate::upstream::{Behalf, LocalUpstream};
 
 /// A request's head as the copy has it, by what is spoken over there.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(in crate::proxy::mirror) struct Parcel {
     /// True for a call of gRPC.
     pub(in crate::proxy::mirror) is_grpc: bool,
     pub(in crate::proxy::mirror) upstream: Rc<LocalUpstream>,
+    /// The client's connection.
+    pub(in crate::proxy::mirror) behalf: Behalf,
     /// What keeps it with one endpoint, if anything does.
     pub(in crate::proxy::mirror) key: Option<u64>,
     pub(in crate::proxy::mirror) comparison: Option<Rc<Comparison>>,
@@ -185,6 +187,10 @@ impl Mirrored {
             is_idempotent: is_idempotent(request.method()),
             is_grpc: exchange.is_grpc(),
             upstream,
+            behalf: Behalf {
+                from: exchange.from.address,
+                to: exchange.from.local,
+            },
             key,
             comparison: comparison.clone(),
             place: place.clone(),

@@ -73,15 +73,20 @@ pub(in crate::proxy::mirror) async fn send(parcel: Parcel, worker: Weak<Inner>) 
 async fn carry(parcel: &Parcel) -> Result<(), Fault> {
     let mut scratch = Scratch::take();
     let mut fresh = false;
+    let settings = parcel.upstream.upstream().settings();
+    let behalf = settings.proxy_protocol.map(|_| parcel.behalf);
+    let behalf = behalf.as_ref();
     loop {
         let pool = parcel.upstream.pick(parcel.key, None);
         let pool = pool.ok_or(Fault::Unavailable)?;
-        let waiting = (!fresh).then(|| pool.checkout(Instant::now(), 0)).flatten();
+        let waiting = (!fresh)
+            .then(|| pool.checkout(Instant::now(), 0, behalf))
+            .flatten();
         let lease = match waiting {
             Some(lease) => lease,
             None => {
-                let within = parcel.upstream.upstream().settings().timeouts.connect;
-                let connected = pool.connect(within, 0).await;
+                let within = settings.timeouts.connect;
+                let connected = pool.connect(within, 0, behalf).await;
                 connected.map_err(|error| Fault::Failed(error.into()))?
             }
         };

@@ -10,13 +10,13 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::tls::Secured;
 use crate::upstream::health::{HealthCheck, Probe, grpc};
-use crate::upstream::{Endpoint, Protocol};
+use crate::upstream::{Endpoint, Protocol, ProxyHeader};
 
 /// What is said of who asks.
 const AGENT: &str = concat!("tidegate-health/", env!("CARGO_PKG_VERSION"));
@@ -61,8 +61,9 @@ pub async fn probe(
     endpoint: &Endpoint,
     protocol: Protocol,
     tls: Option<&Secured>,
+    header: Option<ProxyHeader>,
 ) -> Result<(), ProbeError> {
-    let asking = ask(&check.probe, endpoint, protocol, tls);
+    let asking = ask(&check.probe, endpoint, protocol, tls, header);
     timeout(check.timeout, asking)
         .await
         .unwrap_or(Err(ProbeError::Timeout))
@@ -73,10 +74,16 @@ async fn ask(
     endpoint: &Endpoint,
     protocol: Protocol,
     tls: Option<&Secured>,
+    header: Option<ProxyHeader>,
 ) -> Result<(), ProbeError> {
     let tcp = TcpStream::connect(endpoint.address()).await;
-    let tcp = tcp.map_err(ProbeError::Connect)?;
+    let mut tcp = tcp.map_err(ProbeError::Connect)?;
     tcp.set_nodelay(true).map_err(ProbeError::Connect)?;
+    if let Some(header) = header {
+        // It is nobody's but ours.
+        let written = tcp.write_all(&header.bytes(None)).await;
+        written.map_err(ProbeError::Connect)?;
+    }
     let io: Box<dyn Io> = match tls {
         None => Box::new(tcp),
         Some(tls) => Box::new(tls.connect(tcp).await.map_err(ProbeError::Tls)?),

@@ -200,7 +200,7 @@ impl Shared {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
         let begin = async |stream| Link::begin(number, stream, &self.reach).await;
-        let driver = match self.reach.connect(within, begin).await {
+        let driver = match self.reach.connect(within, None, begin).await {
             Ok((link, driver)) => {
                 self.links.borrow_mut().push(link);
                 self.settle(Ok(()));
