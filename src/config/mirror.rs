@@ -165,7 +165,6 @@ fn read_compare(value: &Value<'_>) -> Option<Option<Compare>> {
         return Some(all.then_some(compare));
     }
     if !value.is_table() {
-        value.table(|_| ());
         value.is_not(
             "true, false or a table such as { headers = [\"content-type\"], body = false }",
         );
