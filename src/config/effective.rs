@@ -131,6 +131,7 @@ fn listener(listener: &ListenerConfig) -> Value {
                 ("body", duration(timeouts.body)),
                 ("idle", duration(timeouts.idle)),
                 ("tunnel", duration(timeouts.tunnel)),
+                ("half_closed", duration(timeouts.half_closed)),
             ]),
         ),
         (

@@ -82,6 +82,9 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
         table.set("tunnel", &mut timeouts.tunnel, |value| {
             value.duration(&WAIT)
         });
+        table.set("half_closed", &mut timeouts.half_closed, |value| {
+            value.duration(&(Duration::ZERO..=*WAIT.end()))
+        });
         if !is_tls {
             table.refuse_key("tls", "has no effect on a listener without tls");
         }

@@ -149,10 +149,13 @@ pub struct ListenerTimeouts {
     pub idle: Duration,
     /// Between two signs of life of a tunnel.
     pub tunnel: Duration,
+    /// Without progress of an answer whose client has closed its side.
+    pub half_closed: Duration,
 }
 
 impl Default for ListenerTimeouts {
-    /// The idle time is longer than the 60 s of common load balancers, so that they close first.
+    /// The idle time is longer than the 60 s of common load balancers, so that they close first. Most
+    /// clients that have closed their side are gone, so that they are not waited for long.
     fn default() -> Self {
         Self {
             first_byte: Duration::from_secs(10),
@@ -161,6 +164,7 @@ impl Default for ListenerTimeouts {
             body: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             tunnel: Duration::from_secs(3600),
+            half_closed: Duration::from_secs(1),
         }
     }
 }

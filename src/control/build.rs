@@ -156,6 +156,7 @@ impl Builder {
                 body: timeouts.body,
                 idle: timeouts.idle,
                 tunnel: timeouts.tunnel,
+                half_closed: timeouts.half_closed,
             },
             connections: listener.max_connections.unwrap_or(usize::MAX),
             streams: listener.max_streams,

@@ -30,6 +30,15 @@ pub enum ReadError {
     Head(#[from] HeadError),
 }
 
+/// How a peer has closed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Closed {
+    /// It sends nothing more; whether it still reads, nobody can tell.
+    Side,
+    /// The connection is no more, or ended as it must not.
+    Whole,
+}
+
 /// An HTTP/1 connection: a stream, and what has been read from it but not been used.
 #[derive(Debug)]
 pub struct Connection<S> {
@@ -159,7 +168,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     /// Polls for bytes or the end when none are expected now: between the end of a request and
     /// its response, or on an idle connection. Bytes wait in the inbox; while some do, it does not
     /// read more. Ready when the peer has closed or the connection failed.
-    pub fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<Closed> {
         while self.inbox.is_empty() {
             let Self { stream, inbox, .. } = self;
             // A pipelined request at most; what is larger waits in the socket.
@@ -171,7 +180,8 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 false
             })) {
                 Ok(false) => {}
-                Ok(true) | Err(_) => return Poll::Ready(()),
+                Ok(true) => return Poll::Ready(Closed::Side),
+                Err(_) => return Poll::Ready(Closed::Whole),
             }
         }
         Poll::Pending

@@ -19,7 +19,7 @@ mod tunnel;
 mod websocket;
 
 pub use buffer::{Scratch, give_buffer, take_buffer};
-pub use connection::{Connection, ReadError};
+pub use connection::{Closed, Connection, ReadError};
 pub use deadline::Deadline;
 pub use outlet::Outlet;
 pub use pump::{Incoming, Outgoing, Pump, PumpError};

@@ -79,6 +79,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Without a byte through a tunnel.
     pub tunnel: Duration,
+    /// Without progress of an answer whose client has closed its side; then it counts as gone.
+    pub half_closed: Duration,
 }
 
 /// What is set for a listener, as its connections see it. A reload makes new ones; a connection

@@ -135,7 +135,7 @@ impl<'e, 'c> Attempt<'e, 'c> {
         {
             return Poll::Ready(Err(Failure::Final(error.into_error())));
         }
-        if !self.uploading && self.client.connection.poll_closed(context).is_ready() {
+        if !self.uploading && self.client.poll_gone(context, 0).is_ready() {
             return Poll::Ready(Err(Failure::Final(Error::ClientClosed)));
         }
         while self.client.deadline.poll(context).is_ready() {
@@ -405,10 +405,12 @@ impl<'e, 'c> Attempt<'e, 'c> {
             }
             Poll::Pending => {}
         }
-        if !self.uploading && self.client.connection.poll_closed(context).is_ready() {
+        let progress = self.download.progress() + self.upload.progress();
+        // Who is written to and is gone is found out by that.
+        let is_quiet = !self.uploading && !self.download.is_waiting_to_write();
+        if is_quiet && self.client.poll_gone(context, progress).is_ready() {
             return Poll::Ready(Err(Error::ClientClosed));
         }
-        let progress = self.download.progress() + self.upload.progress();
         if progress != self.seen {
             self.seen = progress;
             self.client.deadline.set(self.download_wait());

@@ -7,13 +7,13 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::http1::{Connection, Deadline, give_buffer, take_buffer};
+use crate::http1::{Closed, Connection, Deadline, give_buffer, take_buffer};
 use crate::listener::{After, Settings};
 use crate::message::{Framing, Version};
 use crate::proxy::Error;
@@ -47,9 +47,42 @@ pub(crate) struct Client<'a> {
     pub(crate) last: &'a dyn Fn() -> bool,
     /// What is left of the request's body.
     pub(crate) unread: Unread,
+    /// Until when it is waited for, once it has closed its side.
+    pub(crate) leaving: Option<Box<Leaving>>,
+}
+
+/// A client that has closed its side: it may be gone, or read on.
+#[derive(Default)]
+pub(crate) struct Leaving {
+    deadline: Deadline,
+    seen: u64,
 }
 
 impl Client<'_> {
+    /// Ready once the client is gone. Who has closed his side alone may still want the answer (RFC
+    /// 9112, section 9.6, has servers do that themselves): so it counts as gone only when nothing has
+    /// moved for a while since, by a number that grows with each step forward.
+    pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>, progress: u64) -> Poll<()> {
+        let within = self.settings.timeouts.half_closed;
+        let leaving = match &mut self.leaving {
+            Some(leaving) => leaving,
+            None => match ready!(self.connection.poll_closed(context)) {
+                Closed::Side if !within.is_zero() => {
+                    let leaving = self.leaving.insert(Box::default());
+                    leaving.deadline.set(within);
+                    leaving.seen = progress;
+                    leaving
+                }
+                Closed::Side | Closed::Whole => return Poll::Ready(()),
+            },
+        };
+        if leaving.seen != progress {
+            leaving.seen = progress;
+            leaving.deadline.set(within);
+        }
+        leaving.deadline.poll(context)
+    }
+
     /// How the connection goes on after an own answer.
     fn ending(&self, close: bool) -> After {
         match (close, self.unread.is_none()) {

@@ -187,6 +187,7 @@ impl Service for Proxy {
             settings,
             last,
             unread: Unread::Whole,
+            leaving: None,
         };
         let answered = match forward::exchange(&mut exchange, &mut client).await {
             Ok(after) => after,

@@ -42,6 +42,7 @@ mod h2;
 mod h2_bodies;
 mod h2_heads;
 mod h2_plain;
+mod half_closed;
 mod health;
 mod http1;
 mod http1_peers;
