@@ -23,7 +23,9 @@ use crate::route::Table;
 use crate::split::Key;
 use crate::telemetry::access_log::{Field, Mask};
 use crate::tls::Terms;
-use crate::upstream::{Breaker, EndpointSpec, HealthCheck, Outlier, ProxyHeader, Retry, UpstreamLimits};
+use crate::upstream::{
+    Breaker, EndpointSpec, HealthCheck, Outlier, ProxyHeader, Retry, UpstreamLimits,
+};
 
 /// A whole configuration.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::message::RequestHead;
 use crate::upstream::rendezvous::Rendezvous;
 use crate::upstream::{
-    Admission, Balance, EndpointSet, Pool, Refused, Upstream, balance, endpoint,
+    Admission, Balance, EndpointSet, Guard, Pool, Refused, Upstream, balance, endpoint,
 };
 
 /// One worker's view of an upstream.
@@ -159,7 +159,11 @@ impl Pools {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let pools = endpoints.iter().map(|endpoint| {
             let pool = by_endpoint.entry(endpoint.id()).or_insert_with(|| {
-                let guard = Arc::clone(&upstream.guard);
+                let guard = if self.is_quiet {
+                    Arc::new(Guard::new(Arc::clone(upstream.stats())))
+                } else {
+                    Arc::clone(&upstream.guard)
+                };
                 let tls = upstream.settings.tls.as_ref().map(|tls| {
                     let host = endpoint.host().map(|host| &**host);
                     tls.towards(host, endpoint.address().ip())

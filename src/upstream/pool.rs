@@ -14,7 +14,7 @@ use crate::tls::Secured;
 use crate::upstream::http1::{Lease, Parked};
 use crate::upstream::http2::{Connections, StreamLease};
 use crate::upstream::reach::{ConnectError, Reach};
-use crate::upstream::{Behalf, Endpoint, FailureKind, Guard, Protocol, Settings};
+use crate::upstream::{Behalf, Endpoint, FailureKind, Guard, Protocol, Settings, UpstreamLimits};
 
 /// One worker's connections with one endpoint.
 #[derive(Debug)]
@@ -100,7 +100,9 @@ impl Pool {
     /// Counts a request as under way.
     pub(crate) fn begin(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
-        self.reach.shard().requested();
+        if !self.reach.is_quiet.get() {
+            self.reach.shard().requested();
+        }
     }
 
     /// Counts a request's end.
@@ -120,9 +122,11 @@ impl Pool {
         self.reach.proxy_protocol.set(settings.proxy_protocol);
     }
 
-    /// Lets nothing that happens on its connections be noted with the endpoint.
+    /// Lets nothing that happens on its connections be noted with the endpoint, nor have a part in what
+    /// the upstream may be given.
     pub(crate) fn be_quiet(&self) {
         self.reach.is_quiet.set(true);
+        self.reach.limits.set(UpstreamLimits::default());
     }
 
     /// True when its endpoint takes part in a choice: always, unless it begins slowly; then by a

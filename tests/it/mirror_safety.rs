@@ -190,6 +190,37 @@ async fn what_becomes_of_copies_is_not_charged_to_their_variant() {
 }
 
 #[tokio::test]
+async fn copies_take_nothing_of_what_an_upstream_may_be_given() {
+    let stable = origin::answering("stable").await;
+    let canary = origin::serving(|mut conversation| async move {
+        while let Some(request) = conversation.request().await {
+            if request.field("x-tidegate-mirror").is_some() {
+                conversation.released().await;
+            }
+            conversation.ok(b"canary").await;
+        }
+    })
+    .await;
+    let keys = "mirror = { variant = \"canary\", timeout = \"5m\" }\n\
+                force = { header = \"x-variant\" }";
+    let limits = "limits = { connections = 1, requests = 1, pending = 1 }";
+    let config = config::new()
+        .upstream("stable", &[stable.address])
+        .upstream_with("canary", &[canary.address], limits)
+        .split_route("shop", keys, &[("stable", 1), ("canary", 0)]);
+    let proxy = proxy::start(&config).await;
+    for n in 1..=3 {
+        proxy.get("/").await;
+        canary.received(2 * n - 1).await;
+        // While all of the copies hang.
+        let forced = ask::get("/").field("x-variant", "canary");
+        assert_eq!(proxy.ask(&forced).await.text(), "canary");
+    }
+    let status = proxy.status().await;
+    assert_eq!(status["routes"]["shop"]["mirror"]["in_flight"], 3);
+}
+
+#[tokio::test]
 async fn where_no_endpoint_may_be_used_there_is_no_copy() {
     let ill = origin::raw("HTTP/1.1 500 Ill\r\ncontent-length: 3\r\n\r\nill").await;
     let stable = origin::answering("stable").await;

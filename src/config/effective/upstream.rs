@@ -10,7 +10,8 @@ use crate::config::effective::{duration, groups, object, path, suites, texts};
 use crate::config::settings::{Balance, UpstreamConfig, UpstreamTlsConfig};
 use crate::telemetry::stats::Limit;
 use crate::upstream::{
-    Breaker, FailureKind, Failures, HealthCheck, Outlier, Probe, ProxyHeader, Retry, RetryKind, UpstreamLimits,
+    Breaker, FailureKind, Failures, HealthCheck, Outlier, Probe, ProxyHeader, Retry, RetryKind,
+    UpstreamLimits,
 };
 
 /// An upstream.
