@@ -79,7 +79,9 @@ impl Drop for Exchange {
                 .unrouted(&self.from.listener, self.worker.index, status),
         }
         self.log(status, duration, outcome, reason, &scratch.request);
-        self.end_copy(&scratch.response);
+        if self.mirror.is_some() {
+            self.end_copy(&scratch.response);
+        }
         scratch.response.clear();
         scratch.give();
     }

@@ -24,6 +24,7 @@ impl Exchange {
     }
 
     /// Lets the copy follow the request, which is about to be sent.
+    #[cold]
     pub(in crate::proxy::exchange) fn dispatch_copy(&self) {
         if let (Some(copy), Some(assigned), Some(route)) =
             (&self.mirror, self.assigned, self.route())
@@ -33,6 +34,7 @@ impl Exchange {
     }
 
     /// Tells the copy how the exchange has ended.
+    #[cold]
     pub(in crate::proxy::exchange) fn end_copy(&mut self, response: &ResponseHead) {
         let Some(copy) = self.mirror.take() else {
             return;

@@ -220,6 +220,7 @@ impl Mirrored {
     }
 
     /// What watches the request's body, from its beginning.
+    #[cold]
     pub(crate) fn request_tap(self: &Rc<Self>) -> Tap {
         let mut parcel = self.parcel.borrow_mut();
         match &mut *parcel {
@@ -233,6 +234,7 @@ impl Mirrored {
     }
 
     /// What watches the body of the answer to the request, from its beginning.
+    #[cold]
     pub(crate) fn response_tap(&self) -> Tap {
         let comparison = self.comparison.as_ref();
         comparison.map_or_else(Tap::default, |comparison| {

@@ -100,6 +100,9 @@ pub(crate) struct Known<'a> {
 }
 
 /// Begins a copy of a request that is about to be sent, if it is to have one.
+///
+/// It is kept out of the way of requests that have no mirror.
+#[cold]
 pub(crate) fn begin(exchange: &mut Exchange, known: Known<'_>, settings: &Settings) {
     let local = exchange.local();
     let Some(assigned) = exchange.assigned else {
