@@ -480,12 +480,7 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
             .flat_map(|route| &route.rules)
             .map(|rule| rule.stats.labels().clone())
             .collect(),
-        mirrors: snapshot
-            .routes
-            .iter()
-            .filter_map(|route| route.mirror.as_ref())
-            .map(|mirror| mirror.stats.labels().clone())
-            .collect(),
+        mirrors: mirror::live(&snapshot.routes),
         upstreams: snapshot
             .upstreams
             .iter()

@@ -74,6 +74,14 @@ impl Workshop<'_> {
     }
 }
 
+/// What the numbers of the mirrors of routes are labelled with.
+pub(in crate::control) fn live(routes: &[Route]) -> Vec<VariantLabels> {
+    let mirrors = routes.iter().filter_map(|route| route.mirror.as_ref());
+    mirrors
+        .map(|mirror| mirror.stats.labels().clone())
+        .collect()
+}
+
 /// True when the variant that it leads to is off.
 fn is_off(config: &MirrorConfig, route: &RouteConfig) -> bool {
     let mut variants = route.split_spec.variants.iter();
