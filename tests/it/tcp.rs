@@ -53,7 +53,7 @@ async fn gone(origin: &Origin, address: SocketAddr, proxy: &Proxy, leaves_whole:
         drop(client);
     } else {
         client.wire.finish().await;
-        // It is not answered, and does not wait for ever.
+        // It may wait for its answer, and not for ever.
         client.wire.ended().await;
     }
     origin.all_closed().await;
@@ -72,6 +72,6 @@ async fn a_client_that_goes_away_cancels_its_request_and_counts_as_499() {
     let origin = origin::silent().await;
     let proxy = proxy::start(&config::to(origin.address)).await;
     gone(&origin, proxy.http(), &proxy, true).await;
-    // Who ends his side is taken to have gone: over TCP the two look the same.
+    // Who ends his side and gets nothing is taken to have gone: over TCP the two look the same.
     gone(&origin, proxy.http(), &proxy, false).await;
 }
