@@ -15,13 +15,14 @@ use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::upstreams;
 use crate::admin::wire::{
     AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, Latency, LimitStatus,
-    ListenerStatus, MirrorStatus, RateLimitStatus, Reloaded, RouteStatus, RuleStatus, Status,
-    UpgradeStatus, Upgraded, VariantDetail, VariantStatus,
+    ListenerStatus, MirrorStatus, OverloadStatus, RateLimitStatus, Reloaded, RouteStatus,
+    RuleStatus, Status, UpgradeStatus, Upgraded, VariantDetail, VariantStatus,
 };
 use crate::config::write_rate;
 use crate::control::{self, Control, Live, UpgradeError, UpgradeState};
 use crate::proxy::{Direct, Route, Snapshot};
 use crate::split::State;
+use crate::telemetry::memory;
 use crate::telemetry::stats::{
     Code, ErrorReason, HistogramTotals, Limit, Outcome, Selection, Source, VariantTotals,
 };
@@ -75,6 +76,7 @@ pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
         routes: routes(&live, detail),
         upstreams: upstreams::of(control, &live),
         listeners: listeners(control, &live),
+        overload: overload(control),
     }
 }
 
@@ -298,6 +300,18 @@ fn endpoints(upstream: &Upstream) -> Endpoints {
     Endpoints {
         available: upstream.n_available(),
         total: upstream.endpoints().len(),
+    }
+}
+
+fn overload(control: &Control) -> OverloadStatus {
+    let bounds = control.overload().bounds();
+    let listeners = control.listeners();
+    OverloadStatus {
+        refuses: control.overload().refuses(),
+        memory: memory::resident(),
+        memory_bound: bounds.memory,
+        connections: listeners.iter().map(|listener| listener.connections).sum(),
+        connections_bound: bounds.connections,
     }
 }
 

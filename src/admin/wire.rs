@@ -56,6 +56,26 @@ pub struct Status {
     pub upstreams: BTreeMap<String, UpstreamStatus>,
     /// Listeners by name; one that drains after a reload is listed until its last connection ends.
     pub listeners: BTreeMap<String, ListenerStatus>,
+    /// Whether anything new is taken on.
+    #[serde(default)]
+    pub overload: OverloadStatus,
+}
+
+/// How much the process carries.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct OverloadStatus {
+    /// True while new work is refused for want of memory.
+    pub refuses: bool,
+    /// Memory of the process that is in RAM, in bytes.
+    pub memory: u64,
+    /// From how many bytes on new work is refused, if there is a bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bound: Option<u64>,
+    /// Connections of clients, of all listeners together.
+    pub connections: usize,
+    /// How many of them there may be, if there is a bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_bound: Option<usize>,
 }
 
 /// An attempt to replace the program.

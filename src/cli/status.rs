@@ -104,6 +104,16 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
         &[4],
         &rows,
     )?;
+    if status.overload.refuses {
+        writeln!(out)?;
+        let (memory, bound) = (status.overload.memory, status.overload.memory_bound);
+        let bound = bound.map_or(String::new(), |bound| format!(" of {} MiB", bound >> 20));
+        writeln!(
+            out,
+            "overload: new work is refused, {} MiB{bound}",
+            memory >> 20
+        )?;
+    }
     if !status.warnings.is_empty() {
         writeln!(out)?;
     }

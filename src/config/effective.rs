@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::config::overload::{MemoryBound, OverloadConfig};
 use crate::config::rate_limit;
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
@@ -44,6 +45,7 @@ impl Config {
             "upstream": all(&self.upstreams, upstream::of),
             "segment": all(&self.segments, division::segment),
             "route": all(&self.routes, route),
+            "overload": overload(&self.overload),
             "shutdown": {
                 "delay": duration(self.shutdown.delay),
                 "spread": duration(self.shutdown.spread),
@@ -92,6 +94,19 @@ fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
         .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| (key.to_owned(), value));
     Value::Object(entries.collect())
+}
+
+fn overload(overload: &OverloadConfig) -> Value {
+    object([
+        (
+            "memory",
+            overload.memory.map_or(Value::Null, |memory| match memory {
+                MemoryBound::Bytes(bytes) => json!(write_size(bytes)),
+                MemoryBound::Percent(percent) => json!(format!("{percent}%")),
+            }),
+        ),
+        ("connections", json!(overload.connections.unwrap_or(0))),
+    ])
 }
 
 fn texts<T: ToString>(things: &[T]) -> Value {

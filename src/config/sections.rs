@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::advice;
 use crate::config::include::{INCLUDE, INCLUDES};
 use crate::config::listener::{self, NamedFile};
+use crate::config::overload;
 use crate::config::pins;
 use crate::config::process;
 use crate::config::reader;
@@ -49,6 +50,7 @@ pub(crate) fn read<'d>(
     let trace = process::trace(root);
     let request_id = trace.request_id.as_deref();
     let (routes, table) = routes(root, &known_upstreams, &segments, request_id, &listeners);
+    let overload = overload::read(root);
     let shutdown = process::shutdown(root);
     let upgrade = upgrade::upgrade(root);
     let access_log = process::access_log(root);
@@ -72,6 +74,7 @@ pub(crate) fn read<'d>(
         segments: segments.read,
         routes,
         table: Arc::new(table?),
+        overload,
         shutdown,
         upgrade,
         access_log,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
+use crate::config::overload::OverloadConfig;
 use crate::config::resolver::ResolverConfig;
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
@@ -42,6 +43,8 @@ pub struct Config {
     pub routes: BTreeMap<String, RouteConfig>,
     /// Which of the routes catches a request: its place in the order of `routes`.
     pub table: Arc<Table<usize>>,
+    /// How much the process takes on.
+    pub overload: OverloadConfig,
     /// How the process ends.
     pub shutdown: ShutdownConfig,
     /// How another process takes over.

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{self, Config, ListenerConfig, Protocol, RouteConfig, with_causes};
-use crate::control::certificates;
 use crate::control::chance;
 use crate::control::direct;
 use crate::control::mirror;
@@ -18,13 +17,13 @@ use crate::control::route_limits;
 use crate::control::secure::{self, TicketKeys};
 use crate::control::treatment;
 use crate::control::tunnels::Switches;
-use crate::control::{Live, Rejected, refused};
-use crate::listener::{ForwardedSource, Settings, Spoken, Timeouts, TrustedProxies};
+use crate::control::{Rejected, refused};
+use crate::listener::{ForwardedSource, Overload, Settings, Spoken, Timeouts, TrustedProxies};
 use crate::proxy::{Cap, Route, Rule, Snapshot, Variant};
-use crate::split::{Draw, State};
+use crate::split::Draw;
+use crate::telemetry::Telemetry;
 use crate::telemetry::access_log::{self, AccessLog};
 use crate::telemetry::stats::{RuleLabels, Selection, VariantLabels, VariantStats};
-use crate::telemetry::{self, Telemetry, UpstreamLive, VariantLive, VariantState};
 use crate::upstream::{self, Balance, Guard, Place, Upstream};
 
 /// What stands for a variant in the numbers of a route that answers by itself.
@@ -41,6 +40,8 @@ pub(crate) struct Builder {
     switches: Switches,
     /// How many copies of requests may be under way at a time.
     copies: Arc<Cap>,
+    /// Whether the process takes on anything new; all listeners look at it.
+    overload: Arc<Overload>,
 }
 
 impl Builder {
@@ -58,7 +59,13 @@ impl Builder {
             access_log: None,
             switches: Switches::default(),
             copies: Arc::new(Cap::new(mirror::MOST_COPIES)),
+            overload: Arc::default(),
         })
+    }
+
+    /// What listeners look at before they take on anything new.
+    pub(crate) fn overload(&self) -> &Arc<Overload> {
+        &self.overload
     }
 
     /// The switches of tunnels, to be turned once what was built is live.
@@ -146,6 +153,7 @@ impl Builder {
             stats.expect_handshakes();
         }
         Ok(Settings {
+            overload: Arc::clone(&self.overload),
             stats,
             name,
             limits: listener.limits.clone(),
@@ -413,85 +421,4 @@ fn possible(route: &RouteConfig) -> Vec<Selection> {
         selections.push(Selection::Failover);
     }
     selections
-}
-
-/// The endpoints of an upstream whose health is found out, and whether they may be used.
-fn endpoints(upstream: &Upstream) -> Vec<(String, bool)> {
-    let settings = upstream.settings();
-    if settings.health.is_none() && settings.outlier.is_none() {
-        return Vec::new();
-    }
-    let endpoints = upstream.endpoints();
-    let endpoints = endpoints.iter().map(|endpoint| {
-        let address = endpoint.address().to_string();
-        (address, endpoint.is_available_now())
-    });
-    endpoints.collect()
-}
-
-/// What the metrics show of what is live.
-pub(crate) fn shown(live: &Live) -> telemetry::Live {
-    let snapshot = &live.snapshot;
-    let mut variants = Vec::new();
-    for route in &snapshot.routes {
-        let up: Vec<_> = route
-            .variants
-            .iter()
-            .map(|variant| snapshot.upstreams[variant.upstream].n_available())
-            .collect();
-        let share = |n: usize| route.split.share(None, n);
-        // The runner-up takes the share of who is unavailable, as far as there is one.
-        let serving: f64 = (0..up.len()).filter(|&n| up[n] > 0).map(share).sum();
-        for (n, (variant, spec)) in route
-            .variants
-            .iter()
-            .zip(route.split.variants())
-            .enumerate()
-        {
-            let upstream = &snapshot.upstreams[variant.upstream];
-            variants.push(VariantLive {
-                labels: variant.stats.labels().clone(),
-                weight: spec.weight,
-                share: match (up[n] > 0, route.failover) {
-                    (true, true) if serving > 0.0 => share(n) / serving,
-                    (true, _) => share(n),
-                    (false, _) => 0.0,
-                },
-                state: match spec.state {
-                    State::On => VariantState::On,
-                    State::Off => VariantState::Off,
-                },
-                healthy_endpoints: up[n],
-                unhealthy_endpoints: upstream.endpoints().len() - up[n],
-            });
-        }
-    }
-    telemetry::Live {
-        variants,
-        direct: snapshot
-            .routes
-            .iter()
-            .filter_map(|route| route.direct.as_ref())
-            .map(|direct| direct.stats.labels().clone())
-            .collect(),
-        rules: snapshot
-            .routes
-            .iter()
-            .flat_map(|route| &route.rules)
-            .map(|rule| rule.stats.labels().clone())
-            .collect(),
-        mirrors: mirror::live(&snapshot.routes),
-        upstreams: snapshot
-            .upstreams
-            .iter()
-            .map(|upstream| UpstreamLive {
-                name: Arc::clone(upstream.name()),
-                limits: upstream.settings().limits.all().collect(),
-                endpoints: endpoints(upstream),
-            })
-            .collect(),
-        listeners: snapshot.listeners.keys().cloned().collect(),
-        listener_certificates: certificates::shown(certificates::of_listeners(snapshot)),
-        upstream_certificates: certificates::shown(certificates::of_upstreams(snapshot)),
-    }
 }

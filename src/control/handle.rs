@@ -16,6 +16,7 @@ use crate::config::{Config, Problem, Problems, Sources, Texts};
 use crate::control::resolver::NameStatus;
 use crate::control::sockets::ListenerStatus;
 use crate::control::upgrade::{self, History, Offer};
+use crate::listener::Overload;
 use crate::proxy::Snapshot;
 use crate::upstream::Name;
 
@@ -120,6 +121,7 @@ pub(crate) struct Shared {
     pub(crate) listeners: Mutex<Vec<ListenerStatus>>,
     pub(crate) names: Mutex<HashMap<Name, NameStatus>>,
     pub(crate) upgrades: Mutex<History>,
+    pub(crate) overload: Arc<Overload>,
 }
 
 impl Control {
@@ -187,6 +189,11 @@ impl Control {
             .iter()
             .map(ListenerStatus::now)
             .collect()
+    }
+
+    /// Whether anything new is taken on, and what decides that.
+    pub fn overload(&self) -> &Overload {
+        &self.shared.overload
     }
 
     /// How the names of endpoints fare, of those that were looked up.

@@ -14,10 +14,12 @@ mod handle;
 mod health;
 mod inherit;
 mod mirror;
+mod overload;
 mod resolver;
 mod retired;
 mod route_limits;
 mod secure;
+mod shown;
 mod sockets;
 mod tunnels;
 mod treatment;
@@ -41,6 +43,7 @@ use crate::config::{self, Config, Loaded, Problem, Sources};
 use crate::control::build::Builder;
 use crate::control::handle::{Request, Shared};
 use crate::control::health::Checker;
+use crate::control::overload::Guard;
 use crate::control::resolver::{Done, Resolver};
 use crate::control::retired::Retired;
 use crate::control::sockets::Sockets;
@@ -83,6 +86,7 @@ pub struct Controller {
     /// Told when reloads may go on, while another process takes over.
     held: Option<oneshot::Receiver<()>>,
     retired: Retired,
+    guard: Guard,
 }
 
 /// What is needed to begin.
@@ -162,7 +166,9 @@ impl Prepared {
             listeners: Mutex::default(),
             names: Mutex::default(),
             upgrades: Mutex::default(),
+            overload: Arc::clone(builder.overload()),
         });
+        let guard = Guard::new(Arc::clone(builder.overload()));
         let (requests, received) = mpsc::channel(REQUESTS);
         let (upgrades, asked) = mpsc::channel(ASKING);
         let control = Control {
@@ -185,6 +191,7 @@ impl Prepared {
                 requests: received,
                 held: None,
                 retired: Retired::default(),
+                guard,
             },
             control,
             sockets: plan,
@@ -216,6 +223,7 @@ impl Prepared {
         let live = controller.shared.live.load_full();
         let now = tokio::time::Instant::now();
         controller.builder.switches().turn(&live.config, now);
+        controller.guard.follow(&live.config.overload);
         controller.sockets.set_workers(workers);
         controller.commit_sockets(sockets, None);
         controller.checker.follow(&live.snapshot);
@@ -234,6 +242,7 @@ impl Controller {
     /// Obeys the watcher and whoever asks, until nobody can ask any more.
     pub async fn run(mut self) {
         let mut looks = interval(LOOK);
+        let mut samples = Guard::ticks();
         // What is due at the start, or when a configuration is loaded, is a warning of that.
         let first = tokio::time::Instant::now() + certificates::LOOK;
         let mut days = interval_at(first, certificates::LOOK);
@@ -267,6 +276,9 @@ impl Controller {
                 _ = days.tick() => {
                     let snapshot = &self.shared.live.load().snapshot;
                     certificates::warn_of_due(snapshot, SystemTime::now());
+                }
+                _ = samples.tick(), if self.guard.is_on() => {
+                    self.guard.look(self.sockets.n_connections(), &self.telemetry);
                 }
                 _ = looks.tick() => {
                     self.retired.sweep();
@@ -347,6 +359,7 @@ impl Controller {
         self.builder
             .switches()
             .turn(&next.config, tokio::time::Instant::now());
+        self.guard.follow(&next.config.overload);
         follow::retire(&live.snapshot, &next.snapshot);
         follow::forgive(&next.snapshot);
         self.shared.live.store(Arc::clone(&next));
@@ -444,7 +457,7 @@ impl Controller {
         let live = self.shared.live.load_full();
         self.telemetry
             .registry()
-            .set_live(build::shown(&live), tokio::time::Instant::now());
+            .set_live(shown::shown(&live), tokio::time::Instant::now());
     }
 }
 

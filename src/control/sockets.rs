@@ -108,6 +108,14 @@ impl Sockets {
         open.collect()
     }
 
+    /// How many connections there are, those of listeners that are given up included.
+    pub(crate) fn n_connections(&self) -> usize {
+        let open = self.open.values().map(|open| open.gate.n_open());
+        let draining = self.draining.iter();
+        open.chain(draining.map(|listener| listener.gate.n_open()))
+            .sum()
+    }
+
     /// Binds what is new. What is planned and not committed is closed again.
     pub(crate) fn plan(&mut self, config: &Config, path: &Path) -> Result<Plan, Rejected> {
         let mut inherited = std::mem::take(&mut self.inherited);

@@ -68,7 +68,7 @@ pub(crate) async fn serve<V: Service>(
         }
         let after = service
             .http1(connection, &mut deadline, scratch, from, &settings, &|| {
-                handle.is_closing()
+                handle.is_closing() || settings.overload.refuses()
             })
             .await;
         match after {

@@ -77,6 +77,13 @@ impl Crew {
         counts.map(|n| n % AWAY).collect()
     }
 
+    /// How many connections there are.
+    pub(crate) fn n_open(&self) -> usize {
+        let members = self.members.iter();
+        let counts = members.map(|member| member.n_connections.load(Ordering::Relaxed));
+        counts.map(|n| n % AWAY).sum()
+    }
+
     /// A worker begins; gives what others will hand to it. Once for each.
     pub(crate) fn join(&self, worker: usize) -> mpsc::UnboundedReceiver<Arrival> {
         let (sender, receiver) = mpsc::unbounded_channel();

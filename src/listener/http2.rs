@@ -28,7 +28,7 @@ use crate::listener::streams::{CONNECTION, Streams};
 use crate::listener::tunnels::Tunnels;
 use crate::listener::wire::Wire;
 use crate::listener::woken::Woken;
-use crate::listener::{HeldSettings, LINGER, Peer, Service, Settings};
+use crate::listener::{HeldSettings, LINGER, Overload, Peer, Service, Settings};
 use crate::message::Body;
 use crate::telemetry::stats::{AbortReason, ListenerShard, RejectReason};
 
@@ -142,6 +142,7 @@ async fn serve_streams<V: Service>(
         answer,
         deadline,
         idle,
+        overload: &settings.overload,
         has_asked: false,
         is_flooded: false,
         is_ending: false,
@@ -210,6 +211,7 @@ struct Driver<'a, A, F> {
     deadline: Deadline,
     /// How long there may be no stream.
     idle: Duration,
+    overload: &'a Overload,
     /// True once there was a request.
     has_asked: bool,
     /// True once it had to leave for what it sent.
@@ -261,7 +263,8 @@ where
                 false => End::Silence,
             });
         }
-        if !self.is_ending && (is_idle || handle.is_closing() || verdict == Verdict::Leave) {
+        let is_unwanted = verdict == Verdict::Leave || self.overload.refuses();
+        if !self.is_ending && (is_idle || handle.is_closing() || is_unwanted) {
             self.is_ending = true;
             self.is_flooded = verdict == Verdict::Leave;
             self.deadline.set(LINGER);

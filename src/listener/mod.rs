@@ -15,6 +15,7 @@ mod distance;
 mod drain;
 mod flood;
 mod http2;
+mod overload;
 mod peer;
 mod preface;
 mod proxy_protocol;
@@ -47,6 +48,7 @@ pub use client_body::ClientBody;
 pub use connect::{Connect, ConnectStream};
 pub use crew::Crew;
 pub use drain::Drain;
+pub use overload::{Bounds, Load, Overload};
 pub use peer::{Client, ForwardedSource, Peer, TrustedProxies};
 pub use preface::Spoken;
 pub use proxy_protocol::ProxyProtocol;
@@ -105,6 +107,8 @@ pub struct Settings {
     pub proxy_protocol: ProxyProtocol,
     /// Whose requests are taken.
     pub access: AccessList,
+    /// Whether the process takes on anything new.
+    pub overload: Arc<Overload>,
     /// The listener's numbers.
     pub stats: Arc<ListenerStats>,
     /// Which versions of HTTP its clients may speak.

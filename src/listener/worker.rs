@@ -20,7 +20,7 @@ use crate::listener::drain::{Connections, Drain};
 use crate::listener::serving::begin;
 use crate::listener::{Gate, Permit, Service, Settings, Stop, accept};
 use crate::ring::{self, Backend};
-use crate::telemetry::stats::ListenerStats;
+use crate::telemetry::stats::{ListenerStats, RejectReason};
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -372,6 +372,16 @@ impl<V: Service> Acceptor<V> {
         let Some(settings) = self.settings.borrow().clone() else {
             return;
         };
+        let overload = &settings.overload;
+        let refused = match () {
+            () if overload.refuses() => Some(RejectReason::Overload),
+            () if overload.is_full(|| self.crew.n_open()) => Some(RejectReason::Limit),
+            () => None,
+        };
+        if let Some(reason) = refused {
+            self.stats.shard(self.index).connection_rejected(reason);
+            return;
+        }
         let arrival = Arrival {
             stream,
             address,

@@ -82,6 +82,10 @@ fn keeps_body(request: &RequestHead, retry: &Retry) -> bool {
 /// # Errors
 /// When it goes nowhere.
 pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Decision, Error> {
+    // Before anything is looked up for it.
+    if settings.overload.refuses() {
+        return Err(Error::Overloaded);
+    }
     let request = exchange.request();
     match request.method() {
         b"CONNECT" | b"TRACE" => return Err(Error::MethodNotAllowed),

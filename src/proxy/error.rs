@@ -31,6 +31,9 @@ pub enum Error {
     /// No route catches the request.
     #[error("no route")]
     NoRoute,
+    /// The process has more to carry than it can.
+    #[error("overload")]
+    Overloaded,
     /// The listener or the route does not take requests of this client.
     #[error("client not allowed")]
     Denied,
@@ -156,7 +159,8 @@ impl Error {
             | Self::NotOpened
             | Self::NoUpgrade
             | Self::Truncated(_) => 502,
-            Self::Unavailable
+            Self::Overloaded
+            | Self::Unavailable
             | Self::Drained
             | Self::Overflow(_)
             | Self::BreakerOpen { .. }
@@ -181,6 +185,7 @@ impl Error {
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::NoRoute => ErrorReason::NoRoute,
+            Self::Overloaded => ErrorReason::Overload,
             Self::Denied => ErrorReason::ClientDenied,
             Self::RedirectLoop => ErrorReason::RedirectLoop,
             Self::MethodNotAllowed
@@ -220,7 +225,7 @@ impl Error {
     /// The side to blame.
     pub fn side(&self) -> Side {
         match self {
-            Self::NoRoute | Self::RedirectLoop | Self::Drained => Side::Proxy,
+            Self::NoRoute | Self::Overloaded | Self::RedirectLoop | Self::Drained => Side::Proxy,
             Self::Denied
             | Self::RateLimited(_)
             | Self::MethodNotAllowed
@@ -252,7 +257,7 @@ impl Error {
         match self {
             Self::NoRoute => "destination_not_found",
             Self::Denied | Self::RateLimited(_) => "http_request_denied",
-            Self::Unavailable | Self::Drained | Self::BreakerOpen { .. } => {
+            Self::Overloaded | Self::Unavailable | Self::Drained | Self::BreakerOpen { .. } => {
                 "destination_unavailable"
             }
             Self::Connect(ConnectError::Failed(_)) => "connection_refused",
@@ -290,6 +295,7 @@ impl Error {
     pub fn detail(&self) -> &'static str {
         match self {
             Self::NoRoute => "no route for this request",
+            Self::Overloaded => "too much to do right now",
             Self::Denied => "this is not open to you",
             Self::RateLimited(_) => "more requests than are taken in this time",
             Self::MethodNotAllowed => "this method is not forwarded",

@@ -191,4 +191,11 @@ impl Local {
             settings.stats.shard(worker).unrouted(status);
         }
     }
+
+    /// Counts a request that was refused by overload.
+    pub(crate) fn overloaded(&self, listener: &str, worker: usize) {
+        if let Some(settings) = self.snapshot.listeners.get(listener) {
+            settings.stats.shard(worker).overloaded();
+        }
+    }
 }

@@ -110,6 +110,7 @@ fn breaks_body(error: &Error) -> bool {
         | Error::BadBody(_)
         | Error::ClientTimeout
         | Error::ClientClosed
+        | Error::Overloaded
         | Error::Drained => true,
         Error::NoRoute
         | Error::Denied

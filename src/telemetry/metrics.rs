@@ -195,6 +195,9 @@ families! {
     DOWNSTREAM_CONNECTIONS_ABORTED = Counter "tidegate_downstream_connections_aborted_total"
         ["listener", "reason"]
         "Connections of clients that were ended before their time, by what the client did.";
+    OVERLOAD_REFUSED_REQUESTS = Counter "tidegate_overload_refused_requests_total"
+        ["listener"]
+        "Requests that were refused because the process has more to carry than it can.";
     ACCEPT_PAUSES = Counter "tidegate_accept_pauses_total"
         ["listener", "reason"]
         "Times that a worker accepted nobody for a while: no place, or no descriptors or memory.";
@@ -232,6 +235,9 @@ families! {
     UPGRADES = Counter "tidegate_upgrades_total"
         ["result"]
         "Attempts to replace the running program, those of the processes before this one among them.";
+    OVERLOADED = Gauge "tidegate_overloaded"
+        ["cause"]
+        "1 while new work is refused: memory or connections have come to their bound.";
     DRAINING = Gauge "tidegate_draining"
         []
         "1 while tidegate is about to end.";

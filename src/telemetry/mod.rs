@@ -8,6 +8,7 @@
 pub mod access_log;
 pub mod colour;
 mod exposition;
+pub mod memory;
 pub mod metrics;
 mod process;
 mod recorder;

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::telemetry::memory::kibibytes;
+
 /// Units of processor time per second in `/proc`: 100 on every architecture that tidegate runs on
 /// (`USER_HZ` is part of the kernel's interface and does not follow its own clock).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -72,13 +74,6 @@ impl Times {
     }
 }
 
-/// The value of a line such as `VmRSS:    1234 kB`, in bytes.
-fn kibibytes(status: &str, name: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    let number = line.trim().strip_suffix("kB")?.trim();
-    Some(number.parse::<u64>().ok()? * 1024)
-}
-
 /// When the machine started, in seconds since 1970, as far as its clock is right now. `/proc/stat`
 /// tells it too, but not within a sandbox that shows processes alone.
 fn boot_seconds() -> f64 {
@@ -92,7 +87,8 @@ fn boot_seconds() -> f64 {
 mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
 
-    use crate::telemetry::process::{Process, Times, kibibytes};
+    use crate::telemetry::memory::kibibytes;
+    use crate::telemetry::process::{Process, Times};
 
     #[test]
     fn a_program_name_with_parentheses_does_not_shift_the_fields() {

@@ -28,6 +28,7 @@ pub struct Recorder {
     reload_duration: Histogram,
     upgrades_succeeded: Counter,
     upgrades_failed: Counter,
+    overloaded: [Gauge; 2],
     draining: Gauge,
     access_log_dropped: Counter,
     /// The hash of the live configuration. The exporter cannot take a series away again, so this
@@ -62,6 +63,8 @@ impl Default for Recorder {
             ),
             upgrades_succeeded: upgrades("succeeded"),
             upgrades_failed: upgrades("failed"),
+            overloaded: ["memory", "connections"]
+                .map(|cause| gauge(&recorder, &names::OVERLOADED, &[("cause", cause)])),
             draining: gauge(&recorder, &names::DRAINING, &[]),
             access_log_dropped: counter(&recorder, &names::ACCESS_LOG_DROPPED, &[]),
             sha256: Mutex::default(),
@@ -109,6 +112,13 @@ impl Recorder {
     pub fn upgrades(&self, succeeded: u64, failed: u64) {
         self.upgrades_succeeded.increment(succeeded);
         self.upgrades_failed.increment(failed);
+    }
+
+    /// Notes whether new work is refused, by memory or by connections.
+    pub fn overloaded(&self, by_memory: bool, by_connections: bool) {
+        for (gauge, is_so) in self.overloaded.iter().zip([by_memory, by_connections]) {
+            gauge.set(f64::from(u8::from(is_so)));
+        }
     }
 
     /// Notes that the process is about to end.

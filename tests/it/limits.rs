@@ -181,7 +181,7 @@ async fn a_full_file_table_pauses_accepting_and_recovers_by_itself() {
     drop(clients);
 
     wait::until("the table has room again", async || {
-        proxy.open_files() < FILES / 2
+        proxy.open_files() < FILES / 8 * 5
     })
     .await;
     for _ in 0..20 {

@@ -27,8 +27,8 @@ fn an_unknown_section_is_refused() {
         "[listner.http]\n",
         &[
             "1:2 listner: unknown key, did you mean listener? (known here: include, runtime, \
-           listener, upstream, segment, trace, route, shutdown, upgrade, access_log, admin, metrics, \
-           resolver)",
+           listener, upstream, segment, trace, route, overload, shutdown, upgrade, access_log, admin, \
+           metrics, resolver)",
         ],
     );
     refused(

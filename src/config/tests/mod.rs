@@ -11,6 +11,7 @@ mod health;
 mod include;
 mod messages;
 mod mirror;
+mod overload;
 mod pins;
 mod proxy_protocol;
 mod routes;

@@ -74,9 +74,13 @@ impl Drop for Exchange {
                     }
                 }
             }
-            None => self
-                .local()
-                .unrouted(&self.from.listener, self.worker.index, status),
+            None => {
+                let local = self.local();
+                local.unrouted(&self.from.listener, self.worker.index, status);
+                if reason == Some(ErrorReason::Overload) {
+                    local.overloaded(&self.from.listener, self.worker.index);
+                }
+            }
         }
         self.log(status, duration, outcome, reason, &scratch.request);
         if self.mirror.is_some() {

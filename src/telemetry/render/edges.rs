@@ -177,6 +177,11 @@ pub(crate) fn downstream_connections(text: &mut Exposition, rows: &[Row<Listener
             }
         }
     });
+    text.family(&names::OVERLOAD_REFUSED_REQUESTS, |samples| {
+        for Row { labels, totals } in rows {
+            samples.value(labels, totals.overloaded);
+        }
+    });
     text.family(&names::ACCEPT_PAUSES, |samples| {
         for Row { labels, totals } in rows {
             for (reason, n) in PauseReason::ALL.iter().zip(totals.pauses) {

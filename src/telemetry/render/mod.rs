@@ -67,6 +67,7 @@ fn control(text: &mut Exposition, recorder: &Recorder) {
         }
     });
     append(text, &names::UPGRADES);
+    append(text, &names::OVERLOADED);
     append(text, &names::DRAINING);
     append(text, &names::ACCESS_LOG_DROPPED);
     append(text, &names::BUILD_INFO);

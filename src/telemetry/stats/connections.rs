@@ -83,6 +83,7 @@ impl ListenerStats {
             for (total, counter) in totals.aborted.iter_mut().zip(&shard.aborted) {
                 *total += counter.total();
             }
+            totals.overloaded += shard.overloaded.total();
             if let Some(handshakes) = &mut totals.handshakes {
                 shard.handshakes.add_to(handshakes);
             }
@@ -102,6 +103,7 @@ pub struct ListenerShard {
     closed: [Counter; Protocol::N],
     rejected: [Counter; RejectReason::N],
     aborted: [Counter; AbortReason::N],
+    overloaded: Counter,
     handshakes: Handshakes,
     unrouted: Codes,
 }
@@ -127,6 +129,11 @@ impl ListenerShard {
         self.aborted[reason as usize].add(1);
     }
 
+    /// Counts a request that was refused because tidegate has more to carry than it can.
+    pub fn overloaded(&self) {
+        self.overloaded.add(1);
+    }
+
     /// Counts a TLS handshake that went well.
     pub fn handshake(&self, handshake: Handshake) {
         self.handshakes.add(handshake);
@@ -149,6 +156,8 @@ pub struct ListenerTotals {
     pub rejected: [u64; RejectReason::N],
     /// Connections that were ended by what their clients did.
     pub aborted: [u64; AbortReason::N],
+    /// Requests that were refused by overload.
+    pub overloaded: u64,
     /// How often accepting has paused.
     pub pauses: [u64; PauseReason::N],
     /// TLS handshakes, in the order of their kinds; none while it speaks no TLS.
@@ -444,7 +453,7 @@ mod tests {
         let totals = stats.read();
         assert_eq!(totals.open(Protocol::H1), 1);
         assert_eq!(totals.open(Protocol::H2), 1);
-        assert_eq!(totals.rejected, [0, 1, 0]);
+        assert_eq!(totals.rejected, [0, 1, 0, 0, 0]);
         assert_eq!(totals.unrouted[&Code::Exact(404)], 2);
         assert_eq!(totals.unrouted[&Code::Exact(400)], 1);
     }

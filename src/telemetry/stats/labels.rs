@@ -114,6 +114,8 @@ label_values! {
         BodyTooLarge = "body_too_large",
         /// The client's message did not come in time (408).
         ClientTimeout = "client_timeout",
+        /// tidegate has more to carry than it can (503).
+        Overload = "overload",
         /// tidegate is about to end (503).
         Draining = "draining",
         /// The answer was cut after it had begun.
@@ -234,6 +236,10 @@ label_values! {
         Timeout = "timeout",
         /// It did not begin with the header of the PROXY protocol, or came from nobody trusted.
         ProxyProtocol = "proxy_protocol",
+        /// The process has all the connections that it may have.
+        Limit = "limit",
+        /// The process has more to carry than it can.
+        Overload = "overload",
     }
 }
 
