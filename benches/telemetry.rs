@@ -1,20 +1,25 @@
 //! What is told: a line of the access log, what is counted of a request, and the page of metrics.
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use criterion::{BenchmarkId, Criterion};
 use metrics::Counter;
-use tidegate::message::Version;
+use tidegate::message::{Address, Version};
 use tidegate::telemetry::access_log::{Entry, Format, Output, Outputs, Settings};
 use tidegate::telemetry::stats::{
     Buckets, Finished, Outcome, Selection, Source, VariantLabels, VariantStats,
 };
 use tidegate::telemetry::{Live, Telemetry, VariantLive, VariantState};
 use tokio::time::Instant;
+
+static ENDPOINT: Address = Address::Tcp(SocketAddr::new(
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 21)),
+    9000,
+));
 
 fn entry() -> Entry<'static> {
     Entry {
@@ -40,7 +45,7 @@ fn entry() -> Entry<'static> {
         upstream_connect: None,
         attempts: 1,
         mirror: None,
-        endpoint: Some(([10, 0, 0, 21], 9000).into()),
+        endpoint: Some(&ENDPOINT),
         client_ip: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77)),
         protocol: Version::Http2,
         upstream_protocol: Some(Version::Http11),

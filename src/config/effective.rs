@@ -25,6 +25,7 @@ use crate::config::settings::{
 };
 use crate::config::unit::{write_duration, write_size};
 use crate::message::{AccessList, Networks, Scheme};
+use crate::message::{Address, UNIX};
 use crate::route::{FieldSpec, MatchSpec, PathSpec, ValueSpec};
 use crate::split::State;
 use crate::tls::Terms;
@@ -128,6 +129,13 @@ fn path(path: &Path) -> Value {
     Value::String(path.display().to_string())
 }
 
+fn address(address: &Address) -> Value {
+    match address.unix() {
+        Some(at) => format!("{UNIX}{}", path(at).as_str().unwrap_or_default()).into(),
+        None => address.to_string().into(),
+    }
+}
+
 fn listener(listener: &ListenerConfig) -> Value {
     let is_tls = listener.tls.is_some();
     let has_http2 = listener.protocols.contains(&Protocol::Http2);
@@ -135,7 +143,15 @@ fn listener(listener: &ListenerConfig) -> Value {
     let timeouts = &listener.timeouts;
     let limits = &listener.limits;
     object([
-        ("address", json!(listener.address)),
+        ("address", address(&listener.address)),
+        (
+            "mode",
+            listener
+                .address
+                .unix()
+                .map(|_| format!("{:04o}", listener.mode))
+                .into(),
+        ),
         ("protocols", names.collect()),
         (
             "timeouts",

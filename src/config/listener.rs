@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -12,7 +13,7 @@ use crate::config::reader::{Table, Value};
 use crate::config::settings::{Forwarded, ListenerConfig, ListenerTimeouts, Protocol};
 use crate::config::tls;
 use crate::listener::ProxyProtocol;
-use crate::message::{AccessList, Limits, Networks};
+use crate::message::{AccessList, Address, Limits, Networks, UNIX};
 
 /// What a wait may be: zero would fail everything, and past 400 days nobody waits.
 pub(crate) const WAIT: RangeInclusive<Duration> =
@@ -24,6 +25,17 @@ pub(crate) const BODY_BYTES: RangeInclusive<u64> = 0..=1 << 60;
 /// What belongs where an address is listened on.
 pub(crate) const ADDRESS: &str =
     "an IP address with a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"";
+
+/// What belongs where a listener listens.
+const LISTENS: &str =
+    "an IP address with a port, such as \"0.0.0.0:8080\" or \"[::]:8080\", or \"unix:\" and a path";
+
+/// The rights of the file of a UNIX socket unless told otherwise: whoever is to connect has to be in
+/// its group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// The longest path of a UNIX socket (unix(7): 108 bytes with a zero at the end).
+const MAX_SOCKET_PATH: usize = 107;
 
 /// What belongs where networks are named.
 pub(crate) const NETWORKS: &str = "a list of networks, such as [\"10.0.0.0/8\"]";
@@ -53,8 +65,16 @@ pub(crate) fn read<'d>(
 
 fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option<ListenerConfig> {
     let address = table
-        .required("address", ADDRESS)
-        .and_then(|value| address(&value));
+        .required("address", LISTENS)
+        .and_then(|value| listens(&value));
+    let mut mode = SOCKET_MODE;
+    table.set("mode", &mut mode, rights);
+    if address
+        .as_ref()
+        .is_some_and(|address| address.unix().is_none())
+    {
+        table.refuse_key("mode", "has no effect on an address of TCP");
+    }
     let protocols = table.optional("protocols");
     let tls = table.optional("tls");
     let is_tls = tls.is_some();
@@ -154,6 +174,7 @@ fn listener<'d>(table: &mut Table<'d>, files: &mut Vec<NamedFile<'d>>) -> Option
 
     Some(ListenerConfig {
         address: address?,
+        mode,
         protocols: protocols?,
         timeouts,
         limits,
@@ -176,6 +197,52 @@ pub(crate) fn access(table: &mut Table<'_>) -> AccessList {
         table.set("deny", &mut access.deny, networks);
     });
     access
+}
+
+/// Reads where a listener listens.
+fn listens(value: &Value<'_>) -> Option<Address> {
+    value.looks_like(|| r"[0-9.]+:[0-9]+|\[.+\]:[0-9]+|unix:.+");
+    let is_path = |text: &str| Some(text.strip_prefix(UNIX)?.to_owned());
+    match value.parsed(LISTENS, |text| {
+        let path = is_path(text).map(Err);
+        path.or_else(|| text.parse().ok().map(Ok))
+    })? {
+        Ok(address) => Some(Address::Tcp(address)),
+        Err(path) => socket(value, &path).map(Address::Unix),
+    }
+}
+
+/// Reads the path of a UNIX socket, relative to the file that names it.
+pub(crate) fn socket(value: &Value<'_>, path: &str) -> Option<Arc<Path>> {
+    let resolved = value.beside(path);
+    let n_bytes = resolved.as_os_str().len();
+    // Such a path would need to be escaped in every log.
+    let is_odd = |letter: char| letter.is_control() || letter == '"' || letter == '\\';
+    if path.is_empty() || path.contains(is_odd) {
+        value.refuse(format!(
+            "{} is not \"unix:\" and a path without quotes, backslashes and control characters",
+            value.shown()
+        ));
+        return None;
+    }
+    if n_bytes > MAX_SOCKET_PATH {
+        value.refuse(format!(
+            "{} is a path of {n_bytes} bytes; that of a UNIX socket has at most {MAX_SOCKET_PATH}",
+            value.shown()
+        ));
+        return None;
+    }
+    Some(resolved.into())
+}
+
+/// Reads the rights of a file, as chmod(1) takes them.
+fn rights(value: &Value<'_>) -> Option<u32> {
+    value.looks_like(|| "0?[0-7]{3}");
+    value.parsed("rights of a file, such as \"0660\"", |text| {
+        let digits = text.strip_prefix('0').unwrap_or(text);
+        let is_octal = digits.len() == 3 && digits.bytes().all(|byte| (b'0'..b'8').contains(&byte));
+        is_octal.then(|| u32::from_str_radix(digits, 8).ok())?
+    })
 }
 
 /// Reads an address to listen on.

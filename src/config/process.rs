@@ -169,7 +169,7 @@ pub(crate) fn admin(
             let address = address(value)?;
             let listener = listeners
                 .iter()
-                .find(|(_, listener)| listener.address == address && address.port() != 0);
+                .find(|(_, listener)| listener.address == address.into() && address.port() != 0);
             if let Some((name, _)) = listener {
                 value.refuse(format!(
                     "{address} is the address of listener {name} already"

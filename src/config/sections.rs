@@ -1,7 +1,6 @@
 //! The file as a whole: its sections, and what concerns several of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::advice;
@@ -17,6 +16,7 @@ use crate::config::segment::Segments;
 use crate::config::settings::{Config, ListenerConfig};
 use crate::config::upgrade;
 use crate::config::upstream;
+use crate::message::Address;
 use crate::route::Table;
 
 /// Reads all sections; `None` when a problem was recorded that leaves nothing to go on with. `look`
@@ -132,14 +132,14 @@ fn listeners<'d>(
     let Some(value) = root.required("listener", "at least one [listener.NAME]") else {
         return BTreeMap::new();
     };
-    let mut addresses: BTreeMap<SocketAddr, &str> = BTreeMap::new();
+    let mut addresses: BTreeMap<Address, &str> = BTreeMap::new();
     let mut n_listeners = 0;
     let listeners: BTreeMap<String, ListenerConfig> = value
         .names(|name, value| {
             n_listeners += 1;
             let listener = listener::read(value, files)?;
-            if listener.address.port() != 0
-                && let Some(other) = addresses.insert(listener.address, name)
+            if !listener.address.is_any_port()
+                && let Some(other) = addresses.insert(listener.address.clone(), name)
             {
                 value.refuse_key(format!(
                     "{} is the address of listener {other} already",

@@ -19,7 +19,7 @@ use crate::config::secret::Secret;
 use crate::config::segment::SegmentConfig;
 use crate::config::upgrade::UpgradeConfig;
 use crate::listener::ProxyProtocol;
-use crate::message::{AccessList, Limits};
+use crate::message::{AccessList, Address, Limits};
 use crate::route::Table;
 use crate::split::Key;
 use crate::telemetry::access_log::{Field, Mask};
@@ -97,7 +97,9 @@ impl Io {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ListenerConfig {
     /// Where it listens; port 0 lets the system choose one.
-    pub address: SocketAddr,
+    pub address: Address,
+    /// Who may connect, where it is a UNIX socket: the rights of its file.
+    pub mode: u32,
     /// The protocols it speaks, the preferred one first; at least one.
     pub protocols: Vec<Protocol>,
     /// How long it waits for its clients.

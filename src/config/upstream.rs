@@ -3,7 +3,7 @@
 use crate::config::advice;
 use crate::config::guard;
 use crate::config::health;
-use crate::config::listener::{NamedFile, WAIT, count};
+use crate::config::listener::{self, NamedFile, WAIT, count};
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{Balance, Protocol, UpstreamConfig, UpstreamTimeouts};
 use crate::config::sticky;
@@ -147,8 +147,11 @@ fn balance(table: &mut Table<'_>) -> Option<Balance> {
 fn endpoints(value: &Value<'_>) -> Option<Vec<EndpointSpec>> {
     let mut seen = Vec::new();
     let endpoints = value.list(ENDPOINTS, |value| {
-        value.looks_like(|| "[^/]+:[0-9]+|srv:.+");
+        value.looks_like(|| "[^/]+:[0-9]+|srv:.+|unix:.+");
         let spec = match value.string()?.parse::<EndpointSpec>() {
+            Ok(EndpointSpec::Unix(path)) => {
+                EndpointSpec::Unix(listener::socket(value, &path.to_string_lossy())?)
+            }
             Ok(spec) => spec,
             Err(error) => {
                 value.refuse(format!("{} {error}", value.shown()));

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +16,7 @@ use crate::control::resolver::NameStatus;
 use crate::control::sockets::ListenerStatus;
 use crate::control::upgrade::{self, History, Offer};
 use crate::listener::Overload;
+use crate::message::Address;
 use crate::proxy::Snapshot;
 use crate::upstream::Name;
 
@@ -206,7 +206,7 @@ impl Control {
     }
 
     /// The address that a listener is bound to.
-    pub fn listener_addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+    pub fn listener_addresses(&self) -> Vec<(Arc<str>, Address)> {
         self.listeners()
             .into_iter()
             .map(|listener| (listener.name, listener.address))

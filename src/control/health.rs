@@ -73,10 +73,10 @@ impl Checker {
                     self.tasks.insert(id, known);
                     continue;
                 }
-                let tls = settings.tls.as_ref().map(|tls| {
-                    let host = endpoint.host().map(|host| &**host);
-                    tls.towards(host, endpoint.address().ip())
-                });
+                let tls = settings
+                    .tls
+                    .as_ref()
+                    .map(|tls| tls.towards(endpoint.tls_name(), endpoint.address().ip()));
                 self.begin(Asked {
                     upstream: Arc::clone(upstream.name()),
                     endpoint: Arc::clone(endpoint),

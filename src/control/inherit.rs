@@ -8,6 +8,9 @@ use socket2::SockRef;
 use thiserror::Error;
 use tracing::warn;
 
+use crate::listener::{SocketFile, local_address};
+use crate::message::Address;
+
 /// Why a socket that was passed is not taken.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub(crate) enum InheritError {
@@ -17,9 +20,9 @@ pub(crate) enum InheritError {
         /// The name.
         name: String,
         /// Where it listens.
-        passed: SocketAddr,
+        passed: Address,
         /// Where it should.
-        wanted: SocketAddr,
+        wanted: Address,
     },
 }
 
@@ -27,10 +30,7 @@ pub(crate) enum InheritError {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Meant {
     /// A listener of the instance before, with the address in its configuration.
-    Listener {
-        name: String,
-        configured: SocketAddr,
-    },
+    Listener { name: String, configured: Address },
     /// The admin listener of the instance before.
     Admin { configured: SocketAddr },
     /// Whoever has this name, or this address; for the service manager may give any name.
@@ -42,7 +42,9 @@ pub(crate) enum Meant {
 pub(crate) struct Passed {
     pub(crate) meant: Meant,
     /// Where they listen.
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
+    /// True where the file of a UNIX socket is to be taken away at the end.
+    pub(crate) owns_file: bool,
     pub(crate) sockets: Vec<TcpListener>,
 }
 
@@ -67,7 +69,7 @@ impl Inherited {
     /// sd_listen_fds(3)). Only once, and before this process opens anything.
     ///
     /// # Errors
-    /// When one is no socket that listens for TCP, or the environment is not as it should be.
+    /// When one is no socket that listens, or the environment is not as it should be.
     pub fn add_activated(&mut self) -> io::Result<()> {
         for (name, socket) in sd_listen_fds::get().map_err(io::Error::other)? {
             let socket = TcpListener::from(socket);
@@ -76,13 +78,14 @@ impl Inherited {
                 |why| io::Error::other(format!("the socket that was passed as {name:?} {why}"));
             // Successors get it by another road.
             SockRef::from(&socket).set_cloexec(true)?;
-            let address = socket.local_addr().map_err(|_| unfit("is not for TCP"))?;
+            let address = local_address(&socket).map_err(|_| unfit("is none to listen with"))?;
             if !SockRef::from(&socket).is_listener()? {
                 return Err(unfit("does not listen"));
             }
             self.add(Passed {
                 meant: Meant::Named(name),
                 address,
+                owns_file: false,
                 sockets: vec![socket],
             });
         }
@@ -97,18 +100,18 @@ impl Inherited {
     pub(crate) fn listener(
         &mut self,
         name: &str,
-        wanted: SocketAddr,
-    ) -> Result<Option<Vec<TcpListener>>, InheritError> {
+        wanted: &Address,
+    ) -> Result<Option<Passed>, InheritError> {
         let found = self.take(wanted, |meant| {
             matches!(meant, Meant::Listener { name: former, configured }
-                if former == name && *configured == wanted)
+                if former == name && configured == wanted)
         });
         let namesake = |passed: &&Passed| passed.meant == Meant::Named(name.to_owned());
         match (found, self.passed.iter().find(namesake)) {
             (None, Some(passed)) => Err(InheritError::Elsewhere {
                 name: name.to_owned(),
-                passed: passed.address,
-                wanted,
+                passed: passed.address.clone(),
+                wanted: wanted.clone(),
             }),
             (found, _) => Ok(found),
         }
@@ -117,48 +120,50 @@ impl Inherited {
     /// Takes the socket for the admin listener, by the same rule.
     pub fn admin(&mut self, wanted: SocketAddr) -> Option<TcpListener> {
         let found = self.take(
-            wanted,
+            &wanted.into(),
             |meant| matches!(meant, Meant::Admin { configured } if *configured == wanted),
         );
-        found?.pop()
+        found?.sockets.pop()
     }
 
-    /// Closes what nobody has taken, and says so where somebody will miss it.
+    /// Closes what nobody has taken, with its files, and says so where somebody will miss it.
     pub(crate) fn close_rest(&mut self) {
-        for Passed { meant, address, .. } in self.passed.drain(..) {
-            if let Meant::Named(name) = meant {
+        for passed in self.passed.drain(..) {
+            let address = &passed.address;
+            if let Meant::Named(name) = &passed.meant {
                 warn!(%address, name, "a socket was passed that no listener has the address of");
+            }
+            if let Some(path) = address.unix().filter(|_| passed.owns_file) {
+                drop(SocketFile::new(path));
             }
         }
     }
 
-    fn take(
-        &mut self,
-        wanted: SocketAddr,
-        is_meant: impl Fn(&Meant) -> bool,
-    ) -> Option<Vec<TcpListener>> {
+    fn take(&mut self, wanted: &Address, is_meant: impl Fn(&Meant) -> bool) -> Option<Passed> {
         let at = self.passed.iter().position(|passed| {
-            if wanted.port() == 0 {
+            if wanted.is_any_port() {
                 is_meant(&passed.meant)
             } else {
-                passed.address == wanted
+                passed.address == *wanted
             }
         })?;
-        Some(self.passed.swap_remove(at).sockets)
+        Some(self.passed.swap_remove(at))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{SocketAddr, TcpListener};
 
     use crate::control::inherit::{InheritError, Inherited, Meant, Passed};
+    use crate::message::Address;
 
     fn passed(meant: Meant, address: &str) -> Inherited {
         let mut inherited = Inherited::default();
         inherited.add(Passed {
             meant,
             address: address.parse().unwrap(),
+            owns_file: false,
             sockets: vec![TcpListener::bind("127.0.0.1:0").unwrap()],
         });
         inherited
@@ -174,7 +179,7 @@ mod tests {
     /// Whether a listener gets what was passed.
     #[track_caller]
     fn check(mut inherited: Inherited, name: &str, wanted: &str, expected: Result<bool, &str>) {
-        let taken = inherited.listener(name, wanted.parse().unwrap());
+        let taken = inherited.listener(name, &wanted.parse().unwrap());
         let taken = taken.map(|taken| taken.is_some());
         let expected = expected.map_err(str::to_owned);
         assert_eq!(taken.map_err(|error| error.to_string()), expected);
@@ -247,10 +252,10 @@ mod tests {
 
     #[test]
     fn the_admin_listener_gets_its_own() {
-        let any = "127.0.0.1:0".parse().unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let admin = Meant::Admin { configured: any };
         let mut inherited = passed(admin, "127.0.0.1:5");
-        let other = inherited.listener("admin", any);
+        let other = inherited.listener("admin", &any.into());
         assert!(matches!(other, Ok(None)), "{other:?}");
         assert!(inherited.admin(any).is_some());
         assert!(inherited.admin(any).is_none(), "once");
@@ -258,10 +263,10 @@ mod tests {
 
     #[test]
     fn two_listeners_never_get_the_same() {
-        let here = "127.0.0.1:80".parse().unwrap();
+        let here: Address = "127.0.0.1:80".parse().unwrap();
         let mut inherited = passed(former("http", "127.0.0.1:80"), "127.0.0.1:80");
-        let first = inherited.listener("http", here);
-        let second: Result<_, InheritError> = inherited.listener("again", here);
+        let first = inherited.listener("http", &here);
+        let second: Result<_, InheritError> = inherited.listener("again", &here);
         assert!(matches!((first, second), (Ok(Some(_)), Ok(None))));
     }
 }

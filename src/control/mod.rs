@@ -266,7 +266,12 @@ impl Controller {
                     Some(Request::HandOver(reply)) => {
                         let (hold, held) = oneshot::channel();
                         self.held = Some(held);
-                        let offer = self.sockets.all().map(|listeners| Offer { listeners, hold });
+                        let files = self.sockets.files();
+                        let offer = self.sockets.all().map(|listeners| Offer {
+                            listeners,
+                            files,
+                            hold,
+                        });
                         // Where nobody takes it, nothing is held.
                         let _taken = reply.send(offer);
                     }

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::pending;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::{Config, ResolverConfig};
 use crate::control::chance::random;
+use crate::message::Address;
 use crate::telemetry::stats::Resolution;
 use crate::upstream::{
     Answer, Client, EndpointSpec, LookupError, Name, Place, ResolverSettings, Schedule,
@@ -187,7 +187,7 @@ impl Resolver {
 
     /// Where the endpoints of an upstream are, as far as is known; no address twice.
     pub(crate) fn places(&self, specs: &[EndpointSpec]) -> Vec<Place> {
-        let mut seen: HashSet<SocketAddr> = HashSet::new();
+        let mut seen: HashSet<Address> = HashSet::new();
         let places = specs.iter().flat_map(|spec| match spec.name() {
             None => Answer::default().places(spec),
             Some(name) => self
@@ -196,7 +196,9 @@ impl Resolver {
                 .map(|entry| entry.answer.places(spec))
                 .unwrap_or_default(),
         });
-        places.filter(|place| seen.insert(place.address)).collect()
+        places
+            .filter(|place| seen.insert(place.address.clone()))
+            .collect()
     }
 
     /// Waits for the next look-up to end, and begins those whose time comes meanwhile. Nothing is

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,10 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use crate::config::{Config, ListenerConfig, ShutdownConfig, with_causes};
+use crate::control::upgrade::Said;
 use crate::control::{Inherited, Rejected, refused};
-use crate::listener::{Bound, Command, Drain, Gate, Worker, adopt, bind};
+use crate::listener::{Bound, Command, Drain, Gate, SocketFile, Worker, adopt, bind, bind_unix};
+use crate::message::Address;
 use crate::telemetry::Telemetry;
 
 /// A listener as it is now.
@@ -23,7 +25,7 @@ pub struct ListenerStatus {
     /// Its name.
     pub name: Arc<str>,
     /// The address that it is bound to.
-    pub address: SocketAddr,
+    pub address: Address,
     /// The protocols that it speaks, the preferred one first.
     pub protocols: Vec<&'static str>,
     /// True when it speaks TLS.
@@ -46,11 +48,14 @@ impl ListenerStatus {
 }
 
 /// A listener that is bound.
+#[derive(Clone)]
 struct Open {
     /// The address in the configuration, which may have port 0.
-    configured: SocketAddr,
+    configured: Address,
     bound: Arc<Bound>,
     gate: Arc<Gate>,
+    /// Of a UNIX socket.
+    file: Option<Arc<SocketFile>>,
 }
 
 /// All listening sockets.
@@ -94,16 +99,21 @@ impl Sockets {
         self.workers = workers;
     }
 
-    /// All sockets, by listener: its name and its address in the configuration.
+    /// All sockets, by listener.
     ///
     /// # Errors
     /// When no descriptors are left.
-    pub(crate) fn all(&self) -> io::Result<Vec<(String, SocketAddr, Vec<OwnedFd>)>> {
+    pub(crate) fn all(&self) -> io::Result<Vec<(Said, Vec<OwnedFd>)>> {
         let open = self.open.iter().map(|(name, open)| {
             let sockets = open.bound.sockets.iter();
             let sockets = sockets.map(|socket| Ok(socket.try_clone()?.into()));
             let sockets: io::Result<_> = sockets.collect();
-            Ok((name.to_string(), open.configured, sockets?))
+            let listener = Said::Listener {
+                name: name.to_string(),
+                configured: open.configured.to_string(),
+                owns_file: open.file.is_some(),
+            };
+            Ok((listener, sockets?))
         });
         open.collect()
     }
@@ -116,14 +126,20 @@ impl Sockets {
             .sum()
     }
 
+    /// The files of UNIX sockets.
+    pub(crate) fn files(&self) -> Vec<Arc<SocketFile>> {
+        let open = self.open.values();
+        open.filter_map(|open| open.file.clone()).collect()
+    }
+
     /// Binds what is new. What is planned and not committed is closed again.
     pub(crate) fn plan(&mut self, config: &Config, path: &Path) -> Result<Plan, Rejected> {
         let mut inherited = std::mem::take(&mut self.inherited);
-        let by_address: HashMap<SocketAddr, (&Arc<str>, &Open)> = self
+        let by_address: HashMap<&Address, &Open> = self
             .open
-            .iter()
-            .filter(|(_, open)| open.configured.port() != 0)
-            .map(|(name, open)| (open.configured, (name, open)))
+            .values()
+            .filter(|open| !open.configured.is_any_port())
+            .map(|open| (&open.configured, open))
             .collect();
         let mut listeners = BTreeMap::new();
         let mut problems = Vec::new();
@@ -133,22 +149,13 @@ impl Sockets {
                 .open
                 .get(&name)
                 .filter(|open| open.configured == listener.address);
-            let renamed = by_address.get(&listener.address).map(|&(_, open)| open);
+            let renamed = by_address.get(&listener.address).copied();
             let planned = match same {
-                Some(open) => Ok((
-                    Arc::clone(&open.bound),
-                    Arc::clone(&open.gate),
-                    Handover::Kept,
-                )),
+                Some(open) => Ok((open.clone(), Handover::Kept)),
                 None => self.sockets(&name, listener, renamed, &mut inherited),
             };
             match planned {
-                Ok((bound, gate, handover)) => {
-                    let open = Open {
-                        configured: listener.address,
-                        bound,
-                        gate,
-                    };
+                Ok((open, handover)) => {
                     listeners.insert(name, (open, handover, listener.clone()));
                 }
                 Err(message) => {
@@ -158,7 +165,7 @@ impl Sockets {
             }
         }
         if problems.is_empty() {
-            inherited.close_rest();
+            self.inherited = inherited;
             Ok(Plan { listeners })
         } else {
             Err(Rejected { problems })
@@ -172,29 +179,46 @@ impl Sockets {
         listener: &ListenerConfig,
         renamed: Option<&Open>,
         inherited: &mut Inherited,
-    ) -> Result<(Arc<Bound>, Arc<Gate>, Handover), String> {
+    ) -> Result<(Open, Handover), String> {
         let failed = |error: &dyn std::error::Error| with_causes(error);
-        let passed = inherited.listener(name, listener.address);
-        let bound = match (renamed, passed.map_err(|error| failed(&error))?) {
-            (Some(open), _) => Arc::clone(&open.bound),
-            (None, Some(sockets)) => {
-                let adopted = adopt(sockets, self.n_workers);
-                Arc::new(adopted.map_err(|error| format!("the socket that was passed: {error}"))?)
+        let passed = inherited.listener(name, &listener.address);
+        let (bound, file) = match (renamed, passed.map_err(|error| failed(&error))?) {
+            (Some(open), _) => (Arc::clone(&open.bound), open.file.clone()),
+            (None, Some(passed)) => {
+                let adopted = adopt(passed.sockets, self.n_workers);
+                let bound = adopted.map_err(|error| format!("the socket that was passed: {error}"));
+                let bound = Arc::new(bound?);
+                let file = passed.owns_file.then(|| file(&bound)).flatten();
+                // Not before this process serves: until then it is the other one's.
+                file.iter().for_each(|file| file.leave());
+                (bound, file)
             }
             (None, None) => {
-                let bound = bind(listener.address, self.n_workers);
-                Arc::new(bound.map_err(|error| failed(&error))?)
+                let bound = match &listener.address {
+                    Address::Tcp(address) => bind(*address, self.n_workers),
+                    Address::Unix(path) => bind_unix(path, listener.mode),
+                };
+                let bound = Arc::new(bound.map_err(|error| failed(&error))?);
+                let file = file(&bound);
+                (bound, file)
             }
         };
         let shares = bound.shares(self.n_workers);
         let shares = shares.map_err(|error| format!("cannot be handed to the workers: {error}"))?;
         let stats = self.telemetry.registry().listener(name);
         let gate = Gate::new(stats, limit(listener));
-        Ok((bound, Arc::new(gate), Handover::New(shares)))
+        let open = Open {
+            configured: listener.address.clone(),
+            bound,
+            gate: Arc::new(gate),
+            file,
+        };
+        Ok((open, Handover::New(shares)))
     }
 
     /// Hands sockets to the workers and gives up those that are no more.
     pub(crate) fn commit(&mut self, plan: Plan, shutdown: &ShutdownConfig) -> Vec<ListenerStatus> {
+        self.inherited.close_rest();
         let mut statuses = Vec::new();
         let mut old = std::mem::take(&mut self.open);
         for (name, (open, handover, listener)) in plan.listeners {
@@ -220,9 +244,13 @@ impl Sockets {
                     }
                 }
             }
+            if let Some(file) = &open.file {
+                file.take_over();
+                file.set_mode(listener.mode);
+            }
             statuses.push(ListenerStatus {
                 name: Arc::clone(&name),
-                address: open.bound.address,
+                address: open.bound.address.clone(),
                 protocols: listener
                     .protocols
                     .iter()
@@ -242,7 +270,7 @@ impl Sockets {
         self.draining
             .extend(old.iter().map(|(name, open)| ListenerStatus {
                 name: Arc::clone(name),
-                address: open.bound.address,
+                address: open.bound.address.clone(),
                 protocols: Vec::new(),
                 tls: false,
                 connections: 0,
@@ -265,6 +293,13 @@ impl Sockets {
             });
         }
     }
+}
+
+/// The file of a UNIX socket that is to be taken away at the end. One that somebody else took away
+/// already is nobody's.
+fn file(bound: &Bound) -> Option<Arc<SocketFile>> {
+    let file = SocketFile::new(bound.address.unix()?).ok()?;
+    Some(Arc::new(file))
 }
 
 /// How many connections a listener may have.

@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::message::LOCAL;
 use crate::telemetry::stats::{ListenerStats, PauseReason};
 
 /// How many connections are accepted before other tasks of the worker get their turn: a flood of
@@ -315,9 +316,8 @@ fn accept_one(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (socket, peer) = acceptfrom_with(listener, flags)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-    // Clients of a TCP socket have one.
-    let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
-    Ok((socket.into(), peer))
+    // Clients of a UNIX socket have none.
+    Ok((socket.into(), peer.unwrap_or(LOCAL)))
 }
 
 /// Gets a permit, at once, or when there is a place, or when accepting stops.

@@ -23,6 +23,7 @@ mod serving;
 mod socket;
 mod streams;
 mod tunnels;
+mod unix;
 mod wire;
 mod woken;
 mod worker;
@@ -58,7 +59,8 @@ pub use proxy_protocol::{
     HeaderError as ProxyHeaderError, Origin as ProxiedOrigin, read as read_proxy_header,
 };
 pub(crate) use socket::keep_alive;
-pub use socket::{BindError, Bound, adopt, bind};
+pub use socket::{BindError, Bound, adopt, bind, bind_unix, local_address};
+pub use unix::SocketFile;
 pub use worker::{Backlog, Command, Worker};
 
 /// How long what a client still sends after its answer is read and dropped, and how much of it, so

@@ -15,16 +15,22 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
+use crate::listener::unix;
+use crate::message::Address;
+
 /// How many connections may wait in the kernel for each socket, as long as `net.core.somaxconn`
 /// (4096 on Linux since 5.4) allows it: a burst of clients that reconnect after a failover is not
 /// turned away.
-const BACKLOG: i32 = 4096;
+pub(in crate::listener) const BACKLOG: i32 = 4096;
 
 /// How long nothing comes until the kernel asks a peer whether it is there (`SO_KEEPALIVE`), and how
 /// often it asks then: networks forget connections that are silent for minutes.
@@ -43,13 +49,13 @@ pub enum BindError {
     #[error("cannot listen on {address}: another socket listens there")]
     InUse {
         /// The address that was asked for.
-        address: SocketAddr,
+        address: Address,
     },
     /// The kernel refused for another reason.
     #[error("cannot listen on {address}")]
     Failed {
         /// The address that was asked for.
-        address: SocketAddr,
+        address: Address,
         /// What the kernel said.
         #[source]
         source: io::Error,
@@ -60,9 +66,10 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Bound {
     /// The address, with the port that the kernel picked where 0 was asked for.
-    pub address: SocketAddr,
-    /// The sockets: one for each worker, or what was inherited. Non-blocking, closed on exec, and what
-    /// they accept has `TCP_NODELAY` set.
+    pub address: Address,
+    /// The sockets: one for each worker, one for all of a UNIX socket, or what was inherited.
+    /// Non-blocking, closed on exec, and what they accept by TCP has `TCP_NODELAY` set. A UNIX socket
+    /// goes by this type, too, for below it is a descriptor like another.
     pub sockets: Vec<TcpListener>,
 }
 
@@ -88,13 +95,41 @@ impl Bound {
 /// When somebody listens there already, or the kernel refuses: no such address on this machine, a
 /// port below 1024 without the capability for it, no descriptors left.
 pub fn bind(address: SocketAddr, n: usize) -> Result<Bound, BindError> {
-    bind_all(address, n).map_err(|source| {
-        if Errno::from_io_error(&source) == Some(Errno::ADDRINUSE) {
-            BindError::InUse { address }
-        } else {
-            BindError::Failed { address, source }
-        }
+    bind_all(address, n).map_err(|source| failed(address.into(), source))
+}
+
+/// Listens at the path of a UNIX socket, whose file gets these rights. A file that nobody listens at
+/// any more, left behind by a process that was killed, is replaced.
+///
+/// # Errors
+/// When somebody listens there, something else is there, or the kernel refuses.
+pub fn bind_unix(path: &Arc<Path>, mode: u32) -> Result<Bound, BindError> {
+    let address = || Address::Unix(Arc::clone(path));
+    let socket = unix::listen(path, mode).map_err(|source| failed(address(), source))?;
+    Ok(Bound {
+        address: address(),
+        sockets: vec![socket],
     })
+}
+
+/// Where a socket listens.
+///
+/// # Errors
+/// When it is neither of TCP nor at a path.
+pub fn local_address(socket: &impl AsFd) -> io::Result<Address> {
+    let local = SockRef::from(socket).local_addr()?;
+    let path = local.as_pathname().map(|path| Address::Unix(path.into()));
+    let tcp = || local.as_socket().map(Address::Tcp);
+    path.or_else(tcp)
+        .ok_or_else(|| io::Error::other("the socket has neither an address nor a path"))
+}
+
+fn failed(address: Address, source: io::Error) -> BindError {
+    if Errno::from_io_error(&source) == Some(Errno::ADDRINUSE) {
+        BindError::InUse { address }
+    } else {
+        BindError::Failed { address, source }
+    }
 }
 
 /// Goes on listening with sockets that were inherited, all of them on one address, and adds to them
@@ -105,10 +140,10 @@ pub fn bind(address: SocketAddr, n: usize) -> Result<Bound, BindError> {
 /// where the kernel does not let this process in, because it has become that of another user.
 ///
 /// # Errors
-/// When one is no socket that listens for TCP.
+/// When one is no socket that listens.
 pub fn adopt(mut sockets: Vec<TcpListener>, n: usize) -> io::Result<Bound> {
     let first = sockets.first().ok_or(io::ErrorKind::NotFound)?;
-    let address = first.local_addr()?;
+    let address = local_address(first)?;
     let shares_address = SockRef::from(first).reuse_port()?;
     for socket in &sockets {
         let socket = SockRef::from(socket);
@@ -117,12 +152,16 @@ pub fn adopt(mut sockets: Vec<TcpListener>, n: usize) -> io::Result<Bound> {
         }
         socket.set_nonblocking(true)?;
         socket.set_cloexec(true)?;
-        socket.set_tcp_nodelay(true)?;
-        keep_alive(&socket)?;
-        keep_alive(&socket)?;
+        if address.tcp().is_some() {
+            socket.set_tcp_nodelay(true)?;
+            keep_alive(&socket)?;
+        }
     }
-    while shares_address && sockets.len() < n {
-        match sibling(address) {
+    while let Some(tcp) = address
+        .tcp()
+        .filter(|_| shares_address && sockets.len() < n)
+    {
+        match sibling(tcp) {
             Ok(socket) => sockets.push(socket),
             Err(_) => break,
         }
@@ -156,7 +195,10 @@ fn bind_all(address: SocketAddr, n: usize) -> io::Result<Bound> {
     for _ in 1..n {
         sockets.push(sibling(address)?);
     }
-    Ok(Bound { address, sockets })
+    Ok(Bound {
+        address: address.into(),
+        sockets,
+    })
 }
 
 /// One more socket on an address that sockets of ours listen on.
@@ -212,6 +254,10 @@ mod tests {
         bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 3).unwrap()
     }
 
+    fn tcp(bound: &Bound) -> SocketAddr {
+        bound.address.tcp().unwrap()
+    }
+
     fn accept_all(socket: &TcpListener) -> Vec<TcpStream> {
         std::iter::from_fn(|| socket.accept().ok().map(|(stream, _)| stream)).collect()
     }
@@ -224,8 +270,8 @@ mod tests {
             .iter()
             .map(|socket| socket.local_addr().unwrap())
             .collect();
-        assert_eq!(ports, HashSet::from([bound.address]));
-        assert_ne!(bound.address.port(), 0);
+        assert_eq!(ports, HashSet::from([tcp(&bound)]));
+        assert_ne!(tcp(&bound).port(), 0);
         assert_eq!(bound.sockets.len(), 3);
     }
 
@@ -235,7 +281,7 @@ mod tests {
         // Each goes to one of three by a hash of its port: that one gets none of 96 has a chance
         // of 1 in 10^16.
         let clients: Vec<_> = (0..96)
-            .map(|_| TcpStream::connect(bound.address).unwrap())
+            .map(|_| TcpStream::connect(tcp(&bound)).unwrap())
             .collect();
         let mut n_accepted = 0;
         for socket in &bound.sockets {
@@ -251,8 +297,8 @@ mod tests {
     #[test]
     fn an_address_that_somebody_listens_on_is_refused() {
         let bound = any_port();
-        let error = bind(bound.address, 2).unwrap_err();
-        assert!(matches!(error, BindError::InUse { address } if address == bound.address));
+        let error = bind(tcp(&bound), 2).unwrap_err();
+        assert!(matches!(&error, BindError::InUse { address } if *address == bound.address));
         assert_eq!(
             error.to_string(),
             format!(
@@ -265,14 +311,14 @@ mod tests {
     #[test]
     fn an_address_is_free_again_once_its_sockets_are_gone() {
         let bound = any_port();
-        let client = TcpStream::connect(bound.address).unwrap();
+        let client = TcpStream::connect(tcp(&bound)).unwrap();
         // Accepted and closed by the server first, this one stays behind in TIME_WAIT.
         let accepted: Vec<_> = bound.sockets.iter().flat_map(accept_all).collect();
         drop(accepted);
         drop(client);
-        let address = bound.address;
+        let address = tcp(&bound);
         drop(bound.sockets);
-        assert_eq!(bind(address, 3).unwrap().address, address);
+        assert_eq!(tcp(&bind(address, 3).unwrap()), address);
     }
 
     #[test]
@@ -301,7 +347,7 @@ mod tests {
         assert_eq!(counts, expected);
         // Whatever the kernel chose, some worker finds who waits.
         let clients: Vec<_> = (0..64)
-            .map(|_| TcpStream::connect(bound.address).unwrap())
+            .map(|_| TcpStream::connect(tcp(&bound)).unwrap())
             .collect();
         let accepted = shares.iter().flatten().flat_map(accept_all);
         assert_eq!(accepted.count(), clients.len());
@@ -317,12 +363,13 @@ mod tests {
 
     #[test]
     fn sockets_that_are_inherited_keep_who_waits_and_get_siblings() {
-        let Bound { address, sockets } = any_port();
+        let bound = any_port();
+        let (address, sockets) = (tcp(&bound), bound.sockets);
         let clients: Vec<_> = (0..64)
             .map(|_| TcpStream::connect(address).unwrap())
             .collect();
         let bound = adopt(sockets, 5).unwrap();
-        assert_eq!((bound.address, bound.sockets.len()), (address, 5));
+        assert_eq!((tcp(&bound), bound.sockets.len()), (address, 5));
         let accepted: Vec<_> = bound.sockets.iter().flat_map(accept_all).collect();
         assert_eq!(accepted.len(), clients.len());
         let bound = adopt(bound.sockets, 2).unwrap();
@@ -334,7 +381,7 @@ mod tests {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let bound = adopt(vec![socket], 4).unwrap();
         assert_eq!(bound.sockets.len(), 1);
-        let client = TcpStream::connect(bound.address).unwrap();
+        let client = TcpStream::connect(tcp(&bound)).unwrap();
         let accepted = accept_all(&bound.sockets[0]);
         assert!(accepted.iter().all(|stream| stream.nodelay().unwrap()));
         assert!(accepted.iter().all(is_kept_alive));
@@ -348,7 +395,7 @@ mod tests {
         let Ok(bound) = bind("[::]:0".parse().unwrap(), 2) else {
             return;
         };
-        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, bound.address.port())).unwrap();
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, tcp(&bound).port())).unwrap();
         let accepted: Vec<_> = bound.sockets.iter().flat_map(accept_all).collect();
         assert_eq!(accepted.len(), 1);
         drop(client);

@@ -4,6 +4,7 @@
 //! copied into a map and an HTTP/1 head can be written out again as it was read. What bytes are a
 //! head is decided by `http1` and `listener`; what a head means, by everyone else.
 
+mod address;
 mod base64;
 mod body;
 mod cookies;
@@ -14,6 +15,7 @@ mod request;
 mod response;
 mod tap;
 
+pub use address::{Address, LOCAL, UNIX};
 pub use base64::base64;
 pub use body::{Body, BodyError};
 pub use fields::{Field, Fields, Known};

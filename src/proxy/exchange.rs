@@ -5,14 +5,13 @@ mod end;
 mod log;
 mod mirrored;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::http1::Scratch;
 use crate::listener::{Client, Connect, Peer};
-use crate::message::{RequestHead, ResponseHead, Span, Version};
+use crate::message::{Address, RequestHead, ResponseHead, Span, Version};
 use crate::proxy::Direct;
 use crate::proxy::Error;
 use crate::proxy::Inner;
@@ -92,7 +91,7 @@ pub(crate) struct Exchange {
     sent: Option<Instant>,
     response_headers: Option<Duration>,
     connected_in: Option<Duration>,
-    endpoint: Option<SocketAddr>,
+    endpoint: Option<Address>,
     /// The pool of the last attempt, where it counts how requests fare.
     counting: Option<Rc<Pool>>,
     /// The leave to go to the upstream, where one is needed.

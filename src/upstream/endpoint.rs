@@ -1,16 +1,23 @@
 //! One address of an upstream, and what is known of it by all workers.
 
-use std::net::SocketAddr;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::message::Address;
 use crate::upstream::outlier::Record;
 use crate::upstream::{Outlier, Place};
 
 /// How long an endpoint that could not be connected to is left alone: long enough that a dead
 /// one costs one attempt a second, short enough that one that came back is found at once.
 const REFUSED: Duration = Duration::from_secs(1);
+
+/// What whoever serves at a UNIX socket is called, where a name is needed.
+const THIS_MACHINE: &str = "localhost";
 
 /// What is stored of health.
 const UNCHECKED: u8 = 0;
@@ -26,7 +33,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug)]
 pub struct Endpoint {
     id: u64,
-    address: SocketAddr,
+    address: Address,
     /// The host name that led to it, if one did.
     host: Option<Arc<str>>,
     /// Milliseconds of the process's clock until which it is left alone; 0 when it is not.
@@ -58,7 +65,7 @@ impl Endpoint {
     pub fn new(place: &Place) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            address: place.address,
+            address: place.address.clone(),
             host: place.host.clone(),
             refused_until: AtomicU64::new(0),
             health: AtomicU8::new(UNCHECKED),
@@ -75,8 +82,46 @@ impl Endpoint {
     }
 
     /// Its address.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The name that it is to prove by TLS, unless one is configured; without one it is its address.
+    pub fn tls_name(&self) -> Option<&str> {
+        match self.address {
+            Address::Tcp(_) => self.host.as_deref(),
+            Address::Unix(_) => Some(THIS_MACHINE),
+        }
+    }
+
+    /// What it is called in a `Host` of our own.
+    pub fn authority(&self) -> String {
+        match (&self.address, &self.host) {
+            (Address::Tcp(address), Some(host)) => format!("{host}:{}", address.port()),
+            (Address::Tcp(address), None) => address.to_string(),
+            (Address::Unix(_), _) => THIS_MACHINE.to_owned(),
+        }
+    }
+
+    /// Connects to it. Heads and bodies leave in as few pieces as can be; waiting for more helps
+    /// nobody.
+    ///
+    /// # Errors
+    /// When it does not take the connection.
+    pub async fn connect(&self) -> io::Result<TcpStream> {
+        match &self.address {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            }
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path).await?;
+                // From here on it is a descriptor like another, to be read and written.
+                let stream = OwnedFd::from(stream.into_std()?);
+                TcpStream::from_std(stream.into())
+            }
+        }
     }
 
     /// The host name that led to it; `None` when the configuration gives the address.

@@ -164,10 +164,11 @@ impl Pools {
                 } else {
                     Arc::clone(&upstream.guard)
                 };
-                let tls = upstream.settings.tls.as_ref().map(|tls| {
-                    let host = endpoint.host().map(|host| &**host);
-                    tls.towards(host, endpoint.address().ip())
-                });
+                let tls = upstream
+                    .settings
+                    .tls
+                    .as_ref()
+                    .map(|tls| tls.towards(endpoint.tls_name(), endpoint.address().ip()));
                 let protocol = upstream.settings.protocol;
                 Rc::new(Pool::new(
                     Arc::clone(endpoint),

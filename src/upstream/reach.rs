@@ -8,7 +8,6 @@ use std::time::Duration;
 use socket2::SockRef;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -176,11 +175,11 @@ impl Reach {
 
     /// Connects, and does the handshake of TLS where there is one.
     async fn open(&self, behalf: Option<&Behalf>) -> Result<Stream, ConnectError> {
-        let tcp = TcpStream::connect(self.endpoint.address());
-        let mut tcp = tcp.await.map_err(ConnectError::Failed)?;
-        // Heads and bodies leave in as few pieces as can be; waiting for more helps nobody.
-        tcp.set_nodelay(true).map_err(ConnectError::Failed)?;
-        keep_alive(&SockRef::from(&tcp)).map_err(ConnectError::Failed)?;
+        let tcp = self.endpoint.connect().await;
+        let mut tcp = tcp.map_err(ConnectError::Failed)?;
+        if self.endpoint.address().tcp().is_some() {
+            keep_alive(&SockRef::from(&tcp)).map_err(ConnectError::Failed)?;
+        }
         if let Some(header) = self.proxy_protocol.get() {
             let header = header.bytes(behalf);
             tcp.write_all(&header).await.map_err(ConnectError::Failed)?;

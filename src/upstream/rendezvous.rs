@@ -8,8 +8,6 @@
 //! is to be even; a score takes about a nanosecond, so a hundred endpoints are a tenth of a
 //! microsecond.
 
-use std::net::SocketAddr;
-
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::split::mix;
@@ -22,10 +20,10 @@ pub(in crate::upstream) struct Rendezvous {
 
 impl Rendezvous {
     /// Prepares for the endpoints at these addresses.
-    pub(in crate::upstream) fn new(addresses: impl Iterator<Item = SocketAddr>) -> Self {
-        let seed = |address: SocketAddr| xxh3_64(address.to_string().as_bytes());
+    pub(in crate::upstream) fn new(addresses: impl Iterator<Item: ToString>) -> Self {
+        let seeds = addresses.map(|address| xxh3_64(address.to_string().as_bytes()));
         Self {
-            seeds: addresses.map(seed).collect(),
+            seeds: seeds.collect(),
         }
     }
 

@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::slice;
 use std::sync::Arc;
 
+use crate::message::Address;
 use crate::upstream::Endpoint;
 
 /// Where an endpoint is, as the configuration or a look-up has it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Place {
     /// The address.
-    pub address: SocketAddr,
+    pub address: Address,
     /// The host name that led to it; none when the configuration gives the address.
     pub host: Option<Arc<str>>,
     /// Its share among the others; at least 1.
@@ -23,7 +24,7 @@ pub struct Place {
 impl<A: Into<SocketAddr>> From<A> for Place {
     fn from(address: A) -> Self {
         Self {
-            address: address.into(),
+            address: Address::Tcp(address.into()),
             host: None,
             weight: 1,
         }
@@ -44,7 +45,7 @@ impl EndpointSet {
     pub fn next(&self, places: &[Place]) -> Self {
         let before: HashMap<_, _> = self.iter().map(|one| (key(one), one)).collect();
         let endpoints = places.iter().map(|place| {
-            let same = before.get(&(place.address, place.host.as_ref()));
+            let same = before.get(&(&place.address, place.host.as_ref()));
             let new = || {
                 let new = Endpoint::new(place);
                 // Where there are others, it need not take everything at once.
@@ -91,7 +92,7 @@ impl EndpointSet {
 }
 
 /// What makes two endpoints of one upstream the same.
-fn key(endpoint: &Endpoint) -> (SocketAddr, Option<&Arc<str>>) {
+fn key(endpoint: &Endpoint) -> (&Address, Option<&Arc<str>>) {
     (endpoint.address(), endpoint.host())
 }
 

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use thiserror::Error;
+
+use crate::message::UNIX;
 
 /// The longest name in bytes, without a dot at its end (RFC 1035, section 2.3.4: 255 on the wire).
 const MAX_NAME: usize = 253;
@@ -28,6 +31,8 @@ pub enum EndpointSpec {
         /// The port, of all of them.
         port: u16,
     },
+    /// One endpoint, at the path of a UNIX socket.
+    Unix(Arc<Path>),
     /// The endpoints that the SRV records of a service tell (RFC 2782).
     Service(Arc<str>),
 }
@@ -45,7 +50,7 @@ impl EndpointSpec {
     /// The name that has to be looked up for it, if it has one.
     pub fn name(&self) -> Option<Name> {
         match self {
-            Self::Address(_) => None,
+            Self::Address(_) | Self::Unix(_) => None,
             Self::Host { host, .. } => Some(Name::Host(Arc::clone(host))),
             Self::Service(service) => Some(Name::Service(Arc::clone(service))),
         }
@@ -60,6 +65,12 @@ impl FromStr for EndpointSpec {
             return match address.port() {
                 0 => Err(SpecError::PortZero),
                 _ => Ok(Self::Address(address)),
+            };
+        }
+        if let Some(path) = text.strip_prefix(UNIX) {
+            return match path {
+                "" => Err(SpecError::NoPath),
+                _ => Ok(Self::Unix(Path::new(path).into())),
             };
         }
         if let Some(service) = text.strip_prefix(SERVICE) {
@@ -100,6 +111,7 @@ impl fmt::Display for EndpointSpec {
         match self {
             Self::Address(address) => address.fmt(formatter),
             Self::Host { host, port } => write!(formatter, "{host}:{port}"),
+            Self::Unix(path) => write!(formatter, "{UNIX}{}", path.display()),
             Self::Service(service) => write!(formatter, "{SERVICE}{service}"),
         }
     }
@@ -126,6 +138,9 @@ pub enum SpecError {
     /// What stands after the colon is no port.
     #[error("has no port from 1 to 65535 after its colon")]
     Port,
+    /// It is a UNIX socket without a path.
+    #[error("has no path; write it as \"unix:/run/shop.sock\"")]
+    NoPath,
     /// It begins as a service does and goes on differently.
     #[error("is not a service such as \"srv:_http._tcp.shop.internal\"")]
     Service,

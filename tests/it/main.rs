@@ -98,6 +98,7 @@ mod tls_clients;
 mod tls_terms;
 mod tls_upstream;
 mod tunnels_switched;
+mod unix_sockets;
 mod unread;
 mod upgrade;
 mod upstream;

@@ -168,7 +168,7 @@ other = {{ upstream = "other", weight = 1 }}
         let (_, address) = control.listener_addresses().remove(0);
         Self {
             control,
-            address,
+            address: address.tcp().expect("an address of TCP"),
             crew,
             _workers: workers,
             _controller: tasks,

@@ -371,6 +371,11 @@ impl<'d> Value<'d> {
         })
     }
 
+    /// A path that is a part of the value, relative to the file that names it.
+    pub(crate) fn beside(&self, path: &str) -> PathBuf {
+        self.document.resolve(self.spanned.span().start, path)
+    }
+
     /// The value as a message repeats it.
     pub(crate) fn shown(&self) -> String {
         match self.spanned.get_ref() {

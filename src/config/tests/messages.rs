@@ -11,9 +11,9 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
         &[
             "2:11 runtime.workers: -1 is not a whole number from 0 to 1024",
             "3:11 listener.http.address: missing; an IP address with a port, such as \
-             \"0.0.0.0:8080\" or \"[::]:8080\" belongs here",
+             \"0.0.0.0:8080\" or \"[::]:8080\", or \"unix:\" and a path belongs here",
             "4:1 listener.http.adress: unknown key, did you mean address? (known here: address, \
-             protocols, tls, timeouts, limits, trusted_proxies, forwarded, proxy_protocol)",
+             mode, protocols, tls, timeouts, limits, trusted_proxies, forwarded, proxy_protocol)",
             "6:12 route.shop.split.canary.upstream: there is no upstream \"baze\", did you mean \
              \"base\"?",
             "7:10 route.shop.split.canary.weight: -5 is not a whole number from 0 to 1000000",
@@ -79,7 +79,7 @@ fn a_listener_is_checked() {
          forwarded = \"both\"\ntrusted_proxies = [\"10.0.0.1/8\", \"10.0.0.1\", \"ten\"]\n",
         &[
             "2:11 listener.http.address: \"localhost:80\" is not an IP address with a port, such \
-             as \"0.0.0.0:8080\" or \"[::]:8080\"",
+             as \"0.0.0.0:8080\" or \"[::]:8080\", or \"unix:\" and a path",
             "3:20 listener.http.protocols[1]: \"h3\" is not \"h2\" or \"http/1.1\", did you mean \
              \"h2\"?",
             "4:13 listener.http.forwarded: \"both\" is not \"x-forwarded\" or \"rfc7239\"",

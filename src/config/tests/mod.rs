@@ -22,6 +22,7 @@ mod syntax;
 mod tls;
 mod treatment;
 mod tunnels;
+mod unix;
 mod warnings;
 
 use std::ffi::OsString;

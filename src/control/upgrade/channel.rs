@@ -34,7 +34,10 @@ pub(crate) enum Said {
         /// Its name.
         name: String,
         /// Its address in the configuration.
-        configured: SocketAddr,
+        configured: String,
+        /// True where the file of a UNIX socket is to be taken away at the end.
+        #[serde(default)]
+        owns_file: bool,
     },
     /// To the successor: the socket that comes along is that of the admin listener.
     Admin {
@@ -184,7 +187,8 @@ mod tests {
         let address = socket.local_addr().unwrap();
         let listener = Said::Listener {
             name: "http".to_owned(),
-            configured: address,
+            configured: address.to_string(),
+            owns_file: false,
         };
         let many = vec![socket.as_fd(); MAX_SOCKETS];
         here.say(&listener, &many).unwrap();

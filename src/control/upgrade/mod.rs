@@ -26,10 +26,11 @@ use tracing::{error, info};
 use crate::config::with_causes;
 use crate::control::Control;
 use crate::control::handle::Request;
-use crate::control::upgrade::channel::Said;
 use crate::control::upgrade::successor::{Answer, Estate, Successor, hand_over};
+use crate::listener::SocketFile;
 use crate::telemetry::Telemetry;
 
+pub(crate) use channel::Said;
 pub use predecessor::Predecessor;
 pub use successor::{UpgradeError, note_program};
 
@@ -79,8 +80,10 @@ pub(crate) type Reply = oneshot::Sender<Result<Upgraded, UpgradeError>>;
 /// The sockets of all listeners, from the one who knows them. Reloads wait as long as it is there:
 /// they could bind what the successor binds.
 pub(crate) struct Offer {
-    /// The name, the configured address and the sockets of each.
-    pub(crate) listeners: Vec<(String, SocketAddr, Vec<OwnedFd>)>,
+    /// Whose they are, and the sockets.
+    pub(crate) listeners: Vec<(Said, Vec<OwnedFd>)>,
+    /// The files of UNIX sockets, which go to whoever has the sockets.
+    pub(crate) files: Vec<Arc<SocketFile>>,
     /// Dropped, it lets reloads go on.
     pub(crate) hold: Hold,
 }
@@ -274,10 +277,7 @@ async fn attempt(control: &Control, configured: SocketAddr, admin: TcpListener) 
         succeeded,
         failed,
     };
-    for (name, configured, sockets) in offer.listeners {
-        let listener = Said::Listener { name, configured };
-        estate.sockets.push((listener, sockets));
-    }
+    estate.sockets.extend(offer.listeners);
     let within = control.live().config.upgrade.timeout;
     let (mut successor, channel) = Successor::start()?;
     let talking = spawn_blocking(move || {
@@ -289,6 +289,9 @@ async fn attempt(control: &Control, configured: SocketAddr, admin: TcpListener) 
     match answer? {
         Answer::Ready => successor.go(&channel)?,
         Answer::Gone => return Err(successor.ended()),
+    }
+    for file in &offer.files {
+        file.leave();
     }
     let upgraded = Upgraded {
         pid: successor.pid(),

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::control::inherit::{Inherited, Meant, Passed};
 use crate::control::upgrade::channel::{Channel, Said};
+use crate::listener::local_address;
 
 /// The variable that tells a successor that it is one: the number of the process that started it. Its
 /// standard input is then its side of the conversation.
@@ -48,8 +49,17 @@ impl Predecessor {
         let gone = || io::Error::other("the instance before has gone");
         loop {
             let (said, sockets) = channel.hear()?.ok_or_else(gone)?;
+            let mut has_file = false;
             let meant = match said {
-                Said::Listener { name, configured } => Meant::Listener { name, configured },
+                Said::Listener {
+                    name,
+                    configured,
+                    owns_file,
+                } => {
+                    has_file = owns_file;
+                    let configured = configured.parse().map_err(io::Error::other)?;
+                    Meant::Listener { name, configured }
+                }
                 Said::Admin { configured } => Meant::Admin { configured },
                 Said::All { succeeded, failed } => {
                     return Ok(Some(Self {
@@ -64,7 +74,7 @@ impl Predecessor {
                     ));
                 }
             };
-            inherited.add(passed(meant, sockets)?);
+            inherited.add(passed(meant, has_file, sockets)?);
         }
     }
 
@@ -94,14 +104,15 @@ impl Predecessor {
     }
 }
 
-fn passed(meant: Meant, sockets: Vec<OwnedFd>) -> io::Result<Passed> {
+fn passed(meant: Meant, owns_file: bool, sockets: Vec<OwnedFd>) -> io::Result<Passed> {
     let sockets: Vec<_> = sockets.into_iter().map(TcpListener::from).collect();
     let first = sockets
         .first()
         .ok_or_else(|| io::Error::other("no socket came along"))?;
     Ok(Passed {
         meant,
-        address: first.local_addr()?,
+        address: local_address(first)?,
+        owns_file,
         sockets,
     })
 }

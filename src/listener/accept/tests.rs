@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, LocalSet, yield_now};
 use tokio::time::Instant;
 
 use crate::listener::accept::{Gate, Permit, Stop, accept, canonical, listening, serve};
-use crate::listener::socket::{Bound, bind};
+use crate::listener::socket::bind;
 use crate::telemetry::stats::ListenerStats;
 
 /// How long a client waits before a test calls it forgotten.
@@ -292,14 +292,15 @@ fn an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address() {
     assert_eq!(canonical(v6), v6);
 }
 
-fn local() -> Bound {
-    bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 1).unwrap()
+fn local() -> (SocketAddr, Vec<TcpListener>) {
+    let bound = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 1).unwrap();
+    (bound.address.tcp().unwrap(), bound.sockets)
 }
 
 #[tokio::test]
 async fn clients_are_accepted_from_a_socket_and_counted_while_they_last() {
     let test = async {
-        let Bound { address, sockets } = local();
+        let (address, sockets) = local();
         let socket = sockets.into_iter().next().unwrap();
         let listener = listening(socket).unwrap();
         let gate = Arc::new(Gate::new(stats(), 10));
@@ -327,7 +328,7 @@ async fn clients_are_accepted_from_a_socket_and_counted_while_they_last() {
 
 #[tokio::test]
 async fn who_waits_in_the_backlog_is_still_served_when_accepting_stops() {
-    let Bound { address, sockets } = local();
+    let (address, sockets) = local();
     let socket = sockets.into_iter().next().unwrap();
     let listener = listening(socket).unwrap();
     let clients: Vec<_> = (0..3)
@@ -352,7 +353,7 @@ async fn who_waits_in_the_backlog_is_still_served_when_accepting_stops() {
 
 #[tokio::test]
 async fn who_waits_in_the_backlog_is_left_to_another_process_that_has_it() {
-    let Bound { address, sockets } = local();
+    let (address, sockets) = local();
     let others = sockets[0].try_clone().unwrap();
     let socket = sockets.into_iter().next().unwrap();
     let client = TcpStream::connect(address).unwrap();
@@ -383,7 +384,7 @@ async fn who_waits_for_a_place_when_accepting_stops_is_let_in() {
 }
 
 /// Serves each client of a socket one byte on a thread of its own, until stopped.
-fn worker(socket: std::net::TcpListener, gate: Arc<Gate>, stop: Stop) {
+fn worker(socket: TcpListener, gate: Arc<Gate>, stop: Stop) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -405,7 +406,7 @@ fn worker(socket: std::net::TcpListener, gate: Arc<Gate>, stop: Stop) {
 #[test]
 fn every_client_gets_through_a_narrow_gate_to_two_workers() {
     let bound = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 2).unwrap();
-    let address = bound.address;
+    let address = bound.address.tcp().unwrap();
     let gate = Arc::new(Gate::new(stats(), 1));
     let stop = Stop::default();
     std::thread::scope(|scope| {

@@ -1,10 +1,9 @@
 //! What an exchange knows of its attempts: what they needed, and what came of them.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::message::Version;
+use crate::message::{Address, Version};
 use crate::proxy::Error;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
@@ -22,7 +21,7 @@ impl Exchange {
         waited: Duration,
         now: Instant,
     ) {
-        self.endpoint = Some(pool.endpoint().address());
+        self.endpoint = Some(pool.endpoint().address().clone());
         self.counting = pool.counts_failures().then(|| Rc::clone(pool));
         self.upstream_protocol = Some(protocol);
         self.n_attempts += 1;
@@ -71,8 +70,8 @@ impl Exchange {
     }
 
     /// Notes that an endpoint could not be connected to.
-    pub(crate) fn not_connected(&mut self, endpoint: SocketAddr) {
-        self.endpoint = Some(endpoint);
+    pub(crate) fn not_connected(&mut self, endpoint: &Address) {
+        self.endpoint = Some(endpoint.clone());
         self.n_attempts += 1;
         self.tell_breaker(Some(FailureKind::Connect));
     }

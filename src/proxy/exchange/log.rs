@@ -95,7 +95,7 @@ impl Exchange {
             upstream_connect: self.connected_in,
             attempts: self.n_attempts,
             mirror: self.mirror.as_ref().and_then(|copy| copy.sent_to()),
-            endpoint: self.endpoint,
+            endpoint: self.endpoint.as_ref(),
             client_ip: self.client.address,
             protocol: request.version,
             upstream_protocol: self.upstream_protocol,

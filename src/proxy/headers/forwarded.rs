@@ -31,7 +31,8 @@ pub(in crate::proxy::headers) fn write_forwarded<S: Sink>(
     if !trusted(Known::XForwardedHost) {
         out.field(b"X-Forwarded-Host", head.authority());
     }
-    if !trusted(Known::XForwardedPort) {
+    // A UNIX socket has none.
+    if !trusted(Known::XForwardedPort) && edit.from.local.port() != 0 {
         out.composed(b"X-Forwarded-Port", |out| {
             write_number(out, edit.from.local.port());
         });

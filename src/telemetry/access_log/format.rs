@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use crate::message::Version;
+use crate::message::{Address, Version};
 use crate::telemetry::access_log::mask::Masks;
 use crate::telemetry::access_log::{Entry, Field, Format, escape};
 use crate::telemetry::stats::Selection;
@@ -269,14 +269,18 @@ fn push_address(line: &mut Vec<u8>, address: IpAddr) {
 }
 
 /// Appends an address with its port.
-fn push_endpoint(line: &mut Vec<u8>, endpoint: SocketAddr) {
+fn push_endpoint(line: &mut Vec<u8>, endpoint: &Address) {
     match endpoint {
-        SocketAddr::V4(endpoint) => {
+        Address::Tcp(SocketAddr::V4(endpoint)) => {
             push_address(line, IpAddr::V4(*endpoint.ip()));
             line.push(b':');
             push_number(line, endpoint.port().into());
         }
-        SocketAddr::V6(endpoint) => {
+        Address::Tcp(SocketAddr::V6(_)) => {
+            let _ = write!(line, "{endpoint}");
+        }
+        // Nothing in it needs to be escaped: the configuration takes no other paths.
+        Address::Unix(_) => {
             let _ = write!(line, "{endpoint}");
         }
     }

@@ -15,14 +15,14 @@ mod sink;
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
-use crate::message::Version;
+use crate::message::{Address, Version};
 use crate::telemetry::access_log::format::{Form, Formatter};
 use crate::telemetry::access_log::mask::Masks;
 use crate::telemetry::access_log::sample::Sample;
@@ -155,7 +155,7 @@ pub struct Entry<'a> {
     /// The variant or the upstream that got a copy, if one did.
     pub mirror: Option<&'a str>,
     /// The endpoint that was asked last.
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<&'a Address>,
     /// The client's address.
     pub client_ip: IpAddr,
     /// The protocol the request came by.

@@ -11,7 +11,6 @@ use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::tls::Secured;
@@ -76,9 +75,7 @@ async fn ask(
     tls: Option<&Secured>,
     header: Option<ProxyHeader>,
 ) -> Result<(), ProbeError> {
-    let tcp = TcpStream::connect(endpoint.address()).await;
-    let mut tcp = tcp.map_err(ProbeError::Connect)?;
-    tcp.set_nodelay(true).map_err(ProbeError::Connect)?;
+    let mut tcp = endpoint.connect().await.map_err(ProbeError::Connect)?;
     if let Some(header) = header {
         // It is nobody's but ours.
         let written = tcp.write_all(&header.bytes(None)).await;
@@ -89,10 +86,7 @@ async fn ask(
         Some(tls) => Box::new(tls.connect(tcp).await.map_err(ProbeError::Tls)?),
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let own = match endpoint.host() {
-        Some(host) => format!("{host}:{}", endpoint.address().port()),
-        None => endpoint.address().to_string(),
-    };
+    let own = endpoint.authority();
     match probe {
         Probe::Tcp => Ok(()),
         Probe::Http { path, host, status } => {

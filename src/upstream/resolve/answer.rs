@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::message::Address;
 use crate::telemetry::stats::Resolution;
 use crate::upstream::{EndpointSpec, Place};
 
@@ -156,7 +157,7 @@ impl Answer {
             let name: Arc<str> = host.strip_suffix('.').unwrap_or(host).into();
             addresses
                 .map(move |ip| Place {
-                    address: SocketAddr::new(ip, port),
+                    address: Address::Tcp(SocketAddr::new(ip, port)),
                     host: Some(Arc::clone(&name)),
                     weight,
                 })
@@ -164,6 +165,11 @@ impl Answer {
         };
         match spec {
             EndpointSpec::Address(address) => vec![Place::from(*address)],
+            EndpointSpec::Unix(path) => vec![Place {
+                address: Address::Unix(Arc::clone(path)),
+                host: None,
+                weight: 1,
+            }],
             EndpointSpec::Host { host, port } => at(host, *port, 1),
             EndpointSpec::Service(_) => {
                 let even = self.servers.iter().all(|server| server.weight == 0);

@@ -3,13 +3,21 @@
 mod lines;
 mod written;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
-use crate::message::Version;
+use crate::message::{Address, Version};
 use crate::telemetry::access_log::format::{Form, Formatter};
 use crate::telemetry::access_log::{Entry, Format, Settings};
 use crate::telemetry::stats::{ErrorReason, Selection, Source};
+
+static ENDPOINTS: [Address; 2] = [
+    Address::Tcp(SocketAddr::new(
+        IpAddr::V4(Ipv4Addr::new(10, 0, 0, 21)),
+        9000,
+    )),
+    Address::Tcp(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 80)),
+];
 
 /// 2026-11-23 10:35:18.007 UTC.
 fn entry() -> Entry<'static> {
@@ -36,7 +44,7 @@ fn entry() -> Entry<'static> {
         upstream_connect: Some(Duration::from_millis(2)),
         attempts: 2,
         mirror: Some("next"),
-        endpoint: Some((Ipv4Addr::new(10, 0, 0, 21), 9000).into()),
+        endpoint: Some(&ENDPOINTS[0]),
         client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
         protocol: Version::Http11,
         upstream_protocol: Some(Version::Http2),
@@ -69,7 +77,7 @@ fn nothing_known() -> Entry<'static> {
         bytes_out: 0,
         response_headers: None,
         upstream_connect: None,
-        endpoint: Some((Ipv6Addr::LOCALHOST, 80).into()),
+        endpoint: Some(&ENDPOINTS[1]),
         client_ip: IpAddr::V6(Ipv6Addr::LOCALHOST),
         user_agent: None,
         ..entry()
