@@ -52,6 +52,11 @@ impl Left {
         self.kinds.may_repeat()
     }
 
+    /// True when a connection that turned out to be closed is replaced.
+    pub(crate) fn replaces(self) -> bool {
+        self.stale
+    }
+
     /// True when another attempt may follow what this is.
     pub(crate) fn has(self, kind: RetryKind) -> bool {
         self.kinds.has(kind)

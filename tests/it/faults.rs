@@ -67,7 +67,11 @@ async fn fault(endpoint: SocketAddr, seen: &Seen) {
         let proxy = proxy::start(&config).await;
         if is_http2 {
             let http2 = http2::begin(client::tcp(proxy.http()).await).await;
-            check(&http2.get("/").await, seen);
+            match http2.try_ask(&ask::get("/")).await {
+                Ok(answer) => check(&answer, seen),
+                // The reset of a stream may overtake the head before it, which then is no answer at all.
+                Err(error) => assert_eq!(seen.end, End::Cut, "{error}"),
+            }
         } else {
             check(&proxy.get("/").await, seen);
         }

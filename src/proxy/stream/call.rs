@@ -114,11 +114,15 @@ impl Call {
     }
 }
 
-/// Decides what follows a connection that took no stream any more: another one may.
+/// Decides what follows a connection that took no stream any more: another takes its place, as of one
+/// that turned out to be closed.
 pub(crate) fn not_opened(left: Left, error: Error) -> Failure {
-    match left.has(RetryKind::Unsent) {
-        true => Failure::Again(RetryCause::Unsent),
-        false => Failure::Final(error),
+    if left.replaces() {
+        Failure::Stale(RetryCause::Unsent)
+    } else if left.has(RetryKind::Unsent) {
+        Failure::Again(RetryCause::Unsent)
+    } else {
+        Failure::Final(error)
     }
 }
 
