@@ -72,7 +72,7 @@ async fn it_tells_who_made_the_failures() {
     let refusing = origin::refusing();
     for (address, by_proxy) in [(broken.address, 0.0), (refusing.address, 1.0)] {
         let proxy = proxy::start(&config::to(address)).await;
-        let output = top_of(&proxy, &["--once", "--interval", "300ms", "--json"]).await;
+        let output = top_of(&proxy, &["--once", "--interval", "2s", "--json"]).await;
         assert_eq!(output.code, 0, "{output:?}");
         let seen = objects(&output);
         assert_eq!(seen.len(), 1, "{output:?}");
@@ -109,7 +109,7 @@ async fn an_answer_that_is_cut_is_a_failure() {
         "top",
         "--once",
         "--interval",
-        "300ms",
+        "2s",
         "--json",
         "--admin",
         &admin,
