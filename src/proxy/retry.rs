@@ -151,11 +151,22 @@ pub(crate) fn next(left: Left, failed: &Failed<'_>) -> Next {
         }
     }
     match failed.trouble {
+        Trouble::Unwanted => Next::Again(RetryCause::Status),
         trouble if is_reset(trouble) && left.has(RetryKind::Reset) => {
             Next::Again(RetryCause::Reset)
         }
         Trouble::Silent if left.has(RetryKind::Timeout) => Next::Again(RetryCause::Timeout),
         _ => Next::Nothing,
+    }
+}
+
+/// True when not a byte of an answer came by a connection of HTTP/1, as by one that had been closed
+/// before; `inbox` is what came and was not used.
+pub(crate) fn is_silent(trouble: &Trouble, inbox: &[u8]) -> bool {
+    match trouble {
+        Trouble::Closed | Trouble::Read(ReadError::Io(_)) => inbox.is_empty(),
+        Trouble::Upload(PumpError::Write(_)) => true,
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::http1::codec::{Asked, read_response};
-use crate::http1::{Deadline, Incoming, Outgoing, Pump, PumpError, ReadError};
+use crate::http1::{Deadline, Incoming, Outgoing, Pump};
 use crate::listener::{ClientBody, Settings};
 use crate::message::{Body, Framing, Version};
 use crate::proxy::Error;
@@ -22,7 +22,7 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 use crate::proxy::interim::Interim;
-use crate::proxy::retry::{self, Failed, Next, is_idempotent};
+use crate::proxy::retry::{self, Failed, is_idempotent};
 use crate::proxy::stream::from_http2;
 use crate::proxy::trouble::Trouble;
 use crate::proxy::tunnel;
@@ -298,14 +298,7 @@ impl Call {
 
     /// Tells whether the request is sent again after a failure.
     fn classify(&mut self, trouble: Trouble, target: &Target) -> Failure {
-        let is_silent = match &trouble {
-            Trouble::Unwanted => return Failure::Again(RetryCause::Status),
-            Trouble::Closed | Trouble::Read(ReadError::Io(_)) => {
-                self.lease.connection().inbox().is_empty()
-            }
-            Trouble::Upload(PumpError::Write(_)) => true,
-            _ => false,
-        };
+        let is_silent = retry::is_silent(&trouble, self.lease.connection().inbox());
         let failed = Failed {
             trouble: &trouble,
             is_stale: is_silent && self.lease.was_reused(),
@@ -313,13 +306,8 @@ impl Call {
             is_idempotent: is_idempotent(self.exchange.request().method()),
             is_replayable: self.upload.is_replayable(),
         };
-        match retry::next(target.left, &failed) {
-            Next::Replace(cause) => Failure::Stale(cause),
-            Next::Again(cause) if self.exchange.may_retry(self.lease.pool(), cause) => {
-                Failure::Again(cause)
-            }
-            Next::Again(_) | Next::Nothing => Failure::Final(trouble.into_error()),
-        }
+        let next = retry::next(target.left, &failed);
+        self.exchange.followed(next, self.lease.pool(), trouble)
     }
 
     /// The response, once its head is there.

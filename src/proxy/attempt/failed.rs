@@ -2,9 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::http1::{PumpError, ReadError};
 use crate::proxy::attempt::{Attempt, Failure};
-use crate::proxy::retry::{self, Failed, Next, is_idempotent};
+use crate::proxy::retry::{self, Failed, is_idempotent};
 use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::{CloseReason, RetryCause};
 use crate::upstream::Pool;
@@ -32,14 +31,7 @@ impl Attempt<'_, '_> {
 
     /// Tells whether the request is sent again after a failure.
     pub(in crate::proxy::attempt) fn classify(&mut self, trouble: Trouble) -> Failure {
-        let is_silent = match &trouble {
-            Trouble::Unwanted => return Failure::Again(RetryCause::Status),
-            Trouble::Closed | Trouble::Read(ReadError::Io(_)) => {
-                self.lease.connection().inbox().is_empty()
-            }
-            Trouble::Upload(PumpError::Write(_)) => true,
-            _ => false,
-        };
+        let is_silent = retry::is_silent(&trouble, self.lease.connection().inbox());
         let failed = Failed {
             trouble: &trouble,
             is_stale: is_silent && self.lease.was_reused(),
@@ -47,12 +39,7 @@ impl Attempt<'_, '_> {
             is_idempotent: is_idempotent(self.exchange.request().method()),
             is_replayable: self.is_replayable(),
         };
-        match retry::next(self.target.left, &failed) {
-            Next::Replace(cause) => Failure::Stale(cause),
-            Next::Again(cause) if self.exchange.may_retry(self.lease.pool(), cause) => {
-                Failure::Again(cause)
-            }
-            Next::Again(_) | Next::Nothing => Failure::Final(trouble.into_error()),
-        }
+        let next = retry::next(self.target.left, &failed);
+        self.exchange.followed(next, self.lease.pool(), trouble)
     }
 }

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::message::{Address, Version};
 use crate::proxy::Error;
+use crate::proxy::attempt::Failure;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
+use crate::proxy::retry::Next;
+use crate::proxy::trouble::Trouble;
 use crate::telemetry::stats::{AttemptResult, GrpcStatus, RetryCause, RetryResult, Source};
 use crate::upstream::{ConnectError, FailureKind, LocalUpstream, Pool, Refused};
 
@@ -129,6 +132,17 @@ impl Exchange {
             self.out_of_budget(cause);
         }
         may_retry
+    }
+
+    /// What becomes of an attempt by `pool` that came to nothing, where this follows it if the budget
+    /// allows; for an answer that is not wanted it has been asked.
+    pub(crate) fn followed(&self, next: Next, pool: &Pool, trouble: Trouble) -> Failure {
+        let is_paid = matches!(trouble, Trouble::Unwanted);
+        match next {
+            Next::Replace(cause) => Failure::Stale(cause),
+            Next::Again(cause) if is_paid || self.may_retry(pool, cause) => Failure::Again(cause),
+            Next::Again(_) | Next::Nothing => Failure::Final(trouble.into_error()),
+        }
     }
 
     /// Counts an attempt that was not made as the budget had none left.

@@ -19,7 +19,6 @@ use crate::proxy::dial::Dial;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::headers::{self, FieldEdits, ResponseEdit};
 use crate::proxy::interim::Interim;
-use crate::proxy::retry::Next;
 use crate::proxy::stream::call::{Answer, next, not_opened};
 use crate::proxy::stream::coming::Coming;
 use crate::proxy::stream::download::{Background, Download, poll_part};
@@ -220,16 +219,10 @@ impl Attempt {
             ..
         } = self;
         exchange.request_bytes = request.upload.body_bytes();
-        if matches!(trouble, Trouble::Unwanted) {
-            return (exchange, request, Failure::Again(RetryCause::Status));
-        }
         let (lease, method) = (&call.lease, exchange.request().method());
         let is_replayable = request.upload.is_replayable();
-        let failure = match next(&trouble, lease, target.left, method, is_replayable) {
-            Next::Replace(cause) => Failure::Stale(cause),
-            Next::Again(cause) if exchange.may_retry(lease.pool(), cause) => Failure::Again(cause),
-            Next::Again(_) | Next::Nothing => Failure::Final(trouble.into_error()),
-        };
+        let next = next(&trouble, lease, target.left, method, is_replayable);
+        let failure = exchange.followed(next, lease.pool(), trouble);
         (exchange, request, failure)
     }
 

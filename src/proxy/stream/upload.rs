@@ -12,7 +12,7 @@ use crate::message::{Framing, Tap};
 use crate::proxy::stream::trailers::Dropped;
 use crate::proxy::trouble::Trouble;
 
-/// Bytes of a body that are kept so that they can be sent again: what a request to HTTP/1 keeps.
+/// Bytes of a body that are kept so that they can be sent again: what is kept for retries at most.
 const KEPT_BYTES: usize = 64 * 1024;
 
 /// A piece of a body, as its client sends it.

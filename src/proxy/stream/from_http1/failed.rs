@@ -1,7 +1,6 @@
 //! What follows an attempt that brought no response.
 
 use crate::proxy::attempt::Failure;
-use crate::proxy::retry::Next;
 use crate::proxy::stream::call::next;
 use crate::proxy::stream::from_http1::Attempt;
 use crate::proxy::trouble::Trouble;
@@ -26,23 +25,10 @@ impl Attempt<'_, '_> {
 
     /// Tells whether the request is sent again after a failure.
     pub(in crate::proxy::stream::from_http1) fn classify(&self, trouble: Trouble) -> Failure {
-        if matches!(trouble, Trouble::Unwanted) {
-            return Failure::Again(RetryCause::Status);
-        }
         let lease = &self.call.lease;
         let method = self.exchange.request().method();
-        match next(
-            &trouble,
-            lease,
-            self.target.left,
-            method,
-            self.is_replayable(),
-        ) {
-            Next::Replace(cause) => Failure::Stale(cause),
-            Next::Again(cause) if self.exchange.may_retry(lease.pool(), cause) => {
-                Failure::Again(cause)
-            }
-            Next::Again(_) | Next::Nothing => Failure::Final(trouble.into_error()),
-        }
+        let is_replayable = self.is_replayable();
+        let next = next(&trouble, lease, self.target.left, method, is_replayable);
+        self.exchange.followed(next, lease.pool(), trouble)
     }
 }
