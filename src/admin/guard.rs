@@ -1,61 +1,36 @@
-//! Who may ask what of the admin API. It decides from the head alone.
+//! Who may come in, and as whom. It decides from the head alone.
 //!
 //! The danger on a loopback port is not the network but a browser on the same machine: a page
 //! anywhere can send requests to `127.0.0.1`, and by DNS rebinding it can even read the answers. So
 //! without a token a request must name this machine as its `Host`, and must not come from another
 //! origin. A request with the right token needs no such check: a browser does not have the token.
 
-use std::fmt::{Display, Formatter};
+#[cfg(test)]
+mod tests;
+
 use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
 
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, Uri};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use thiserror::Error as ThisError;
 
-/// A token, held as its SHA-256 so that a comparison takes the same time whatever was sent.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::admin) struct Token([u8; 32]);
+use crate::admin::actor::Actor;
+use crate::admin::fault::Code;
+use crate::admin::role::Role;
+use crate::config::{ADMIN_TOKEN, AdminConfig, TokenSecret};
 
-impl Token {
-    /// Makes it from the token's text.
-    pub(in crate::admin) fn new(text: &str) -> Self {
-        Self(Sha256::digest(text.as_bytes()).into())
-    }
-
-    fn is(&self, text: &str) -> bool {
-        self.0.ct_eq(&Self::new(text).0).into()
-    }
-}
-
-/// What a request wants.
+/// What a request needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::admin) enum Access {
-    /// To know whether the instance lives or is ready: open to whoever reaches the port, because
-    /// the probes of container platforms carry no token.
-    Probe,
-    /// To read or to change.
-    Full,
-}
-
-/// Who asks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::admin) enum Actor {
-    /// Somebody on this machine, where no token is configured.
-    Local,
-    /// Somebody who has the token.
-    Token,
-}
-
-impl Display for Actor {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Local => "local",
-            Self::Token => "token",
-        })
-    }
+pub(in crate::admin) enum Needs {
+    /// Nothing: it only wants to know whether the instance lives or is ready, and the probes of
+    /// container platforms carry no token.
+    Nothing,
+    /// Somebody who has a role.
+    Role(Role),
 }
 
 /// Why a request is not let in.
@@ -76,57 +51,60 @@ pub(in crate::admin) enum Refusal {
     /// It has another token.
     #[error("the token is not valid")]
     TokenWrong,
+    /// Its token is not valid any more.
+    #[error("the token is not valid any more")]
+    TokenExpired,
     /// It comes by the network, and no token is configured that could let it in.
     #[error("this listener is not on loopback, and no token is configured")]
     TokenUnset,
 }
 
 impl Refusal {
-    /// The status for the client.
-    pub(in crate::admin) fn status(self) -> StatusCode {
+    /// What it is called.
+    pub(in crate::admin) fn code(self) -> Code {
         match self {
-            Self::HostMissing => StatusCode::BAD_REQUEST,
-            Self::HostForeign => StatusCode::MISDIRECTED_REQUEST,
-            Self::OriginForeign | Self::TokenUnset => StatusCode::FORBIDDEN,
-            Self::TokenMissing | Self::TokenWrong => StatusCode::UNAUTHORIZED,
+            Self::HostMissing => Code::HostMissing,
+            Self::HostForeign => Code::HostForeign,
+            Self::OriginForeign => Code::OriginForeign,
+            Self::TokenMissing => Code::TokenMissing,
+            Self::TokenWrong => Code::TokenWrong,
+            Self::TokenExpired => Code::TokenExpired,
+            Self::TokenUnset => Code::TokenUnset,
         }
     }
 }
 
-/// What the listener is bound to and the token it asks for.
+/// What the listener is bound to, and the tokens that let somebody in.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::admin) struct Guard {
+pub(in crate::admin) struct Guard<'a> {
     bound: SocketAddr,
-    token: Option<Token>,
+    config: &'a AdminConfig,
 }
 
-impl Guard {
+impl<'a> Guard<'a> {
     /// Makes the guard of a listener.
-    pub(in crate::admin) fn new(bound: SocketAddr, token: Option<Token>) -> Self {
-        Self { bound, token }
+    pub(in crate::admin) fn new(bound: SocketAddr, config: &'a AdminConfig) -> Self {
+        Self { bound, config }
     }
 
-    /// Lets a request in or refuses it.
+    /// Lets a request in or refuses it. Whether who asks has the role that is needed is not looked
+    /// at.
     ///
     /// # Errors
-    /// When it may not have what it wants.
+    /// When nobody knows who asks, and what is needed is more than nothing.
     pub(in crate::admin) fn admit(
         &self,
-        wanted: Access,
+        needs: Needs,
         uri: &Uri,
         headers: &HeaderMap,
+        now: SystemTime,
     ) -> Result<Actor, Refusal> {
-        if let Some(token) = &self.token
-            && let Some(sent) = bearer(headers)
-        {
-            return if token.is(sent) {
-                Ok(Actor::Token)
-            } else {
-                Err(Refusal::TokenWrong)
-            };
+        let has_tokens = self.config.token.is_some() || !self.config.tokens.is_empty();
+        if has_tokens && let Some(sent) = bearer(headers) {
+            return self.recognise(sent, now);
         }
-        if wanted == Access::Probe {
-            return Ok(Actor::Local);
+        if needs == Needs::Nothing {
+            return Ok(Actor::local());
         }
         let host = authority(uri, headers)?;
         if !self.is_here(&host) {
@@ -137,13 +115,34 @@ impl Guard {
         {
             return Err(Refusal::OriginForeign);
         }
-        if self.token.is_some() {
+        if has_tokens {
             return Err(Refusal::TokenMissing);
         }
         if !self.bound.ip().is_loopback() {
             return Err(Refusal::TokenUnset);
         }
-        Ok(Actor::Local)
+        Ok(Actor::local())
+    }
+
+    /// Compares what was sent with all tokens, whether one is found or not, so that the time that
+    /// takes tells nothing.
+    fn recognise(&self, sent: &str, now: SystemTime) -> Result<Actor, Refusal> {
+        let sent: [u8; 32] = Sha256::digest(sent).into();
+        let is = |secret: &TokenSecret| bool::from(secret.sha256().ct_eq(&sent));
+        let mut found = Err(Refusal::TokenWrong);
+        if self.config.token.as_ref().is_some_and(is) {
+            let all = vec![Role::Admin.name().to_owned()];
+            found = Ok(Actor::token(ADMIN_TOKEN, all));
+        }
+        for (name, token) in &self.config.tokens {
+            if is(&token.secret) {
+                found = match token.expires {
+                    Some(expires) if expires <= now => Err(Refusal::TokenExpired),
+                    _ => Ok(Actor::token(name, token.roles.clone())),
+                };
+            }
+        }
+        found
     }
 
     /// A name can be made to point anywhere; an address and `localhost` cannot.
@@ -186,129 +185,4 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim_matches(' '))
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{HeaderMap, Uri};
-
-    use crate::admin::guard::{Access, Actor, Guard, Refusal, Token};
-
-    #[track_caller]
-    fn check(guard: &Guard, fields: &[(&'static str, &str)], expected: Result<Actor, Refusal>) {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
-        let uri = Uri::from_static("/api/v1/status");
-        assert_eq!(guard.admit(Access::Full, &uri, &headers), expected);
-    }
-
-    fn local() -> Guard {
-        Guard::new("127.0.0.1:9900".parse().unwrap(), None)
-    }
-
-    fn with_token(bound: &str) -> Guard {
-        Guard::new(bound.parse().unwrap(), Some(Token::new("s3cret")))
-    }
-
-    #[test]
-    fn on_loopback_everyone_who_names_this_machine_is_local() {
-        for host in [
-            "127.0.0.1:9900",
-            "localhost:9900",
-            "LOCALHOST",
-            "[::1]:9900",
-            "10.1.2.3",
-        ] {
-            check(&local(), &[("host", host)], Ok(Actor::Local));
-        }
-    }
-
-    #[test]
-    fn a_name_that_could_be_rebound_is_misdirected() {
-        for host in [
-            "evil.example",
-            "127.0.0.1.evil.example:9900",
-            "localhost.evil.example",
-            "a b",
-        ] {
-            check(&local(), &[("host", host)], Err(Refusal::HostForeign));
-        }
-        check(&local(), &[], Err(Refusal::HostMissing));
-        let twice = [("host", "localhost"), ("host", "localhost")];
-        check(&local(), &twice, Err(Refusal::HostForeign));
-    }
-
-    #[test]
-    fn a_page_of_another_origin_is_refused() {
-        let host = ("host", "127.0.0.1:9900");
-        for origin in [
-            "http://evil.example",
-            "null",
-            "http://127.0.0.1:9901",
-            "http://localhost:9900",
-        ] {
-            check(
-                &local(),
-                &[host, ("origin", origin)],
-                Err(Refusal::OriginForeign),
-            );
-        }
-        let own = ("origin", "http://127.0.0.1:9900");
-        check(&local(), &[host, own], Ok(Actor::Local));
-    }
-
-    #[test]
-    fn a_configured_token_is_asked_for_everywhere() {
-        for bound in ["127.0.0.1:9900", "0.0.0.0:9900"] {
-            let guard = with_token(bound);
-            let host = ("host", "127.0.0.1:9900");
-            check(&guard, &[host], Err(Refusal::TokenMissing));
-            for wrong in ["Bearer s3cre", "Bearer s3cret2", "bearer  "] {
-                check(
-                    &guard,
-                    &[host, ("authorization", wrong)],
-                    Err(Refusal::TokenWrong),
-                );
-            }
-            check(
-                &guard,
-                &[host, ("authorization", "Basic s3cret")],
-                Err(Refusal::TokenMissing),
-            );
-            check(
-                &guard,
-                &[host, ("authorization", "bearer s3cret")],
-                Ok(Actor::Token),
-            );
-        }
-    }
-
-    #[test]
-    fn the_right_token_may_ask_by_any_name() {
-        let named = [
-            ("host", "proxy.internal"),
-            ("authorization", "Bearer s3cret"),
-        ];
-        check(&with_token("0.0.0.0:9900"), &named, Ok(Actor::Token));
-    }
-
-    #[test]
-    fn off_loopback_nobody_gets_in_without_a_token() {
-        let guard = Guard::new("0.0.0.0:9900".parse().unwrap(), None);
-        check(
-            &guard,
-            &[("host", "10.1.2.3:9900")],
-            Err(Refusal::TokenUnset),
-        );
-    }
-
-    #[test]
-    fn a_probe_needs_neither_host_nor_token() {
-        let uri = Uri::from_static("/livez");
-        let guard = with_token("0.0.0.0:9900");
-        let asked = guard.admit(Access::Probe, &uri, &HeaderMap::new());
-        assert_eq!(asked, Ok(Actor::Local));
-    }
 }

@@ -1,24 +1,28 @@
-//! The paths of the admin API, and what each does.
+//! What each action does, and what stands before all of them.
+
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{MatchedPath, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::{get, post};
+use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode, Uri};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use crate::admin::actions::{ACTIONS, Action};
+use crate::admin::actor::{Actor, Via};
 use crate::admin::explain::Asked;
-use crate::admin::guard::{Access, Actor, Guard, Token};
+use crate::admin::fault::{Code, Fault};
+use crate::admin::guard::{Guard, Needs};
+use crate::admin::role::Role;
+use crate::admin::server::Peer;
 use crate::admin::state::Detail;
 use crate::admin::{Admin, Served, reply, state};
 use crate::config::with_causes;
 use crate::control::UpgradeError;
 
-/// Paths that need no token: they tell no more than a connection to the port does.
-const PROBES: [&str; 3] = ["/livez", "/readyz", "/healthz"];
 /// Bytes of a body. Nothing here reads one.
 const MAX_BODY_BYTES: u64 = 64 * 1024;
 /// The content type of the Prometheus text format.
@@ -28,44 +32,70 @@ const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Makes the whole of it: paths, and the guard before them.
 pub(in crate::admin) fn router(served: Served) -> Router {
-    Router::new()
-        .route("/livez", get(livez))
-        .route("/healthz", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .route("/api/v1/status", get(status))
-        .route("/api/v1/config", get(config))
-        .route("/api/v1/config/reload", post(reload))
-        .route("/api/v1/upgrade", post(upgrade))
-        .route("/api/v1/explain", get(explain))
+    let router = ACTIONS.iter().fold(Router::new(), |router, action| {
+        router.route(action.path, (action.handler)())
+    });
+    router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(served.clone(), admit))
         .with_state(served)
 }
 
-/// Lets in whom the guard lets in. The token is that of the live configuration, so that a reload
-/// changes it.
+/// Lets in whom the guard lets in, and who has the role that is needed. The tokens are those of the
+/// live configuration, so that a reload changes them.
 async fn admit(State(served): State<Served>, mut request: Request, next: Next) -> Response {
-    let wanted = if PROBES.contains(&request.uri().path()) {
-        Access::Probe
-    } else {
-        Access::Full
-    };
-    let token = state::token(&served.admin.control);
-    let guard = Guard::new(served.bound, token.as_deref().map(Token::new));
-    let actor = match guard.admit(wanted, request.uri(), request.headers()) {
+    let path = request.extensions().get::<MatchedPath>();
+    let action = path.and_then(|path| Action::of(request.method(), path.as_str()));
+    // Also that there is nothing, or nothing by that method, is told only to who may look.
+    let needs = action.map_or(Needs::Role(Role::Viewer), |action| action.needs);
+    let live = served.admin.control.live();
+    let guard = Guard::new(served.bound, &live.config.admin);
+    let (uri, headers) = (request.uri(), request.headers());
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let mut actor = match guard.admit(needs, uri, headers, SystemTime::now()) {
         Ok(actor) => actor,
         Err(refusal) => {
-            info!(%refusal, method = %request.method(), path = request.uri().path(), "admin request refused");
-            return reply::problem(refusal.status(), refusal.to_string());
+            let fault = Fault::new(refusal.code(), refusal.to_string());
+            return denied(&request, action, None, fault);
         }
     };
+    actor.addr = peer;
+    actor.via = Via::of(headers);
+    if let Needs::Role(role) = needs
+        && !actor.roles.include(role)
+    {
+        let has = &actor.roles;
+        let why = format!("this needs the role {role}; {} has {has}", actor.id);
+        let fault = Fault::new(Code::RoleMissing, why).needs(role);
+        return denied(&request, action, Some(&actor), fault);
+    }
     if announced_length(request.headers()) > MAX_BODY_BYTES {
-        return reply::problem(StatusCode::PAYLOAD_TOO_LARGE, "no body is needed here");
+        return Fault::new(Code::BodyTooLarge, "no body is needed here").into_response();
     }
     request.extensions_mut().insert(actor);
     next.run(request).await
+}
+
+/// Tells of an attempt that is denied: everyone that is passes here.
+fn denied(
+    request: &Request,
+    action: Option<&Action>,
+    actor: Option<&Actor>,
+    fault: Fault,
+) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    warn!(
+        code = fault.code().name(),
+        why = fault.detail(),
+        action = action.map(|action| action.name),
+        actor = actor.map(tracing::field::display),
+        peer = peer.map(|peer| tracing::field::display(peer.0)),
+        method = %request.method(),
+        path = request.uri().path(),
+        "admin request denied"
+    );
+    fault.into_response()
 }
 
 fn announced_length(headers: &HeaderMap) -> u64 {
@@ -75,11 +105,13 @@ fn announced_length(headers: &HeaderMap) -> u64 {
         .unwrap_or(0)
 }
 
-async fn livez() -> Response {
+/// The process serves its admin port.
+pub(in crate::admin) async fn livez() -> Response {
     reply::text(StatusCode::OK, TEXT_TYPE, "ok\n".to_owned())
 }
 
-async fn readyz(State(served): State<Served>, uri: Uri) -> Response {
+/// Whether the instance is ready.
+pub(in crate::admin) async fn readyz(State(served): State<Served>, uri: Uri) -> Response {
     let checks = served.admin.control.readiness();
     let ready = checks.iter().all(|(_, outcome)| outcome.is_ok());
     let status = if ready {
@@ -108,14 +140,16 @@ fn asks_verbose(query: &str) -> bool {
         .any(|pair| pair.split('=').next() == Some("verbose"))
 }
 
-async fn metrics(State(served): State<Served>) -> Response {
+/// The Prometheus text page.
+pub(in crate::admin) async fn metrics(State(served): State<Served>) -> Response {
     aside(served, |admin| {
         reply::text(StatusCode::OK, METRICS_TYPE, state::metrics(admin))
     })
     .await
 }
 
-async fn status(State(served): State<Served>, uri: Uri) -> Response {
+/// What is live.
+pub(in crate::admin) async fn status(State(served): State<Served>, uri: Uri) -> Response {
     let detail = if asks_verbose(uri.query().unwrap_or_default()) {
         Detail::Long
     } else {
@@ -127,29 +161,31 @@ async fn status(State(served): State<Served>, uri: Uri) -> Response {
     .await
 }
 
-async fn config(State(served): State<Served>) -> Response {
+/// The live configuration, with every default.
+pub(in crate::admin) async fn config(State(served): State<Served>) -> Response {
     aside(served, |admin| {
         reply::json(&state::effective(&admin.control))
     })
     .await
 }
 
-async fn explain(
+/// Why a request would go where it would go.
+pub(in crate::admin) async fn explain(
     State(served): State<Served>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
-    let pairs = match query {
-        Ok(Query(pairs)) => pairs,
-        Err(rejection) => return reply::problem(StatusCode::BAD_REQUEST, rejection.body_text()),
-    };
-    let asked = match read_asked(pairs) {
+    let read = |Query(pairs)| read_asked(pairs);
+    let asked = query
+        .map_err(|rejection| rejection.body_text())
+        .and_then(read);
+    let asked = match asked {
         Ok(asked) => asked,
-        Err(why) => return reply::problem(StatusCode::BAD_REQUEST, why),
+        Err(why) => return Fault::new(Code::QueryInvalid, why).into_response(),
     };
     aside(served, move |admin| {
         match state::explain(&admin.control, &asked) {
             Ok(explained) => reply::json(&explained),
-            Err(error) => reply::problem(StatusCode::BAD_REQUEST, error.to_string()),
+            Err(error) => Fault::new(Code::QueryInvalid, error.to_string()).into_response(),
         }
     })
     .await
@@ -180,64 +216,61 @@ fn read_asked(pairs: Vec<(String, String)>) -> Result<Asked, String> {
     Ok(asked)
 }
 
-async fn reload(State(served): State<Served>, request: Request) -> Response {
-    let actor = request.extensions().get::<Actor>().copied();
-    let actor = actor.unwrap_or(Actor::Local);
+/// Reads the configuration again; answers when it is live, or with all that is wrong.
+pub(in crate::admin) async fn reload(State(served): State<Served>, actor: Actor) -> Response {
     // A reload that has begun is brought to its end, also when who asked for it goes away.
     let control = served.admin.control.clone();
     let reloading = async move {
-        info!(%actor, "reload asked for");
+        info!(%actor, via = actor.via.name(), "reload asked for");
         state::reload(&control).await
     };
     match served.tasks.spawn(reloading).await {
         Ok(Ok(reloaded)) => reply::json(&reloaded),
         Ok(Err((detail, problems))) => {
-            reply::problems(StatusCode::UNPROCESSABLE_ENTITY, detail, problems)
+            let fault = Fault::new(Code::ConfigInvalid, detail);
+            fault.with(problems).into_response()
         }
         Err(error) => failed(&error),
     }
 }
 
-async fn upgrade(State(served): State<Served>, request: Request) -> Response {
-    let actor = request.extensions().get::<Actor>().copied();
-    let actor = actor.unwrap_or(Actor::Local);
+/// Has another process take over; answers when it serves, or with why it does not.
+pub(in crate::admin) async fn upgrade(State(served): State<Served>, actor: Actor) -> Response {
     let control = served.admin.control.clone();
     let upgrading = async move {
-        info!(%actor, "upgrade asked for");
+        info!(%actor, via = actor.via.name(), "upgrade asked for");
         state::upgrade(&control).await
     };
     match served.tasks.spawn(upgrading).await {
         Ok(Ok(upgraded)) => reply::json(&upgraded),
-        Ok(Err(error)) => reply::problem(why_not(&error), with_causes(&error)),
+        Ok(Err(error)) => Fault::new(why_not(&error), with_causes(&error)).into_response(),
         Err(error) => failed(&error),
     }
 }
 
-/// The status for an upgrade that did not happen.
-fn why_not(error: &UpgradeError) -> StatusCode {
+/// What an upgrade that did not happen is called.
+fn why_not(error: &UpgradeError) -> Code {
     match error {
-        UpgradeError::UnderWay => StatusCode::CONFLICT,
-        UpgradeError::Ending => StatusCode::SERVICE_UNAVAILABLE,
+        UpgradeError::UnderWay => Code::UpgradeUnderWay,
+        UpgradeError::Ending => Code::Ending,
         UpgradeError::FirstProcess
         | UpgradeError::Start { .. }
         | UpgradeError::TooSlow(_)
         | UpgradeError::Refused(_)
         | UpgradeError::Ended(_)
-        | UpgradeError::Talk(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        | UpgradeError::Talk(_) => Code::UpgradeFailed,
     }
 }
 
-async fn not_found(uri: Uri) -> Response {
+async fn not_found(uri: Uri) -> Fault {
     let path = uri.path();
-    reply::problem(StatusCode::NOT_FOUND, format!("there is nothing at {path}"))
+    Fault::new(Code::NotFound, format!("there is nothing at {path}"))
 }
 
-async fn method_not_allowed(request: Request) -> Response {
+async fn method_not_allowed(request: Request) -> Fault {
     let method = request.method();
-    reply::problem(
-        StatusCode::METHOD_NOT_ALLOWED,
-        format!("{method} is not what this path is for"),
-    )
+    let why = format!("{method} is not what this path is for");
+    Fault::new(Code::MethodNotAllowed, why)
 }
 
 /// Makes an answer that takes more than a moment where it delays neither a probe nor a reload.
@@ -256,10 +289,7 @@ async fn aside(served: Served, work: impl FnOnce(&Admin) -> Response + Send + 's
 
 fn failed(error: &tokio::task::JoinError) -> Response {
     error!(%error, "admin request failed");
-    reply::problem(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "the request failed; see the log",
-    )
+    Fault::new(Code::Internal, "the request failed; see the log").into_response()
 }
 
 #[cfg(test)]

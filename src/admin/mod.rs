@@ -1,13 +1,18 @@
 //! The control plane over HTTP: probes, metrics, status, explanations, reload.
 //!
 //! It runs on the control runtime, never on a worker. Whatever changes something goes through
-//! [`Control`], and is answered when it is live. Who may ask is decided in one place, `guard`,
-//! before anything else looks at the request.
+//! [`Control`], and is answered when it is live. What may be asked stands in one table,
+//! `actions`, with the role that it needs; who asks is found out in one place, `guard`, before
+//! anything else looks at the request.
 
+mod actions;
+mod actor;
 pub mod explain;
+mod fault;
 mod guard;
 mod handlers;
 mod reply;
+mod role;
 mod server;
 mod state;
 mod upstreams;

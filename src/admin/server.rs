@@ -1,11 +1,15 @@
 //! The admin listener: HTTP/1 on the control runtime, with a bound on everything a client may hold.
 
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -34,6 +38,10 @@ const LAST_REQUEST: Duration = Duration::from_millis(50);
 /// How long to wait when accepting fails, as it does while the file table is full.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The address that a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::admin) struct Peer(pub(in crate::admin) IpAddr);
+
 /// Accepts and serves until `shutdown`, then lets what runs finish.
 pub(in crate::admin) async fn run(
     listener: TcpListener,
@@ -47,10 +55,10 @@ pub(in crate::admin) async fn run(
             () = shutdown.cancelled() => break,
             accepted = accept(&listener, &permits) => accepted,
         };
-        let Some((stream, permit)) = accepted else {
+        let Some((stream, peer, permit)) = accepted else {
             continue;
         };
-        let connection = serve(stream, router.clone(), shutdown.clone());
+        let connection = serve(stream, peer, router.clone(), shutdown.clone());
         connections.spawn(async move {
             connection.await;
             drop(permit);
@@ -65,10 +73,10 @@ pub(in crate::admin) async fn run(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let permit = permits.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, peer)) => Some((stream, peer, permit)),
         Err(error) => {
             warn!(%error, "admin listener cannot accept");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -79,16 +87,23 @@ async fn accept(
 
 fn serve(
     stream: TcpStream,
+    peer: SocketAddr,
     router: Router,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
     bound_sending(&stream);
+    let router = TowerToHyperService::new(router);
+    let peer = Peer(peer.ip().to_canonical());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     async move {
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {

@@ -38,13 +38,6 @@ pub(in crate::admin) enum Detail {
     Long,
 }
 
-/// The token that the live configuration asks for.
-pub(in crate::admin) fn token(control: &Control) -> Option<String> {
-    let live = control.live();
-    let token = live.config.admin.token.as_ref();
-    token.map(|token| token.expose().to_owned())
-}
-
 /// The Prometheus text page.
 pub(in crate::admin) fn metrics(admin: &Admin) -> String {
     admin.telemetry.render(Instant::now())

@@ -11,17 +11,18 @@ mod upstream;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::config::admin::{AdminConfig, TokenConfig, TokenSecret};
 use crate::config::overload::{MemoryBound, OverloadConfig};
 use crate::config::rate_limit;
 use crate::config::route::RouteConfig;
 use crate::config::secret::Secret;
 use crate::config::settings::{
-    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Config, ListenerConfig,
-    Protocol,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, Config, ListenerConfig, Protocol,
 };
 use crate::config::unit::{write_duration, write_size};
 use crate::message::{AccessList, Networks, Scheme};
@@ -369,15 +370,45 @@ fn access_log(log: &AccessLogConfig) -> Value {
 }
 
 fn admin(admin: &AdminConfig) -> Value {
+    let tokens = (!admin.tokens.is_empty()).then(|| all(&admin.tokens, token));
     object([
         ("address", json!(admin.address)),
-        ("token", admin.token.as_ref().map_or(Value::Null, secret)),
+        (
+            "token",
+            admin.token.as_ref().map_or(Value::Null, recognised),
+        ),
+        ("tokens", tokens.into()),
     ])
+}
+
+fn token(token: &TokenConfig) -> Value {
+    object([
+        ("roles", json!(token.roles)),
+        ("secret", recognised(&token.secret)),
+        ("expires", token.expires.map(moment).into()),
+    ])
+}
+
+/// What a token is recognised by. The hash is not shown either: it tells a guess at a weak secret
+/// from the secret.
+fn recognised(secret: &TokenSecret) -> Value {
+    hidden(secret.file())
+}
+
+/// In UTC.
+fn moment(time: SystemTime) -> Value {
+    // Out of range is nothing that was read.
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::MAX);
+    Value::String(time.to_string())
 }
 
 /// What is said of a secret: that there is one, or where it lies.
 fn secret(secret: &Secret) -> Value {
-    match secret.file() {
+    hidden(secret.file())
+}
+
+fn hidden(file: Option<&Path>) -> Value {
+    match file {
         Some(file) => json!({ "file": path(file) }),
         None => json!(REDACTED),
     }

@@ -8,6 +8,7 @@
 //! `effective`, and in the reference `config/tidegate.toml`; the schema hears of it from the reader.
 //! A test fails for each that is left out.
 
+mod admin;
 mod advice;
 mod certificates;
 mod direct;
@@ -51,6 +52,7 @@ mod upgrade;
 mod upstream;
 pub mod watch;
 
+pub use admin::{ADMIN_TOKEN, AdminConfig, TokenConfig, TokenSecret};
 pub use direct::{DirectConfig, RespondBody, RespondConfig};
 pub use dump::{as_file, of_effective};
 #[doc(hidden)]
@@ -68,9 +70,9 @@ pub use schema::{schema, without_defaults};
 pub use secret::Secret;
 pub use segment::SegmentConfig;
 pub use settings::{
-    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Balance, CertificateFiles,
-    ClientAuth, ClientsConfig, Config, Forwarded, Io, ListenerConfig, ListenerTimeouts,
-    MetricsConfig, Protocol, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig, UpstreamConfig,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, Balance, CertificateFiles, ClientAuth,
+    ClientsConfig, Config, Forwarded, Io, ListenerConfig, ListenerTimeouts, MetricsConfig,
+    Protocol, RuntimeConfig, ShutdownConfig, TlsConfig, TraceConfig, UpstreamConfig,
     UpstreamTimeouts, UpstreamTlsConfig, Verify,
 };
 pub use sources::Sources;

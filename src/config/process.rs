@@ -1,18 +1,17 @@
-//! Reads what concerns the process as a whole: `[runtime]`, `[shutdown]`, `[access_log]`,
-//! `[trace]`, `[admin]` and `[metrics]`.
+//! Reads what concerns the process as a whole: `[runtime]`, `[shutdown]`, `[access_log]`, `[trace]`
+//! and `[metrics]`.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::config::listener::{WAIT, address, count};
+use crate::config::listener::{WAIT, count};
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::settings::{
-    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, Io, ListenerConfig,
-    MetricsConfig, RuntimeConfig, ShutdownConfig, TraceConfig,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, Io, MetricsConfig, RuntimeConfig,
+    ShutdownConfig, TraceConfig,
 };
 use crate::config::unit::write_duration;
 use crate::message::Known;
@@ -22,8 +21,6 @@ use crate::telemetry::access_log::{Field, Mask};
 const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=*WAIT.end();
 /// The most worker threads: more than any machine has cores for.
 const MAX_WORKERS: u64 = 1024;
-/// How long a bearer token may be: not a mere placeholder, and no more than a header takes.
-const TOKEN: RangeInclusive<usize> = 8..=4096;
 /// The most buckets: each costs a number for each variant, outcome and worker.
 const MAX_BUCKETS: usize = 100;
 
@@ -156,40 +153,6 @@ fn words<T: Copy + PartialEq>(
         seen.push(word);
         Some(word)
     })
-}
-
-/// Reads `[admin]`, whose address must not be that of a listener.
-pub(crate) fn admin(
-    root: &mut Table<'_>,
-    listeners: &BTreeMap<String, ListenerConfig>,
-) -> AdminConfig {
-    let mut admin = AdminConfig::default();
-    root.section("admin", |table| {
-        table.set("address", &mut admin.address, |value| {
-            let address = address(value)?;
-            let listener = listeners
-                .iter()
-                .find(|(_, listener)| listener.address == address.into() && address.port() != 0);
-            if let Some((name, _)) = listener {
-                value.refuse(format!(
-                    "{address} is the address of listener {name} already"
-                ));
-                return None;
-            }
-            Some(address)
-        });
-        let token = table.optional("token");
-        if let Some(value) = &token {
-            admin.token = value.secret(TOKEN);
-        }
-        if !admin.address.ip().is_loopback() && token.is_none() {
-            table.refuse(format!(
-                "{} is not a loopback address, so a token is needed",
-                admin.address
-            ));
-        }
-    });
-    admin
 }
 
 /// Reads `[metrics]`.

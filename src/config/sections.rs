@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::config::admin;
 use crate::config::advice;
 use crate::config::include::{INCLUDE, INCLUDES};
 use crate::config::listener::{self, NamedFile};
@@ -54,7 +55,7 @@ pub(crate) fn read<'d>(
     let shutdown = process::shutdown(root);
     let upgrade = upgrade::upgrade(root);
     let access_log = process::access_log(root);
-    let admin = process::admin(root, &listeners);
+    let admin = admin::read(root, &listeners);
     let metrics = process::metrics(root);
     let resolver = resolver::read(root);
     look(files);

@@ -4,7 +4,6 @@
 //! exists, paths are resolved. The `Default` of each part is the default of its keys.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +11,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
+use crate::config::admin::AdminConfig;
 use crate::config::overload::OverloadConfig;
 use crate::config::resolver::ResolverConfig;
 use crate::config::route::RouteConfig;
-use crate::config::secret::Secret;
 use crate::config::segment::SegmentConfig;
 use crate::config::upgrade::UpgradeConfig;
 use crate::listener::ProxyProtocol;
@@ -53,7 +52,7 @@ pub struct Config {
     pub access_log: AccessLogConfig,
     /// How requests are told apart in logs.
     pub trace: TraceConfig,
-    /// Where the control plane listens.
+    /// Where the control plane listens, and who may ask.
     pub admin: AdminConfig,
     /// What is measured, and how finely.
     pub metrics: MetricsConfig,
@@ -453,24 +452,6 @@ impl Default for TraceConfig {
     fn default() -> Self {
         Self {
             request_id: Some("x-request-id".to_owned()),
-        }
-    }
-}
-
-/// Where the control plane listens.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AdminConfig {
-    /// The address; port 0 lets the system choose one.
-    pub address: SocketAddr,
-    /// The bearer token that every request must bring; there is one unless the address is loopback.
-    pub token: Option<Secret>,
-}
-
-impl Default for AdminConfig {
-    fn default() -> Self {
-        Self {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9900)),
-            token: None,
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::segment::test::Test;
 
 pub use crate::segment::attribute::{Attribute, AttributeError};
 pub use crate::segment::condition::{ConditionSpec, Operand, Operator, Takes};
+pub(crate) use crate::segment::moment::{WHAT as MOMENT, read as read_moment};
 
 /// The value of an attribute.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -5,12 +5,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// What a text has to be.
-pub(in crate::segment) const WHAT: &str =
-    "a date of RFC 3339 such as 2026-11-24 or 2026-11-24T09:00:00Z";
+pub(crate) const WHAT: &str = "a date of RFC 3339 such as 2026-11-24 or 2026-11-24T09:00:00Z";
 
 /// Reads a date with its time and offset (`2026-11-24T09:00:00+01:00`), or a date alone, which is
 /// its first moment in UTC (RFC 3339, section 5.6).
-pub(in crate::segment) fn read(text: &str) -> Option<Timestamp> {
+pub(crate) fn read(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     // The parser behind takes other notations as well; what is compared should mean one thing.
     let has_shape = bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-');

@@ -59,6 +59,22 @@ impl Value<'_> {
         self.secret_in_file(&kind)
     }
 
+    /// Reads the SHA-256 of a secret in hexadecimal digits. No message repeats it: it may be the
+    /// secret itself that stands there.
+    pub(crate) fn secret_hash(&self) -> Option<[u8; 32]> {
+        self.looks_like(|| "[0-9A-Fa-f]{64}");
+        let hash = self.spanned.get_ref().as_str().and_then(read_hash);
+        if hash.is_none() {
+            self.refuse("the value is not the SHA-256 of a secret: 64 hexadecimal digits");
+        }
+        hash
+    }
+
+    /// False where files are not looked at, so that nobody knows what is in them.
+    pub(crate) fn reads_files(&self) -> bool {
+        self.document.disk() == Disk::Read
+    }
+
     fn secret_in_file(&self, kind: &Kind) -> Option<Secret> {
         self.table(|table| {
             let value = table.required("file", "the path of a file with the secret")?;
@@ -96,6 +112,19 @@ impl Value<'_> {
         self.document.disk() == Disk::Read
             && std::fs::metadata(file).is_ok_and(|metadata| metadata.mode() & READABLE_BY_ALL != 0)
     }
+}
+
+fn read_hash(text: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    let digits = text.as_bytes();
+    if digits.len() != 2 * hash.len() {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
+        let [high, low] = [pair[0], pair[1]].map(|digit| char::from(digit).to_digit(16));
+        *byte = u8::try_from(high? * 16 + low?).ok()?;
+    }
+    Some(hash)
 }
 
 /// What a secret is made of.

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use crate::config::{AccessLogOutput, Protocol, load, parse};
+use crate::config::{AccessLogOutput, Protocol, Secret, TokenSecret, load, parse};
 use crate::message::{RequestHead, Scheme};
 use crate::tls::fixture;
 
@@ -32,7 +32,13 @@ fn files_are_found_beside_the_file_that_names_them() {
     found.sort_by_key(|found| files.iter().position(|file| file == found));
     assert_eq!(found, files);
     let token = loaded.config.admin.token.unwrap();
-    assert_eq!(token.expose(), "a-long-secret");
+    assert_eq!(
+        token,
+        TokenSecret::of(&Secret::from_file(
+            "a-long-secret".to_owned(),
+            files[3].clone()
+        ))
+    );
     let tls = loaded.config.listeners["https"].tls.as_ref().unwrap();
     assert_eq!(tls.certificates[0].key, files[2]);
 }

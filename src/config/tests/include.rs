@@ -171,7 +171,7 @@ fn problems_are_told_where_they_are_in_the_order_of_the_files() {
         ),
     ]);
     scene.refused(&[
-        "t.toml:3:1 admin.adress: unknown key, did you mean address? (known here: address, token)",
+        "t.toml:3:1 admin.adress: unknown key, did you mean address? (known here: address, token, tokens)",
         "a.toml:3:8 route.\"ü\": \"ü\" is not a name of 1 to 64 letters, digits, \"-\" and \"_\"",
         "a.toml:6:12 route.a.upstream: there is no upstream \"baze\", did you mean \"base\"?",
         "b.toml:2:12 route.b.upstream: there is no upstream \"nobody\"",

@@ -20,6 +20,7 @@ mod secrets;
 mod segments;
 mod syntax;
 mod tls;
+mod tokens;
 mod treatment;
 mod tunnels;
 mod unix;
