@@ -17,6 +17,7 @@ mod plan;
 mod screen;
 mod signals;
 mod status;
+mod token;
 mod top;
 mod upgrade;
 
@@ -101,6 +102,8 @@ enum Command {
     Healthcheck(status::Healthcheck),
     /// Print the configuration's schema, or a configuration with every default.
     Config(config::Config),
+    /// Make a token of the admin API.
+    Token(token::Token),
     /// Print a script that completes commands and options in a shell.
     Completions(completions::Completions),
     /// Print the manual, or write one page for each command.
@@ -235,6 +238,7 @@ impl Command {
             Self::Upgrade(upgrade) => upgrade.json,
             Self::Healthcheck(healthcheck) => healthcheck.json,
             Self::Config(config) => config.json(),
+            Self::Token(token) => token.json(),
             Self::Run(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
@@ -253,6 +257,7 @@ impl Command {
             Self::Upgrade(upgrade) => printing(|out| upgrade.run(out)),
             Self::Healthcheck(healthcheck) => printing(|out| healthcheck.run(out)),
             Self::Config(config) => printing(|out| config.run(out)),
+            Self::Token(token) => printing(|out| token.run(out)),
             Self::Completions(completions) => printing(|out| completions.run(out)),
             Self::Man(man) => printing(|out| man.run(out)),
         }?;
