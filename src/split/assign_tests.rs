@@ -334,3 +334,69 @@ fn stickiness_and_forcing_that_cannot_work_are_refused() {
         }
     );
 }
+
+/// Holds that variants and slices know nothing of each other: the counts of their pairs are what
+/// their sums say (chi-squared, five standard deviations of it).
+#[track_caller]
+fn check_independent(assigned: impl Iterator<Item = Assignment>) {
+    let mut counts = [[0_u32; 16]; 2];
+    for Assignment { variant, slice, .. } in assigned {
+        counts[variant][usize::from(slice)] += 1;
+    }
+    let n = f64::from(counts.iter().flatten().sum::<u32>());
+    let mut squares = 0.0;
+    for of_variant in counts {
+        let in_variant = f64::from(of_variant.iter().sum::<u32>());
+        for count in of_variant {
+            // Slices are equal, so that is no guess.
+            let expected = in_variant / 16.0;
+            squares += (f64::from(count) - expected).powi(2) / expected;
+        }
+    }
+    let off = (squares - 30.0) / 60_f64.sqrt();
+    assert!(off < 5.0, "{off} of {n}: {counts:?}");
+}
+
+#[test]
+fn a_variants_users_are_spread_evenly_over_the_slices_whatever_its_share() {
+    for canary in [1, 5, 25, 50] {
+        let split = sticky(
+            &format!("stable={} canary={canary}", 100 - canary),
+            &["header:u"],
+            false,
+        );
+        check_independent((0..100_000).map(|n| assign(&split, &request("", &format!("u: {n}")))));
+    }
+}
+
+#[test]
+fn draws_are_spread_evenly_over_the_slices_whatever_the_share() {
+    let client: IpAddr = "192.0.2.1".parse().unwrap();
+    for canary in [1, 5, 25, 50] {
+        let split = Split::new(spec(&format!("stable={} canary={canary}", 100 - canary))).unwrap();
+        let draw = Draw::new(1, noise(canary));
+        let request = request("", "");
+        let point = || draw.point(0);
+        check_independent(
+            (0..100_000).map(|_| split.assign(&request, client, |_| point(), || FRESH, |_| true)),
+        );
+    }
+}
+
+#[test]
+fn a_user_stays_in_one_slice_whatever_becomes_of_the_weights() {
+    let split = |weights: &str| sticky(weights, &["header:u"], false);
+    let [before, after, alone] = [
+        "stable=95 canary=5",
+        "canary=50 stable=50 other=1",
+        "stable=1",
+    ]
+    .map(split);
+    for n in 0..1_000 {
+        let request = request("", &format!("u: {n}"));
+        let slice = assign(&before, &request).slice;
+        assert_eq!(assign(&after, &request).slice, slice);
+        assert_eq!(assign(&alone, &request).slice, slice);
+        assert_eq!(assign_among(&before, &request, &[1]).slice, slice);
+    }
+}

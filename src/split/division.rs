@@ -7,8 +7,6 @@ use crate::split::spec::{State, VariantSpec};
 /// Weights over the variants of a split.
 #[derive(Clone, Debug)]
 pub(in crate::split) struct Division {
-    /// What hashes begin with: that of the split's salt.
-    seed: u64,
     /// The weight of each variant, in the order of the split.
     weights: Box<[u32]>,
     /// Who may get new assignments, by name. At least one.
@@ -35,7 +33,7 @@ pub(in crate::split) struct Candidate {
 
 impl Division {
     /// Prepares the weights of variants, one for each in their order; one at least is not zero.
-    pub(in crate::split) fn new(seed: u64, variants: &[VariantSpec], weights: &[u32]) -> Self {
+    pub(in crate::split) fn new(variants: &[VariantSpec], weights: &[u32]) -> Self {
         let weighted = || {
             let pairs = variants.iter().zip(weights).enumerate();
             pairs.filter(|(_, (_, weight))| **weight > 0)
@@ -52,7 +50,6 @@ impl Division {
             .collect();
         candidates.sort_by_key(|candidate| &variants[candidate.variant].name);
         Self {
-            seed,
             weights: weights.into(),
             total: candidates
                 .iter()
@@ -85,7 +82,7 @@ impl Division {
     /// The variant that a key has, and the one that serves it.
     pub(in crate::split) fn hashed(
         &self,
-        key: &[u8],
+        key: KeyHash,
         available: impl Fn(usize) -> bool,
     ) -> (usize, Option<usize>) {
         let chosen = self.by_hash(key, |_| true);
@@ -105,13 +102,12 @@ impl Division {
     /// The candidate with the greatest score of those that may be.
     pub(in crate::split) fn by_hash(
         &self,
-        key: &[u8],
+        key: KeyHash,
         may: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         if let [only] = &self.candidates[..] {
             return may(only.variant).then_some(only.variant);
         }
-        let key = KeyHash::new(self.seed, key);
         let mut first: Option<(usize, Bounds)> = None;
         let mut second = f64::INFINITY;
         for candidate in &self.candidates {
@@ -222,13 +218,13 @@ mod tests {
     use crate::split::hash::{Bounds, KeyHash};
     use crate::split::spec::{State, VariantSpec};
 
-    fn division(seed: u64, weights: &[u32]) -> Division {
+    fn division(weights: &[u32]) -> Division {
         let variants = weights.iter().enumerate().map(|(n, &weight)| VariantSpec {
             name: format!("v{n}"),
             weight,
             state: State::On,
         });
-        Division::new(seed, &variants.collect::<Vec<_>>(), weights)
+        Division::new(&variants.collect::<Vec<_>>(), weights)
     }
 
     proptest! {
@@ -239,12 +235,12 @@ mod tests {
             keys in vec(any::<[u8; 6]>(), 100),
             gone in 0_usize..20,
         ) {
-            let division = division(seed, &weights);
+            let division = division(&weights);
             for key in keys {
                 let may = |variant: usize| variant != gone;
                 let hash = KeyHash::new(seed, &key);
                 prop_assert_eq!(
-                    division.by_hash(&key, may),
+                    division.by_hash(hash, may),
                     division.by_score(hash, f64::INFINITY, may)
                 );
             }
@@ -255,12 +251,12 @@ mod tests {
     fn bounds_that_overlap_leave_it_to_the_scores() {
         // Enough variants and keys for some to be too close for the bounds.
         let weights = [10; 64];
-        let division = division(7, &weights);
+        let division = division(&weights);
         let n_close = (0..20_000_u32).filter(|n| {
             let key = n.to_be_bytes();
             let hash = KeyHash::new(7, &key);
             let exact = division.by_score(hash, f64::INFINITY, |_| true);
-            assert_eq!(division.by_hash(&key, |_| true), exact, "{n}");
+            assert_eq!(division.by_hash(hash, |_| true), exact, "{n}");
             let bounds =
                 |candidate: &Candidate| Bounds::of(hash.of(candidate.name), candidate.per_weight);
             let all = || division.candidates.iter().map(bounds);

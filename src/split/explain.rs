@@ -1,7 +1,7 @@
 //! Explaining: why a key has its variant, and what would move it.
 
 use crate::split::Split;
-use crate::split::hash::{Delay, KeyHash, NameHash};
+use crate::split::hash::{Delay, NameHash};
 use crate::split::spec::State;
 
 /// Why a key has its variant.
@@ -47,7 +47,7 @@ impl Split {
     /// available, and why.
     pub fn explain(&self, rule: Option<usize>, key: &[u8]) -> Explanation {
         let division = self.division_of(rule);
-        let hash = KeyHash::new(self.seed, key);
+        let hash = self.hash(key);
         let delays: Vec<Delay> = self
             .variants
             .iter()
@@ -83,7 +83,7 @@ impl Split {
             })
             .collect();
         Explanation {
-            chosen: division.hashed(key, |_| true).0,
+            chosen: division.hashed(hash, |_| true).0,
             variants,
         }
     }

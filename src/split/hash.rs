@@ -52,10 +52,25 @@ impl KeyHash {
         mix(self.0 ^ name.0)
     }
 
+    /// The slice that the key is in.
+    #[inline]
+    pub(in crate::split) fn slice(self) -> u8 {
+        slice_of(self.0)
+    }
+
     /// The key's delay for the variant of this name.
     pub(in crate::split) fn delay(self, name: NameHash) -> Delay {
         Delay::of(self.of(name))
     }
+}
+
+/// One of 16 slices for a key's hash or a point of the draw, which knows nothing of who has that key or
+/// point: it is a hash for one more name, which no variant has.
+#[inline]
+pub(in crate::split) fn slice_of(hash: u64) -> u8 {
+    /// XXH3-64 of nothing: every name has at least one letter.
+    const NAME: u64 = 0x2D06_8005_38D3_94C2;
+    (mix(hash ^ NAME) >> 60) as u8
 }
 
 /// The number in 0 to 1 that a hash stands for: the middle of one of 2⁵³ equal parts. In the upper
@@ -245,6 +260,17 @@ mod tests {
         check_independent(1, ["a", "b", "c"]);
         check_independent(0, ["v1", "v2", "v3"]);
         check_independent(u64::MAX, ["variant-10", "variant-11", "variant-12"]);
+    }
+
+    #[test]
+    fn a_slice_is_a_hash_for_a_name_that_no_variant_has() {
+        let name = NameHash::new("");
+        for n in 0..100_u64 {
+            let key = KeyHash::new(n, &n.to_be_bytes());
+            assert_eq!(u64::from(key.slice()), key.of(name) >> 60);
+        }
+        check_independent(0, ["", "stable", "canary"]);
+        check_independent(7, ["", "a", "b"]);
     }
 
     #[test]

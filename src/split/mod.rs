@@ -58,6 +58,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::message::RequestHead;
 use crate::split::division::Division;
 use crate::split::force::Wish;
+use crate::split::hash::{KeyHash, slice_of};
 use crate::split::pin::Pins;
 use crate::split::rule::{By, Rule};
 
@@ -107,6 +108,9 @@ pub struct Assignment {
     /// The rule whose weights chose it, by its place; `None` where those of the route did, or no
     /// weights.
     pub rule: Option<usize>,
+    /// One of 16 slices, from 0: always the same for a key, whatever variant has it; of a point of
+    /// the draw, and of a pinned client's address, where there is no key. A forced request has none.
+    pub slice: u8,
     /// True when another variant than the chosen one answers.
     pub failover: bool,
     /// True when the response is to pin the client to the variant that serves.
@@ -153,7 +157,7 @@ impl Split {
         let weights: Vec<u32> = spec.variants.iter().map(|it| it.weight).collect();
         let rules = spec.rules.into_iter().map(|rule| Rule {
             segment: rule.segment,
-            division: Division::new(seed, &spec.variants, &rule.weights),
+            division: Division::new(&spec.variants, &rule.weights),
         });
         let sticky = spec.sticky.unwrap_or_default();
         let own_cookie = sticky
@@ -166,7 +170,7 @@ impl Split {
         let force_cookie = secret_force.and_then(|force| force.cookie.clone());
         Ok(Self {
             seed,
-            division: Division::new(seed, &spec.variants, &weights),
+            division: Division::new(&spec.variants, &weights),
             rules: rules.collect(),
             private_cookies: own_cookie.into_iter().chain(force_cookie).collect(),
             private_header: secret_force.and_then(|force| force.header.clone()),
@@ -203,6 +207,7 @@ impl Split {
                 served: available(variant).then_some(variant),
                 reason: Reason::Forced,
                 rule: None,
+                slice: 0,
                 failover: false,
                 pin: false,
                 issue_identity: None,
@@ -211,15 +216,13 @@ impl Split {
         }
 
         if let Some(variant) = self.pins.as_ref().and_then(|pins| pins.of(request)) {
+            let hash = self.key(request, client);
+            let hash = hash.map(|key| self.hash(key.as_bytes()));
             let served = if available(variant) {
                 Some(variant)
             } else {
                 let rule = self.rule(request, client);
-                let key = self.key(request, client);
-                let by = match &key {
-                    Some(key) => By::Key(key.as_bytes()),
-                    None => By::Point(point(rule)),
-                };
+                let by = hash.map_or_else(|| By::Point(point(rule)), By::Key);
                 self.stand_in(rule, by, variant, available)
             };
             return Assignment {
@@ -227,6 +230,7 @@ impl Split {
                 served,
                 reason: Reason::Pin,
                 rule: None,
+                slice: hash.map_or_else(|| slice_of(address_bits(client)), KeyHash::slice),
                 failover: served.is_some_and(|served| served != variant),
                 pin: false,
                 issue_identity: None,
@@ -236,23 +240,25 @@ impl Split {
 
         let rule = self.rule(request, client);
         let mut issue_identity = None;
-        let (reason, (variant, served)) = if let Some(key) = self.key(request, client) {
-            let picked = self.hashed(rule, key.as_bytes(), available);
-            (Reason::Hash, picked)
+        let by = if let Some(key) = self.key(request, client) {
+            By::Key(self.hash(key.as_bytes()))
         } else if self.identity.is_some() {
             let identity = Identity::from_bits(fresh());
             issue_identity = Some(identity);
-            let picked = self.hashed(rule, identity.as_bytes(), available);
-            (Reason::Hash, picked)
+            By::Key(self.hash(identity.as_bytes()))
         } else {
-            let picked = self.drawn(rule, point(rule), available);
-            (Reason::Draw, picked)
+            By::Point(point(rule))
+        };
+        let (reason, (variant, served)) = match by {
+            By::Key(hash) => (Reason::Hash, self.by_hash(rule, hash, available)),
+            By::Point(point) => (Reason::Draw, self.drawn(rule, point, available)),
         };
         Assignment {
             variant,
             served,
             reason,
             rule,
+            slice: by.slice(),
             failover: served.is_some_and(|served| served != variant),
             pin: self.pins.is_some(),
             issue_identity,
@@ -271,6 +277,12 @@ impl Split {
                 .find(|value| Identity::parse(value).is_some())
                 .map(HashKey::Sent)
         })
+    }
+
+    /// The hash of a key under the split's salt.
+    #[inline]
+    pub(in crate::split) fn hash(&self, key: &[u8]) -> KeyHash {
+        KeyHash::new(self.seed, key)
     }
 
     /// The variants, as they were written.
@@ -333,5 +345,13 @@ impl Split {
 
     fn division_of(&self, rule: Option<usize>) -> &Division {
         rule.map_or(&self.division, |rule| &self.rules[rule].division)
+    }
+}
+
+/// An address as a number, an IPv6 address by its /64 network.
+fn address_bits(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
     }
 }

@@ -9,6 +9,7 @@ use crate::route;
 use crate::segment::{Attribute, Segment, Value};
 use crate::split::Split;
 use crate::split::division::Division;
+use crate::split::hash::{KeyHash, slice_of};
 
 /// A rule as written: which requests, and their weights.
 #[derive(Clone, Debug)]
@@ -30,11 +31,22 @@ pub(in crate::split) struct Rule {
 
 /// What tells where a request stands among the variants.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::split) enum By<'a> {
-    /// A key that is hashed.
-    Key(&'a [u8]),
+pub(in crate::split) enum By {
+    /// The hash of its key.
+    Key(KeyHash),
     /// A point of the draw.
     Point(u64),
+}
+
+impl By {
+    /// The slice that it is in.
+    #[inline]
+    pub(in crate::split) fn slice(self) -> u8 {
+        match self {
+            Self::Key(hash) => hash.slice(),
+            Self::Point(point) => slice_of(point),
+        }
+    }
 }
 
 impl Split {
@@ -69,13 +81,23 @@ impl Split {
     }
 
     /// The variant that a key has by a rule, and the one that serves it.
-    ///
-    /// Where no other variant of the rule can stand in, those of the route can: a group that has
-    /// one variant for itself is not refused because of it.
     pub fn hashed(
         &self,
         rule: Option<usize>,
         key: &[u8],
+        available: impl Fn(usize) -> bool,
+    ) -> (usize, Option<usize>) {
+        self.by_hash(rule, self.hash(key), available)
+    }
+
+    /// The variant that a key's hash has by a rule, and the one that serves it.
+    ///
+    /// Where no other variant of the rule can stand in, those of the route can: a group that has
+    /// one variant for itself is not refused because of it.
+    pub(in crate::split) fn by_hash(
+        &self,
+        rule: Option<usize>,
+        key: KeyHash,
         available: impl Fn(usize) -> bool,
     ) -> (usize, Option<usize>) {
         let Some(of_rule) = rule else {
@@ -105,7 +127,7 @@ impl Split {
     pub(in crate::split) fn stand_in(
         &self,
         rule: Option<usize>,
-        by: By<'_>,
+        by: By,
         gone: usize,
         available: impl Fn(usize) -> bool,
     ) -> Option<usize> {

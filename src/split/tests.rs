@@ -57,9 +57,14 @@ fn populations(n_keys: u64) -> [(&'static str, Vec<String>); 3] {
     ]
 }
 
+/// The variant that a key has.
+fn holder(split: &Split, key: &[u8]) -> Option<usize> {
+    split.division.by_hash(split.hash(key), |_| true)
+}
+
 /// The name of the variant that a key has.
 pub(in crate::split) fn assigned<'a>(split: &'a Split, key: &str) -> &'a str {
-    let variant = split.division.by_hash(key.as_bytes(), |_| true).unwrap();
+    let variant = holder(split, key.as_bytes()).unwrap();
     &split.variants()[variant].name
 }
 
@@ -294,7 +299,7 @@ proptest! {
         };
         for key in keys {
             let key = key.to_le_bytes();
-            let (from, to) = (before.division.by_hash(&key, |_| true), after.division.by_hash(&key, |_| true));
+            let (from, to) = (holder(&before, &key), holder(&after, &key));
             prop_assert!(to == from || to == Some(grown));
         }
     }
@@ -330,7 +335,7 @@ proptest! {
         };
         let split = split(&text(&weights));
         let explanation = split.explain(None, &key);
-        prop_assert_eq!(Some(explanation.chosen), split.division.by_hash(&key, |_| true));
+        prop_assert_eq!(Some(explanation.chosen), holder(&split, &key));
         for (variant, standing) in explanation.variants.iter().enumerate() {
             let flip = standing.flip.unwrap();
             if !(2.0..1e6 - 2.0).contains(&flip.weight) {
@@ -342,7 +347,7 @@ proptest! {
             for (weight, has_it) in [(flip.weight.floor() - 1.0, false), (flip.weight.ceil() + 1.0, true)] {
                 let mut changed = weights.clone();
                 changed[variant] = weight as u32;
-                let chosen = self::split(&text(&changed)).division.by_hash(&key, |_| true);
+                let chosen = holder(&self::split(&text(&changed)), &key);
                 prop_assert_eq!(chosen == Some(variant), has_it);
             }
         }

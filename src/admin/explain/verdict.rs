@@ -75,6 +75,7 @@ impl Verdict {
             served,
             reason,
             rule,
+            slice: _,
             failover,
             pin,
             issue_identity,
