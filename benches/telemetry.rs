@@ -11,7 +11,7 @@ use metrics::Counter;
 use tidegate::message::{Address, Version};
 use tidegate::telemetry::access_log::{Entry, Format, Output, Outputs, Settings};
 use tidegate::telemetry::stats::{
-    Buckets, Finished, Outcome, Selection, Source, VariantLabels, VariantStats,
+    Buckets, Class, Finished, Outcome, Selection, Source, VariantLabels, VariantStats,
 };
 use tidegate::telemetry::{Live, Telemetry, VariantLive, VariantState};
 use tokio::time::Instant;
@@ -64,6 +64,8 @@ fn finished() -> Finished {
         source: Source::Upstream,
         selection: Selection::Hash,
         outcome: Outcome::Success,
+        class: Class::Ok,
+        slice: 3,
         duration: Duration::from_micros(1_234),
         response_headers: Some(Duration::from_micros(1_111)),
         request_bytes: 0,

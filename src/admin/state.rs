@@ -14,9 +14,9 @@ use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::upstreams;
 use crate::admin::wire::{
-    AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, Latency, LimitStatus,
-    ListenerStatus, MirrorStatus, OverloadStatus, RateLimitStatus, Reloaded, RouteStatus,
-    RuleStatus, Status, UpgradeStatus, Upgraded, VariantDetail, VariantStatus,
+    AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, JudgedDetail, Latency,
+    LimitStatus, ListenerStatus, MirrorStatus, OverloadStatus, RateLimitStatus, Reloaded,
+    RouteStatus, RuleStatus, Status, UpgradeStatus, Upgraded, VariantDetail, VariantStatus,
 };
 use crate::config::write_rate;
 use crate::control::{self, Control, Live, UpgradeError, UpgradeState};
@@ -24,7 +24,8 @@ use crate::proxy::{Direct, Route, Snapshot};
 use crate::split::State;
 use crate::telemetry::memory;
 use crate::telemetry::stats::{
-    Code, ErrorReason, HistogramTotals, Limit, Outcome, Selection, Source, VariantTotals,
+    Class, Code, ErrorReason, HistogramTotals, Judged, Limit, Outcome, Selection, Source,
+    VariantTotals,
 };
 use crate::tls::Summary;
 use crate::upstream::Upstream;
@@ -64,6 +65,13 @@ pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
         latency_bounds_seconds: match detail {
             Detail::Short => None,
             Detail::Long => Some(live.config.metrics.buckets.clone()),
+        },
+        judged_bounds_seconds: match detail {
+            Detail::Short => None,
+            Detail::Long => {
+                let buckets = admin.telemetry.registry().buckets();
+                Some(buckets.fine_seconds().collect())
+            }
         },
         warnings: live.warnings.iter().map(ConfigProblem::from).collect(),
         routes: routes(&live, detail),
@@ -183,7 +191,7 @@ fn variants(snapshot: &Snapshot, route: &Route, detail: Detail) -> BTreeMap<Stri
                 failures_by_proxy: failures(&totals, &[Source::Proxy]),
                 detail: match detail {
                     Detail::Short => None,
-                    Detail::Long => Some(long(&totals)),
+                    Detail::Long => Some(long(&totals, &variant.stats.judged())),
                 },
             },
         );
@@ -257,7 +265,7 @@ fn failures(totals: &VariantTotals, sources: &[Source]) -> u64 {
     failed.map(|(_, count)| count).sum()
 }
 
-fn long(totals: &VariantTotals) -> VariantDetail {
+fn long(totals: &VariantTotals, judged: &Judged) -> VariantDetail {
     let selections = Selection::ALL.iter().map(|selection| selection.label());
     let errors = ErrorReason::ALL.iter().map(|reason| reason.label());
     VariantDetail {
@@ -266,7 +274,17 @@ fn long(totals: &VariantTotals) -> VariantDetail {
         errors: occurred(errors.zip(totals.errors)),
         response_headers: latency(&totals.response_headers),
         request_duration: latency(&totals.request_duration),
+        judged: JudgedDetail {
+            classes: classes(judged.classes()),
+            latency: judged.latency.clone(),
+            slices: judged.slices.iter().copied().map(classes).collect(),
+        },
     }
+}
+
+fn classes(counts: [u64; Class::N]) -> BTreeMap<String, u64> {
+    let labels = Class::ALL.iter().map(|class| class.label());
+    occurred(labels.zip(counts))
 }
 
 fn occurred(counts: impl Iterator<Item = (&'static str, u64)>) -> BTreeMap<String, u64> {

@@ -2,6 +2,7 @@
 //!
 //! Fields are only ever added. A client ignores what it does not know.
 
+mod detail;
 mod mirror;
 mod problem;
 mod upstreams;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use detail::{JudgedDetail, Latency, VariantDetail};
 pub use mirror::{ComparisonStatus, ExplainedMirror, MirrorStatus};
 pub use problem::{ConfigProblem, Problem};
 pub use upstreams::{
@@ -46,6 +48,10 @@ pub struct Status {
     /// The upper bounds of the buckets of [`VariantDetail`], when those were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_bounds_seconds: Option<Vec<f64>>,
+    /// The upper bounds of the buckets of [`JudgedDetail`], likewise: each at most √2 times the one
+    /// before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_bounds_seconds: Option<Vec<f64>>,
     /// What is allowed in that configuration and hardly meant.
     #[serde(default)]
     pub warnings: Vec<ConfigProblem>,
@@ -195,33 +201,6 @@ pub struct VariantStatus {
     /// What it takes to compute rates and latencies: for `?verbose` alone, because it is long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<VariantDetail>,
-}
-
-/// More numbers of a variant, all since the start of the process.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct VariantDetail {
-    /// Requests that failed by no fault of the client's: answered with a 5xx, cut before their end,
-    /// or calls of gRPC that failed by the service's fault.
-    #[serde(default)]
-    pub failed: u64,
-    /// Requests for which it was chosen, by how: `draw`, `hash`, `forced`, … Those that never
-    /// occurred are left out.
-    pub selections: BTreeMap<String, u64>,
-    /// What went wrong, by reason. What never did is left out.
-    pub errors: BTreeMap<String, u64>,
-    /// From sending the request to the head of the upstream's response.
-    pub response_headers: Latency,
-    /// From the first byte of the request to the last of the response.
-    pub request_duration: Latency,
-}
-
-/// How long something took, counted by buckets.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Latency {
-    /// How many fell between each bound and the one before it, and last how many were beyond all.
-    pub counts: Vec<u64>,
-    /// The sum of all, in seconds.
-    pub sum_seconds: f64,
 }
 
 /// A count of endpoints.

@@ -111,6 +111,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
             served: 0,
             selection: Selection::None,
             rule: None,
+            slice: 0,
         });
         admit(exchange, route)?;
         // Any success would say that the tunnel is open (RFC 9113, section 8.5).
@@ -146,6 +147,7 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
             Reason::Draw => Selection::Draw,
         },
         rule: assignment.rule,
+        slice: assignment.slice,
     });
     note(exchange, &assignment, served);
     admit(exchange, route)?;

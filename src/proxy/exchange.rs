@@ -1,6 +1,7 @@
 //! One exchange: what is known of it, and its end, which is counted and logged exactly once.
 
 mod attempts;
+mod class;
 mod end;
 mod log;
 mod mirrored;
@@ -39,6 +40,8 @@ pub(crate) struct Assigned {
     pub(crate) selection: Selection,
     /// The rule whose weights it was chosen by.
     pub(crate) rule: Option<usize>,
+    /// The slice of its users that it is in.
+    pub(crate) slice: u8,
 }
 
 /// What changes in the fields of a request and of its response.

@@ -129,6 +129,7 @@ pub(crate) async fn run<C, U, L>(
     };
     let mut watch = Watch::new(switch);
     let counted = Counted::new(stats, exchange.worker.index, lease);
+    exchange.opened();
     let tunnel = Tunnel::new(client, upstream);
     let (end, up, down) = tunnel.run(patience, |context| watch.poll(context)).await;
     exchange.request_bytes = up;

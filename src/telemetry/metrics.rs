@@ -86,6 +86,9 @@ families! {
     ERRORS = Counter "tidegate_errors_total"
         ["route", "variant", "upstream", "reason"]
         "Exchanges that did not go as they should, by what went wrong.";
+    JUDGED_REQUESTS = Counter "tidegate_variant_judged_requests_total"
+        ["route", "variant", "upstream", "class"]
+        "Requests that have ended and that nobody forced to the variant, by what they say of it.";
     UNROUTED_REQUESTS = Counter "tidegate_unrouted_requests_total"
         ["listener", "code"]
         "Requests that were answered without a route: no route matches, or the request is not valid.";

@@ -151,6 +151,11 @@ impl Registry {
         }
     }
 
+    /// The bounds of the histograms of all variants.
+    pub fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
     /// The numbers of a variant to which requests may come in these ways.
     pub fn variant(&self, labels: &VariantLabels, selections: &[Selection]) -> Arc<VariantStats> {
         let stats = keep(&mut self.lock().variants, labels, || {

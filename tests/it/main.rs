@@ -54,6 +54,7 @@ mod include;
 mod interplay;
 mod io_uring;
 mod large_bodies;
+mod judged;
 mod life;
 mod limits;
 mod mirror;

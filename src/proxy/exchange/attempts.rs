@@ -10,7 +10,9 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::grpc;
 use crate::proxy::retry::Next;
 use crate::proxy::trouble::Trouble;
-use crate::telemetry::stats::{AttemptResult, GrpcStatus, RetryCause, RetryResult, Source};
+use crate::telemetry::stats::{
+    AttemptResult, GrpcStatus, Outcome, RetryCause, RetryResult, Source,
+};
 use crate::upstream::{ConnectError, FailureKind, LocalUpstream, Pool, Refused};
 
 impl Exchange {
@@ -96,11 +98,21 @@ impl Exchange {
         }
     }
 
-    /// Tells how a call of gRPC fared, now that it has ended: its status comes last.
-    pub(in crate::proxy::exchange) fn fared_as_call(&mut self, call: GrpcStatus) {
+    /// Tells how a call of gRPC has ended: its status comes last.
+    #[cold]
+    pub(in crate::proxy::exchange) fn ended_as_call(&mut self, call: GrpcStatus, outcome: Outcome) {
+        let call = match (call, outcome) {
+            // That is what both ends take it for.
+            (GrpcStatus::None, Outcome::ClientClosed) => GrpcStatus::Cancelled,
+            _ => call,
+        };
+        self.grpc = Some(call);
         if let (Some(status), Source::Upstream) = (self.status, self.source) {
             let is_failure = grpc::is_failure(call, status);
             self.fared(is_failure.then_some(FailureKind::Status5xx));
+        }
+        if let Some(shard) = self.shard() {
+            shard.grpc(call);
         }
     }
 

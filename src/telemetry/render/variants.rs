@@ -8,7 +8,7 @@ use crate::telemetry::metrics::{self as names, Family};
 use crate::telemetry::registry::{VariantLive, VariantState};
 use crate::telemetry::render::code_label;
 use crate::telemetry::stats::{
-    AttemptResult, Buckets, Code, CodeKey, ErrorReason, ForcedRejection, GrpcStatus,
+    AttemptResult, Buckets, Class, Code, CodeKey, ErrorReason, ForcedRejection, GrpcStatus,
     HistogramTotals, Outcome, RetryCause, RetryResult, RouteStats, RouteTotals, RuleLabels,
     RuleStats, Selection, Source, StickyKind, TunnelEnd, VariantLabels, VariantStats,
     VariantTotals,
@@ -138,6 +138,13 @@ pub(crate) fn requests(text: &mut Exposition, rows: &[VariantRow<'_>], routes: &
         for row in used(rows) {
             for (reason, n) in ErrorReason::ALL.iter().zip(row.totals.errors) {
                 samples.value(&row.labels.and([("reason", reason.label())]), n);
+            }
+        }
+    });
+    text.family(&names::JUDGED_REQUESTS, |samples| {
+        for row in called(rows) {
+            for (class, n) in Class::ALL.iter().zip(row.stats.judged().classes()) {
+                samples.value(&row.labels.and([("class", class.label())]), n);
             }
         }
     });

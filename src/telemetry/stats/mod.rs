@@ -11,6 +11,7 @@ mod counter;
 mod grpc;
 mod handshakes;
 mod histogram;
+mod judged;
 mod labels;
 mod mirror;
 mod route;
@@ -27,6 +28,7 @@ pub use counter::Counter;
 pub use grpc::GrpcStatus;
 pub use handshakes::Handshake;
 pub use histogram::{Buckets, BucketsError, HistogramTotals};
+pub use judged::{Class, Judged, N_SLICES};
 pub use labels::{
     AbortReason, AttemptResult, BreakerState, CheckResult, CloseReason, ErrorReason,
     ForcedRejection, KeyExchange, Limit, MirrorResult, Mismatch, Outcome, PauseReason, Protocol,

@@ -82,7 +82,7 @@ impl VariantTotals {
     }
 
     /// Adds what one worker has recorded.
-    pub(crate) fn add(&mut self, shard: &Shard) {
+    pub(crate) fn add(&mut self, shard: &Shard, buckets: &Buckets) {
         // Ends before beginnings, so that a request is rather seen too long than not at all.
         shard.codes.for_each(|key, count| {
             *self.codes.entry(key).or_default() += count;
@@ -112,6 +112,9 @@ impl VariantTotals {
         {
             total.add(histogram);
         }
+        // They were answered.
+        let answered = &mut self.response_headers[Outcome::Success as usize];
+        answered.add_fine(shard.judging.answers(), buckets);
         add_all(&mut self.errors, &shard.errors);
         add_all(&mut self.attempts, &shard.attempts);
         self.connect_duration.add(&shard.connect_duration);

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::telemetry::stats::codes::Codes;
 use crate::telemetry::stats::histogram::Histogram;
+use crate::telemetry::stats::judged::Judging;
 use crate::telemetry::stats::shards::Shards;
 use crate::telemetry::stats::{
-    AttemptResult, Buckets, Counter, ErrorReason, GrpcStatus, Outcome, RetryCause, RetryResult,
-    Selection, Source, TunnelEnd, VariantTotals,
+    AttemptResult, Buckets, Class, Counter, ErrorReason, GrpcStatus, Judged, Outcome, RetryCause,
+    RetryResult, Selection, Source, TunnelEnd, VariantTotals,
 };
 
 /// What the numbers of a variant are labelled with.
@@ -34,6 +35,10 @@ pub struct Finished {
     pub selection: Selection,
     /// How it went.
     pub outcome: Outcome,
+    /// What it says of the variant.
+    pub class: Class,
+    /// The slice of the requests that it belongs to, by its key; from 0 to 15.
+    pub slice: u8,
     /// From the first byte of the request to the last of the response.
     pub duration: Duration,
     /// From the sending of the request to the upstream's final head, when there was one.
@@ -126,11 +131,22 @@ impl VariantStats {
         self.shards.is_empty()
     }
 
+    /// What it is judged by: the requests that nobody forced to it, by what they say of it.
+    ///
+    /// Numbers only grow while the process lives; one that is less than it was is of another process.
+    pub fn judged(&self) -> Judged {
+        let mut judged = Judged::new(&self.buckets);
+        for shard in self.shards.iter() {
+            judged.add(&shard.judging);
+        }
+        judged
+    }
+
     /// Adds up the shards of all workers.
     pub fn read(&self) -> VariantTotals {
         let mut totals = VariantTotals::new(&self.buckets);
         for shard in self.shards.iter() {
-            totals.add(shard);
+            totals.add(shard, &self.buckets);
         }
         totals
     }
@@ -139,17 +155,19 @@ impl VariantStats {
 /// The part of a variant's numbers that one worker records.
 ///
 /// An exchange is `begin`, whatever happens to it, and `finish`. One that becomes a tunnel is
-/// finished when the tunnel opens, so that its latency is that of the handshake; from then on it is
-/// `tunnel_opened` and `tunnel_closed`.
+/// finished when the tunnel has opened, so that its latency is that of the handshake; from then on it
+/// is `tunnel_closed`, and `passed` with the bytes of its tunnel.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Shard {
     buckets: Arc<Buckets>,
     pub(crate) begun: [Counter; Selection::N],
     pub(crate) codes: Codes,
+    pub(crate) judging: Judging,
     pub(crate) request_bytes: Counter,
     pub(crate) response_bytes: Counter,
     pub(crate) request_duration: [Histogram; Outcome::N],
+    /// Without those by which the variant is judged.
     pub(crate) response_headers: [Histogram; Outcome::N],
     pub(crate) errors: [Counter; ErrorReason::N],
     pub(crate) attempts: [Counter; AttemptResult::N],
@@ -167,6 +185,7 @@ impl Shard {
             buckets,
             begun: Default::default(),
             codes: Codes::default(),
+            judging: Judging::default(),
             request_bytes: Counter::default(),
             response_bytes: Counter::default(),
             request_duration: Default::default(),
@@ -194,7 +213,13 @@ impl Shard {
         self.response_bytes.add(finished.response_bytes);
         let outcome = finished.outcome as usize;
         self.request_duration[outcome].record(&self.buckets, finished.duration);
-        if let Some(duration) = finished.response_headers {
+        let is_judged = finished.selection != Selection::Forced;
+        if is_judged {
+            self.judging.add(finished, &self.buckets);
+        }
+        if let Some(duration) = finished.response_headers
+            && !(is_judged && finished.class.is_answer())
+        {
             self.response_headers[outcome].record(&self.buckets, duration);
         }
         if let Some(reason) = finished.error {
@@ -225,7 +250,13 @@ impl Shard {
         self.grpc.get_or_init(Box::default)[status as usize].add(1);
     }
 
-    /// Counts an exchange that became a tunnel.
+    /// Counts bytes that passed after its finish.
+    pub fn passed(&self, request_bytes: u64, response_bytes: u64) {
+        self.request_bytes.add(request_bytes);
+        self.response_bytes.add(response_bytes);
+    }
+
+    /// Counts an exchange that became a tunnel; then it is finished.
     pub fn tunnel_opened(&self) {
         self.tunnels_opened.add(1);
     }

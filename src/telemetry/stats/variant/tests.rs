@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
 use crate::telemetry::stats::{
-    AttemptResult, Buckets, Code, CodeKey, ErrorReason, Finished, HistogramTotals, Outcome,
+    AttemptResult, Buckets, Class, Code, CodeKey, ErrorReason, Finished, HistogramTotals, Outcome,
     RetryCause, RetryResult, Selection, Source, TunnelEnd, VariantLabels, VariantStats,
 };
 
@@ -27,6 +27,12 @@ fn finished(code: u16, outcome: Outcome) -> Finished {
         source: Source::Upstream,
         selection: Selection::Hash,
         outcome,
+        class: match outcome {
+            Outcome::Success => Class::Ok,
+            Outcome::Failure => Class::ServerError,
+            Outcome::ClientClosed => Class::ClientClosed,
+        },
+        slice: 3,
         duration: Duration::from_millis(3),
         response_headers: Some(Duration::from_millis(2)),
         request_bytes: 10,

@@ -1,0 +1,160 @@
+//! What there is to render: two variants, before and after anything has happened.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::telemetry::stats::{
+    AttemptResult, BreakerState, Buckets, Class, CloseReason, ErrorReason, Finished,
+    ForcedRejection, GrpcStatus, Limit, Outcome, Protocol, RejectReason, RetryCause, RetryResult,
+    RuleLabels, Selection, Source, StickyKind, TunnelEnd, VariantLabels,
+};
+use crate::telemetry::{Live, Telemetry, UpstreamLive, VariantLive, VariantState};
+
+pub(in crate::telemetry::render) fn labels(variant: &str) -> VariantLabels {
+    VariantLabels {
+        // A name that would break the text if it were not escaped.
+        route: "a \"quoted\\route\"\n".into(),
+        variant: variant.into(),
+        upstream: format!("shop-{variant}").into(),
+    }
+}
+
+pub(in crate::telemetry::render) fn rule() -> RuleLabels {
+    RuleLabels {
+        route: labels("stable").route,
+        segment: "beta".into(),
+    }
+}
+
+/// Two variants that are configured and have had no request.
+pub(in crate::telemetry::render) fn quiet() -> Telemetry {
+    let telemetry = Telemetry::new(2, Buckets::default());
+    let registry = telemetry.registry();
+    let mut live = Live::default();
+    for (variant, weight, state) in [
+        ("stable", 95, VariantState::On),
+        ("canary", 5, VariantState::Off),
+    ] {
+        let labels = labels(variant);
+        registry.variant(&labels, &[Selection::Hash, Selection::Forced]);
+        registry.route(&labels.route);
+        let upstream = registry.upstream(&labels.upstream);
+        upstream.breaker_is(BreakerState::Closed);
+        live.upstreams.push(UpstreamLive {
+            name: Arc::clone(&labels.upstream),
+            limits: vec![(Limit::Requests, 100)],
+            endpoints: vec![("10.0.0.1:80".into(), true)],
+        });
+        live.variants.push(VariantLive {
+            labels,
+            weight,
+            share: f64::from(weight) / 100.0,
+            state,
+            healthy_endpoints: 2,
+            unhealthy_endpoints: 1,
+        });
+    }
+    registry.rule(&rule());
+    live.rules.push(rule());
+    registry.listener(&"http".into());
+    live.listeners.push("http".into());
+    registry.set_live(live, Instant::now());
+    telemetry
+}
+
+/// The same after everything has happened that can be counted.
+pub(in crate::telemetry::render) fn busy() -> Telemetry {
+    let telemetry = quiet();
+    let registry = telemetry.registry();
+    let [stable, canary] = [labels("stable"), labels("canary")];
+    let finished = Finished {
+        code: 200,
+        source: Source::Upstream,
+        selection: Selection::Draw,
+        outcome: Outcome::Success,
+        class: Class::Ok,
+        slice: 0,
+        duration: Duration::from_micros(1_500),
+        response_headers: Some(Duration::from_secs(100)),
+        request_bytes: 3,
+        response_bytes: 4,
+        error: Some(ErrorReason::Truncated),
+    };
+    for worker in 0..2 {
+        let stats = registry.variant(&stable, &[]);
+        let shard = stats.shard(worker);
+        for (n, &outcome) in Outcome::ALL.iter().enumerate() {
+            shard.begin(Selection::Draw);
+            shard.finish(&Finished {
+                code: 200 + 100 * n as u16,
+                outcome,
+                class: [Class::Ok, Class::Reset, Class::ClientClosed][n],
+                ..finished
+            });
+        }
+        for code in 100..1000 {
+            let selection = Selection::Failover;
+            shard.begin(selection);
+            shard.finish(&Finished {
+                code,
+                source: Source::Proxy,
+                selection,
+                outcome: Outcome::Failure,
+                class: Class::Unavailable,
+                duration: Duration::ZERO,
+                response_headers: None,
+                ..finished
+            });
+        }
+        shard.grpc(GrpcStatus::Unavailable);
+        shard.attempt(AttemptResult::Success);
+        shard.connected(Duration::from_millis(1));
+        shard.retried(RetryCause::Connect, RetryResult::Failure);
+        shard.tunnel_opened();
+        shard.tunnel_closed(TunnelEnd::Drained);
+
+        let route = registry.route(&stable.route);
+        let route = route.shard(worker);
+        route.overhead(Duration::from_micros(70));
+        route.cookie_set(StickyKind::Pin);
+        route.forced_rejected(ForcedRejection::Unknown);
+        route.failover(&stable.variant, &canary.variant);
+        route.failover(&stable.variant, &"removed-long-ago".into());
+        registry.rule(&rule()).matched(worker);
+
+        let listener = registry.listener(&"http".into());
+        listener.shard(worker).connection_opened(Protocol::H2);
+        listener
+            .shard(worker)
+            .connection_rejected(RejectReason::Tls);
+        listener.shard(worker).unrouted(414);
+
+        let upstream = registry.upstream(&stable.upstream);
+        upstream.shard(worker).connection_opened();
+        upstream.shard(worker).connection_parked();
+        upstream.shard(worker).idle_closed(CloseReason::Upstream);
+    }
+    let recorder = telemetry.recorder();
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    recorder.config_applied(1, "00112233445566778899", Duration::from_millis(3), at);
+    recorder.config_rejected();
+    recorder.access_log_dropped().increment(5);
+    recorder.draining();
+    telemetry
+}
+
+/// The same after one request of each variant.
+pub(in crate::telemetry::render) fn begun() -> Telemetry {
+    let telemetry = quiet();
+    let registry = telemetry.registry();
+    for variant in ["stable", "canary"] {
+        let labels = labels(variant);
+        let stats = registry.variant(&labels, &[]);
+        stats.shard(0).begin(Selection::Hash);
+        let route = registry.route(&labels.route);
+        route.shard(0).overhead(Duration::from_micros(70));
+    }
+    telemetry
+}
