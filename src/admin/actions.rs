@@ -22,6 +22,8 @@ pub(in crate::admin) struct Action {
     pub(in crate::admin) path: &'static str,
     /// What it needs.
     pub(in crate::admin) needs: Needs,
+    /// Whether who asks has to say why; a mutation may always come with a reason.
+    pub(in crate::admin) needs_reason: bool,
     /// Makes what answers.
     pub(in crate::admin) handler: fn() -> MethodRouter<Served>,
 }
@@ -47,6 +49,7 @@ pub(in crate::admin) static ACTIONS: [Action; 9] = [
         method: Method::POST,
         path: "/api/v1/config/reload",
         needs: OPERATOR,
+        needs_reason: false,
         handler: || post(handlers::reload),
     },
     Action {
@@ -54,11 +57,17 @@ pub(in crate::admin) static ACTIONS: [Action; 9] = [
         method: Method::POST,
         path: "/api/v1/upgrade",
         needs: OPERATOR,
+        needs_reason: false,
         handler: || post(handlers::upgrade),
     },
 ];
 
 impl Action {
+    /// True when it changes something.
+    pub(in crate::admin) fn is_mutation(&self) -> bool {
+        self.method != Method::GET
+    }
+
     /// The one of a method at a path of the table, if there is one.
     pub(in crate::admin) fn of(method: &Method, path: &str) -> Option<&'static Self> {
         // What answers GET answers HEAD (RFC 9110, section 9.3.2).
@@ -83,6 +92,7 @@ const fn read(
         method: Method::GET,
         path,
         needs,
+        needs_reason: false,
         handler,
     }
 }
@@ -107,12 +117,11 @@ mod tests {
     #[test]
     fn what_changes_something_is_not_for_those_who_may_only_look() {
         for action in &ACTIONS {
-            let changes = action.method != Method::GET;
             let for_viewers = match action.needs {
                 Needs::Nothing => true,
                 Needs::Role(role) => Role::Viewer.includes(role),
             };
-            assert_eq!(for_viewers, !changes, "{action:?}");
+            assert_eq!(for_viewers, !action.is_mutation(), "{action:?}");
         }
     }
 

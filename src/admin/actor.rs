@@ -3,12 +3,9 @@
 use std::fmt::{Display, Formatter};
 use std::net::IpAddr;
 
-use axum::extract::FromRequestParts;
 use http::header::USER_AGENT;
-use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
-use crate::admin::fault::{Code, Fault};
 use crate::admin::role::Roles;
 
 /// Who asks.
@@ -96,27 +93,10 @@ impl Actor {
             addr: None,
         }
     }
-
-    /// The one who was let in with a request.
-    pub(in crate::admin) fn of(extensions: &Extensions) -> Result<Self, Fault> {
-        // Nothing is asked that the guard has not seen, so it is there.
-        extensions
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(|| Fault::new(Code::Internal, "nobody has looked at who asks"))
-    }
 }
 
 impl Display for Actor {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.kind.name(), self.id)
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Actor {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        Self::of(&parts.extensions)
     }
 }

@@ -39,8 +39,30 @@ pub(in crate::admin) enum Code {
     MethodNotAllowed,
     /// The query cannot be understood.
     QueryInvalid,
+    /// The body is no JSON.
+    BodyMalformed,
     /// The body is larger than anything that is asked here.
     BodyTooLarge,
+    /// The body does not come.
+    BodyTooSlow,
+    /// The body says that it is something else than JSON.
+    MediaTypeUnsupported,
+    /// The body is not what is asked for.
+    BodyInvalid,
+    /// There is no reason, and there has to be one.
+    ReasonMissing,
+    /// `If-Match` cannot be read.
+    IfMatchMalformed,
+    /// `If-Match` names something else than there is.
+    PreconditionFailed,
+    /// `Idempotency-Key` cannot be read.
+    IdempotencyKeyMalformed,
+    /// `Idempotency-Key` is that of another request.
+    IdempotencyKeyReused,
+    /// The same request is under way.
+    RequestUnderWay,
+    /// Too many requests are under way.
+    TooManyUnderWay,
     /// The configuration has problems.
     ConfigInvalid,
     /// An upgrade is under way.
@@ -68,7 +90,18 @@ impl Code {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::QueryInvalid => "query_invalid",
+            Self::BodyMalformed => "body_malformed",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooSlow => "body_too_slow",
+            Self::MediaTypeUnsupported => "media_type_unsupported",
+            Self::BodyInvalid => "body_invalid",
+            Self::ReasonMissing => "reason_missing",
+            Self::IfMatchMalformed => "if_match_malformed",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::IdempotencyKeyMalformed => "idempotency_key_malformed",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::RequestUnderWay => "request_under_way",
+            Self::TooManyUnderWay => "too_many_under_way",
             Self::ConfigInvalid => "config_invalid",
             Self::UpgradeUnderWay => "upgrade_under_way",
             Self::UpgradeFailed => "upgrade_failed",
@@ -80,17 +113,28 @@ impl Code {
     /// The status for the client.
     pub(in crate::admin) fn status(self) -> StatusCode {
         match self {
-            Self::HostMissing | Self::QueryInvalid => StatusCode::BAD_REQUEST,
+            Self::HostMissing
+            | Self::QueryInvalid
+            | Self::BodyMalformed
+            | Self::IfMatchMalformed
+            | Self::IdempotencyKeyMalformed => StatusCode::BAD_REQUEST,
             Self::TokenMissing | Self::TokenWrong | Self::TokenExpired => StatusCode::UNAUTHORIZED,
             Self::OriginForeign | Self::TokenUnset | Self::RoleMissing => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UpgradeUnderWay => StatusCode::CONFLICT,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::UpgradeUnderWay | Self::RequestUnderWay => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MediaTypeUnsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HostForeign => StatusCode::MISDIRECTED_REQUEST,
-            Self::ConfigInvalid | Self::UpgradeFailed => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::ConfigInvalid
+            | Self::UpgradeFailed
+            | Self::BodyInvalid
+            | Self::ReasonMissing
+            | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Ending => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Ending | Self::TooManyUnderWay => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -101,6 +145,7 @@ pub(in crate::admin) struct Fault {
     code: Code,
     detail: String,
     role: Option<Role>,
+    pointer: Option<String>,
     problems: Vec<ConfigProblem>,
 }
 
@@ -111,6 +156,7 @@ impl Fault {
             code,
             detail: detail.into(),
             role: None,
+            pointer: None,
             problems: Vec::new(),
         }
     }
@@ -118,6 +164,12 @@ impl Fault {
     /// Names the role that is missing.
     pub(in crate::admin) fn needs(mut self, role: Role) -> Self {
         self.role = Some(role);
+        self
+    }
+
+    /// Points at the member of the body that is wrong, by a JSON Pointer (RFC 6901).
+    pub(in crate::admin) fn at(mut self, pointer: &str) -> Self {
+        self.pointer = Some(pointer.to_owned());
         self
     }
 
@@ -148,6 +200,7 @@ impl IntoResponse for Fault {
             status: status.as_u16(),
             detail: self.detail,
             role: self.role.map(|role| role.name().to_owned()),
+            pointer: self.pointer,
             problems: self.problems,
         };
         let mut response = reply::encode(status, "application/problem+json", &problem);

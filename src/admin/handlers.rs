@@ -7,8 +7,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{MatchedPath, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, ETAG};
 use http::{HeaderMap, StatusCode, Uri};
+use serde::Deserialize;
 use tracing::{error, info, warn};
 
 use crate::admin::actions::{ACTIONS, Action};
@@ -16,6 +17,7 @@ use crate::admin::actor::{Actor, Via};
 use crate::admin::explain::Asked;
 use crate::admin::fault::{Code, Fault};
 use crate::admin::guard::{Guard, Needs};
+use crate::admin::mutation::{Mutation, body, carry_out};
 use crate::admin::role::Role;
 use crate::admin::server::Peer;
 use crate::admin::state::Detail;
@@ -23,8 +25,6 @@ use crate::admin::{Admin, Served, reply, state};
 use crate::config::with_causes;
 use crate::control::UpgradeError;
 
-/// Bytes of a body. Nothing here reads one.
-const MAX_BODY_BYTES: u64 = 64 * 1024;
 /// The content type of the Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The content type of what people and probes read.
@@ -44,7 +44,7 @@ pub(in crate::admin) fn router(served: Served) -> Router {
 
 /// Lets in whom the guard lets in, and who has the role that is needed. The tokens are those of the
 /// live configuration, so that a reload changes them.
-async fn admit(State(served): State<Served>, mut request: Request, next: Next) -> Response {
+async fn admit(State(served): State<Served>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>();
     let action = path.and_then(|path| Action::of(request.method(), path.as_str()));
     // Also that there is nothing, or nothing by that method, is told only to who may look.
@@ -70,11 +70,13 @@ async fn admit(State(served): State<Served>, mut request: Request, next: Next) -
         let fault = Fault::new(Code::RoleMissing, why).needs(role);
         return denied(&request, action, Some(&actor), fault);
     }
-    if announced_length(request.headers()) > MAX_BODY_BYTES {
-        return Fault::new(Code::BodyTooLarge, "no body is needed here").into_response();
+    if announced_length(request.headers()) > body::MAX_BYTES as u64 {
+        return body::too_large().into_response();
     }
-    request.extensions_mut().insert(actor);
-    next.run(request).await
+    match action.filter(|action| action.is_mutation()) {
+        Some(action) => carry_out(served, action, actor, request, next).await,
+        None => next.run(request).await,
+    }
 }
 
 /// Tells of an attempt that is denied: everyone that is passes here.
@@ -164,7 +166,12 @@ pub(in crate::admin) async fn status(State(served): State<Served>, uri: Uri) -> 
 /// The live configuration, with every default.
 pub(in crate::admin) async fn config(State(served): State<Served>) -> Response {
     aside(served, |admin| {
-        reply::json(&state::effective(&admin.control))
+        let live = admin.control.live();
+        let mut response = reply::json(&live.config.effective());
+        if let Some(etag) = state::etag(&live).value() {
+            response.headers_mut().insert(ETAG, etag);
+        }
+        response
     })
     .await
 }
@@ -217,35 +224,50 @@ fn read_asked(pairs: Vec<(String, String)>) -> Result<Asked, String> {
 }
 
 /// Reads the configuration again; answers when it is live, or with all that is wrong.
-pub(in crate::admin) async fn reload(State(served): State<Served>, actor: Actor) -> Response {
-    // A reload that has begun is brought to its end, also when who asked for it goes away.
-    let control = served.admin.control.clone();
-    let reloading = async move {
-        info!(%actor, via = actor.via.name(), "reload asked for");
-        state::reload(&control).await
-    };
-    match served.tasks.spawn(reloading).await {
-        Ok(Ok(reloaded)) => reply::json(&reloaded),
-        Ok(Err((detail, problems))) => {
-            let fault = Fault::new(Code::ConfigInvalid, detail);
-            fault.with(problems).into_response()
-        }
-        Err(error) => failed(&error),
-    }
+pub(in crate::admin) async fn reload(
+    State(served): State<Served>,
+    mutation: Mutation,
+) -> Result<Response, Fault> {
+    let Nothing {} = mutation.body()?;
+    let control = &served.admin.control;
+    // What is read is what the files hold then, whoever comes between this and the reload.
+    mutation.expects(&state::etag(&control.live()))?;
+    tell(&mutation, "reload asked for");
+    let reloaded = state::reload(control).await;
+    reloaded
+        .map(|reloaded| reply::json(&reloaded))
+        .map_err(|(detail, problems)| Fault::new(Code::ConfigInvalid, detail).with(problems))
 }
 
 /// Has another process take over; answers when it serves, or with why it does not.
-pub(in crate::admin) async fn upgrade(State(served): State<Served>, actor: Actor) -> Response {
-    let control = served.admin.control.clone();
-    let upgrading = async move {
-        info!(%actor, via = actor.via.name(), "upgrade asked for");
-        state::upgrade(&control).await
-    };
-    match served.tasks.spawn(upgrading).await {
-        Ok(Ok(upgraded)) => reply::json(&upgraded),
-        Ok(Err(error)) => Fault::new(why_not(&error), with_causes(&error)).into_response(),
-        Err(error) => failed(&error),
-    }
+pub(in crate::admin) async fn upgrade(
+    State(served): State<Served>,
+    mutation: Mutation,
+) -> Result<Response, Fault> {
+    let Nothing {} = mutation.body()?;
+    let control = &served.admin.control;
+    mutation.expects(&state::etag(&control.live()))?;
+    tell(&mutation, "upgrade asked for");
+    let upgraded = state::upgrade(control).await;
+    upgraded
+        .map(|upgraded| reply::json(&upgraded))
+        .map_err(|error| Fault::new(why_not(&error), with_causes(&error)))
+}
+
+/// The members of a body that has none besides those of every mutation.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin) struct Nothing {}
+
+fn tell(mutation: &Mutation, what: &str) {
+    let actor = &mutation.actor;
+    info!(
+        %actor,
+        via = actor.via.name(),
+        reason = mutation.reason,
+        ticket = mutation.ticket,
+        "{what}"
+    );
 }
 
 /// What an upgrade that did not happen is called.
@@ -287,7 +309,8 @@ async fn aside(served: Served, work: impl FnOnce(&Admin) -> Response + Send + 's
     }
 }
 
-fn failed(error: &tokio::task::JoinError) -> Response {
+/// What is said when a task did not come to its end.
+pub(in crate::admin) fn failed(error: &tokio::task::JoinError) -> Response {
     error!(%error, "admin request failed");
     Fault::new(Code::Internal, "the request failed; see the log").into_response()
 }

@@ -1,7 +1,7 @@
 //! The control plane over HTTP: probes, metrics, status, explanations, reload.
 //!
-//! It runs on the control runtime, never on a worker. Whatever changes something goes through
-//! [`Control`], and is answered when it is live. What may be asked stands in one table,
+//! It runs on the control runtime, never on a worker. Whatever changes something is a `mutation`,
+//! goes through [`Control`], and is answered when it is live. What may be asked stands in one table,
 //! `actions`, with the role that it needs; who asks is found out in one place, `guard`, before
 //! anything else looks at the request.
 
@@ -11,6 +11,7 @@ pub mod explain;
 mod fault;
 mod guard;
 mod handlers;
+mod mutation;
 mod reply;
 mod role;
 mod server;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use crate::admin::mutation::Memory;
 use crate::control::Control;
 use crate::ring::Backend;
 use crate::telemetry::Telemetry;
@@ -70,6 +72,8 @@ struct Served {
     bound: SocketAddr,
     /// Who may make a large answer now.
     large: Arc<Semaphore>,
+    /// The answers that mutations were given.
+    memory: Memory,
     /// What goes on also when who asked for it has gone.
     tasks: TaskTracker,
 }
@@ -83,6 +87,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationTo
                 admin,
                 bound,
                 large: Arc::new(Semaphore::new(LARGE_ANSWERS)),
+                memory: Memory::default(),
                 tasks: tasks.clone(),
             });
             server::run(listener, router, shutdown).await;

@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::admin::Admin;
 use crate::admin::explain::{Asked, AskedError, explain as explain_by};
+use crate::admin::mutation::Etag;
 use crate::admin::upstreams;
 use crate::admin::wire::{
     AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, JudgedDetail, Latency,
@@ -81,9 +81,12 @@ pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
     }
 }
 
-/// The live configuration with every default filled in and no secret.
-pub(in crate::admin) fn effective(control: &Control) -> Value {
-    control.live().config.effective()
+/// What the live configuration is, in a word: its generation, which begins anew with the process, and
+/// what its files hold.
+pub(in crate::admin) fn etag(live: &Live) -> Etag {
+    let sha256 = &live.config_sha256;
+    let sha256 = sha256.get(..16).unwrap_or(sha256);
+    Etag::strong(format!("{}-{sha256}", live.generation))
 }
 
 /// Why a request would go where it would go.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::{Args, ValueHint};
-use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -50,6 +51,24 @@ pub(in crate::cli) struct Instance {
     /// How long to wait for an answer: 250ms, 5s, 2m.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(in crate::cli) timeout: Duration,
+}
+
+/// Why something is done.
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct Reason {
+    /// Why: it is logged with who asked.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl Reason {
+    /// The body that says so.
+    pub(in crate::cli) fn body(&self) -> serde_json::Value {
+        match &self.reason {
+            Some(reason) => serde_json::json!({ "reason": reason }),
+            None => serde_json::json!({}),
+        }
+    }
 }
 
 /// An admin API to talk to.
@@ -114,15 +133,21 @@ impl Client {
 
     /// Asks for what a path names, such as `/api/v1/status`.
     pub(in crate::cli) async fn get(&self, path: &str) -> Result<Answer, Failure> {
-        self.send(Method::GET, path).await
+        self.send(Method::GET, path, Bytes::new()).await
     }
 
-    /// Asks to do what a path names.
-    pub(in crate::cli) async fn post(&self, path: &str) -> Result<Answer, Failure> {
-        self.send(Method::POST, path).await
+    /// Asks to do what a path names, with a body of JSON.
+    pub(in crate::cli) async fn post(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer, Failure> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Failure::Refused(format!("cannot write as JSON: {error}")))?;
+        self.send(Method::POST, path, body.into()).await
     }
 
-    async fn send(&self, method: Method, path: &str) -> Result<Answer, Failure> {
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Failure> {
         let failed = |why: String| Failure::Refused(format!("{}: {why}", self.base));
         let late = |what| Failure::TimedOut(format!("{}: no {what} in time", self.base));
         let connecting = TcpStream::connect((self.host.as_str(), self.port));
@@ -130,7 +155,7 @@ impl Client {
             .await
             .map_err(|_| late("connection"))?
             .map_err(|error| failed(format!("cannot connect: {error}; is tidegate running?")))?;
-        timeout(self.timeout, self.exchange(stream, method, path))
+        timeout(self.timeout, self.exchange(stream, method, path, body))
             .await
             .map_err(|_| late("answer"))?
             .map_err(|why| failed(why.to_string()))
@@ -141,6 +166,7 @@ impl Client {
         stream: TcpStream,
         method: Method,
         path: &str,
+        body: Bytes,
     ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // The connection ends with this call: dropping the set stops its task.
@@ -152,12 +178,13 @@ impl Client {
             .header(HOST, &self.authority)
             .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, "application/json");
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let response = sender
-            .send_request(request.body(Empty::<Bytes>::new())?)
-            .await?;
+        let response = sender.send_request(request.body(Full::new(body))?).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
             .collect()

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::admin::wire;
 use crate::cli::block_on;
-use crate::cli::client::{Client, Instance};
+use crate::cli::client::{Client, Instance, Reason};
 use crate::cli::output::{Failure, json, percent, table};
 
 /// Show what is live on a running instance.
@@ -206,6 +206,8 @@ fn rules(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
 pub(in crate::cli) struct Reload {
     #[command(flatten)]
     instance: Instance,
+    #[command(flatten)]
+    reason: Reason,
     /// Print the answer of the API as it is.
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -214,7 +216,7 @@ pub(in crate::cli) struct Reload {
 impl Reload {
     pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.instance)?;
-        let answer = block_on(client.post("/api/v1/config/reload"))?;
+        let answer = block_on(client.post("/api/v1/config/reload", &self.reason.body()))?;
         if answer.status == StatusCode::UNPROCESSABLE_ENTITY
             && let Some(problem) = answer.problem()
         {

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::admin::wire;
 use crate::cli::block_on;
-use crate::cli::client::{Client, Instance};
+use crate::cli::client::{Client, Instance, Reason};
 use crate::cli::output::Failure;
 
 /// Replace the program of a running instance.
@@ -15,6 +15,8 @@ use crate::cli::output::Failure;
 pub(in crate::cli) struct Upgrade {
     #[command(flatten)]
     instance: Instance,
+    #[command(flatten)]
+    reason: Reason,
     /// Print the answer of the API as it is.
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -23,7 +25,7 @@ pub(in crate::cli) struct Upgrade {
 impl Upgrade {
     pub(in crate::cli) fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let client = Client::new(&self.instance)?;
-        let answer = block_on(client.post("/api/v1/upgrade"))?;
+        let answer = block_on(client.post("/api/v1/upgrade", &self.reason.body()))?;
         if answer.status == StatusCode::UNPROCESSABLE_ENTITY
             && let Some(problem) = answer.problem()
         {

@@ -183,7 +183,7 @@ async fn what_has_begun_is_finished_by_the_process_that_began_it() {
 }
 
 /// Starts a proxy by a copy of the program, so that its file can be replaced.
-async fn start_copy(config: &Config) -> Proxy {
+pub(crate) async fn start_copy(config: &Config) -> Proxy {
     proxy::start_as(
         TempDir::new().expect("a directory"),
         config,
@@ -287,7 +287,7 @@ async fn a_successor_that_does_not_get_ready_changes_nothing() {
 }
 
 /// Starts an upgrade that hangs; gives the process that does.
-async fn hang(proxy: &Proxy, heirs: &mut Heirs) -> rustix::process::Pid {
+pub(crate) async fn hang(proxy: &Proxy, heirs: &mut Heirs) -> rustix::process::Pid {
     let file = proxy.dir().join("pid");
     install(
         proxy.dir(),

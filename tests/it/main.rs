@@ -13,6 +13,7 @@ mod access_log;
 mod activation;
 mod admin;
 mod admin_metrics;
+mod admin_mutations;
 mod admin_tokens;
 mod assignment;
 mod binary_upgrade;

@@ -68,6 +68,9 @@ pub struct Problem {
     /// The role that is missing, when that is what is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// The member of the request's body that is wrong, as a JSON Pointer (RFC 6901).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
     /// Everything that is wrong with the configuration, when that is what the error is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<ConfigProblem>,
