@@ -200,6 +200,7 @@ pub(crate) fn read_force(value: &Value<'_>) -> Option<(Force, Option<Secret>)> {
             query: query?,
             trusted: Networks::new(trusted?),
             secret: read.as_ref().map(shared),
+            preview: None,
         };
         if force.header.is_none() && force.cookie.is_none() && force.query.is_none() {
             table.refuse("empty; a header, a cookie or a query parameter belongs here");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::message::RequestHead;
-use crate::split::spec::{Force, State, VariantSpec};
+use crate::split::spec::{Force, Preview, State, VariantSpec};
 
 /// The names by which the newer of two variants is known, so that `always` and `never` have a
 /// meaning.
@@ -52,6 +52,13 @@ impl Wish {
         force: &Force,
         variants: &[VariantSpec],
     ) -> Self {
+        let preview = force.preview.as_ref();
+        if let Some(variant) = preview.and_then(|preview| preview.of(request, variants)) {
+            return Self {
+                variant: Some(variant),
+                rejected: None,
+            };
+        }
         let header = force.header.iter();
         let cookie = force.cookie.iter();
         let query = force.query.iter();
@@ -71,6 +78,21 @@ impl Wish {
             }
         }
         wish
+    }
+}
+
+impl Preview {
+    /// The variant of a request that has all of the fields, unless it is off.
+    fn of(&self, request: &RequestHead, variants: &[VariantSpec]) -> Option<usize> {
+        let has = |(name, value): &(String, String)| {
+            request.field(name.as_bytes()) == Some(value.as_bytes())
+        };
+        if self.fields.is_empty() || !self.fields.iter().all(has) {
+            return None;
+        }
+        let is_it =
+            |variant: &VariantSpec| variant.name == self.variant && variant.state == State::On;
+        variants.iter().position(is_it)
     }
 }
 

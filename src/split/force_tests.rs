@@ -8,7 +8,7 @@ use crate::message::{Networks, RequestHead};
 use crate::split::assign_tests::request;
 use crate::split::tests::spec;
 use crate::split::{
-    Assignment, Force, ForceRejected, Reason, SharedSecret, Split, SplitError, SplitSpec,
+    Assignment, Force, ForceRejected, Preview, Reason, SharedSecret, Split, SplitError, SplitSpec,
 };
 
 const INSIDE: &str = "10.1.2.3";
@@ -23,6 +23,7 @@ fn guarded(networks: &[&str], secret: Option<&str>) -> Split {
             query: None,
             trusted: Networks::new(networks.collect()),
             secret: secret.map(|secret| SharedSecret::new(secret.as_bytes())),
+            preview: None,
         }),
         ..spec("stable=1 canary=0 gone=off")
     })
@@ -169,4 +170,42 @@ proptest! {
             prop_assert_eq!(Assignment { force_rejected: None, ..assignment }, plain);
         }
     }
+}
+
+#[test]
+fn who_has_all_fields_of_a_preview_gets_it_and_nobody_else() {
+    let preview = |variant: &str| Preview {
+        fields: vec![
+            ("x-canary".to_owned(), "1".to_owned()),
+            ("x-team".to_owned(), "shop".to_owned()),
+        ],
+        variant: variant.to_owned(),
+    };
+    let split = |variant: &str| {
+        let force = Force {
+            preview: Some(preview(variant)),
+            ..Force::default()
+        };
+        Split::new(SplitSpec {
+            force: Some(force),
+            ..spec("stable=1 canary=0 gone=off")
+        })
+        .unwrap()
+    };
+    let all = "X-Canary: 1\nX-Team: shop";
+    for (fields, variant, reason) in [
+        (all, 1, Reason::Forced),
+        ("X-Canary: 1", 0, Reason::Draw),
+        ("X-Canary: 2\nX-Team: shop", 0, Reason::Draw),
+        ("", 0, Reason::Draw),
+    ] {
+        let assignment = assign(&split("canary"), &request("", fields), OUTSIDE);
+        assert_eq!(
+            (assignment.variant, assignment.reason),
+            (variant, reason),
+            "{fields}"
+        );
+    }
+    let off = assign(&split("gone"), &request("", all), OUTSIDE);
+    assert_eq!((off.variant, off.reason), (0, Reason::Draw), "it is off");
 }

@@ -76,7 +76,8 @@ pub use crate::split::rule::RuleSpec;
 pub use crate::split::sample::Sample;
 pub use crate::split::secret::SharedSecret;
 pub use crate::split::spec::{
-    Force, MAX_NAME_BYTES, MAX_WEIGHT, SplitError, SplitSpec, State, Sticky, VariantSpec, is_logged,
+    Force, MAX_NAME_BYTES, MAX_WEIGHT, Preview, SplitError, SplitSpec, State, Sticky, VariantSpec,
+    is_logged,
 };
 
 /// The division of a route's requests among its variants. A variant is the index that it had in the

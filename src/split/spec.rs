@@ -79,6 +79,17 @@ pub struct Force {
     /// What has to follow the name of the variant, behind a colon. Then nothing may be forced by
     /// the query, which ends up in logs and histories.
     pub secret: Option<SharedSecret>,
+    /// Fields that give a request a variant, whoever sends them; they go before everything else.
+    pub preview: Option<Preview>,
+}
+
+/// Fields by which a request gets a variant that nobody else may get.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Preview {
+    /// Names with values, at least one; a request has to have all of them.
+    pub fields: Vec<(String, String)>,
+    /// The name of the variant.
+    pub variant: String,
 }
 
 /// Why a split cannot be.
@@ -225,8 +236,15 @@ impl Force {
             ("cookie", &self.cookie, is_token),
             ("query parameter", &self.query, is_query_name),
         ];
-        if places.iter().all(|(_, name, _)| name.is_none()) {
+        if places.iter().all(|(_, name, _)| name.is_none()) && self.preview.is_none() {
             return Err(SplitError::ForceEmpty);
+        }
+        let fields = self.preview.iter().flat_map(|preview| &preview.fields);
+        if let Some((name, _)) = fields.clone().find(|(name, _)| !is_token(name)) {
+            return Err(SplitError::ForceName {
+                place: "header",
+                name: name.clone(),
+            });
         }
         if self.secret.is_some() {
             if self.query.is_some() {
