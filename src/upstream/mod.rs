@@ -35,7 +35,7 @@ pub use breaker::Breaker;
 pub use budget::Budget;
 pub use endpoint::{Endpoint, Health};
 pub use guard::{Admission, Guard, Refused, UpstreamLimits, wanted};
-pub use health::{HealthCheck, Judge, Probe, ProbeError, probe};
+pub use health::{HealthCheck, Judge, Probe, ProbeError, Question, Reply, ask, probe};
 pub use http1::Lease;
 pub use http2::{StreamLease, was_not_processed};
 pub use local::{LocalUpstream, Pools};

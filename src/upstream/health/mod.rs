@@ -7,6 +7,7 @@
 mod grpc;
 mod judge;
 mod probe;
+mod question;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use judge::Judge;
 pub use probe::{ProbeError, probe};
+pub use question::{Question, Reply, ask};
 
 /// What an endpoint is asked, how often, and how many answers count.
 #[derive(Clone, Debug, Eq, PartialEq)]

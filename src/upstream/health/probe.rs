@@ -47,7 +47,10 @@ pub enum ProbeError {
 }
 
 /// A connection, of whatever kind.
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::upstream::health) trait Io:
+    AsyncRead + AsyncWrite + Send + Unpin
+{
+}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
@@ -75,16 +78,7 @@ async fn ask(
     tls: Option<&Secured>,
     header: Option<ProxyHeader>,
 ) -> Result<(), ProbeError> {
-    let mut tcp = endpoint.connect().await.map_err(ProbeError::Connect)?;
-    if let Some(header) = header {
-        // It is nobody's but ours.
-        let written = tcp.write_all(&header.bytes(None)).await;
-        written.map_err(ProbeError::Connect)?;
-    }
-    let io: Box<dyn Io> = match tls {
-        None => Box::new(tcp),
-        Some(tls) => Box::new(tls.connect(tcp).await.map_err(ProbeError::Tls)?),
-    };
+    let io = reach(endpoint, tls, header).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let own = endpoint.authority();
     match probe {
@@ -103,6 +97,24 @@ async fn ask(
         }
         Probe::Grpc { service } => call(io, scheme, &own, service).await,
     }
+}
+
+/// Connects to an endpoint, for one question.
+pub(in crate::upstream::health) async fn reach(
+    endpoint: &Endpoint,
+    tls: Option<&Secured>,
+    header: Option<ProxyHeader>,
+) -> Result<Box<dyn Io>, ProbeError> {
+    let mut tcp = endpoint.connect().await.map_err(ProbeError::Connect)?;
+    if let Some(header) = header {
+        // It is nobody's but ours.
+        let written = tcp.write_all(&header.bytes(None)).await;
+        written.map_err(ProbeError::Connect)?;
+    }
+    Ok(match tls {
+        None => Box::new(tcp),
+        Some(tls) => Box::new(tls.connect(tcp).await.map_err(ProbeError::Tls)?),
+    })
 }
 
 /// The status of a GET by HTTP/1.1.
@@ -185,7 +197,7 @@ async fn call(io: Box<dyn Io>, scheme: &str, host: &str, service: &str) -> Resul
 }
 
 /// Lets `exchange` use a connection while that is moved on.
-async fn over_http2<T>(
+pub(in crate::upstream::health) async fn over_http2<T>(
     io: Box<dyn Io>,
     exchange: impl AsyncFnOnce(h2::client::SendRequest<Bytes>) -> Result<T, ProbeError>,
 ) -> Result<T, ProbeError> {
@@ -204,7 +216,11 @@ async fn over_http2<T>(
     }
 }
 
-fn uri(scheme: &str, host: &str, path: &str) -> Result<Uri, ProbeError> {
+pub(in crate::upstream::health) fn uri(
+    scheme: &str,
+    host: &str,
+    path: &str,
+) -> Result<Uri, ProbeError> {
     Uri::builder()
         .scheme(scheme)
         .authority(host)
@@ -225,7 +241,7 @@ fn grpc_status(fields: &HeaderMap) -> Result<(), ProbeError> {
 }
 
 /// What a library says, with what is behind it.
-fn no_answer(error: impl std::error::Error) -> ProbeError {
+pub(in crate::upstream::health) fn no_answer(error: impl std::error::Error) -> ProbeError {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
