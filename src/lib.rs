@@ -24,6 +24,10 @@ pub mod upstream;
 pub mod proxy;
 
 // ── control plane ────────────────────────────────────────────────────────────────────────────
+pub mod outbound;
+pub mod store;
+pub mod notify;
+pub mod release;
 pub mod config;
 pub mod control;
 

@@ -1,0 +1,8 @@
+//! The promises of releases, over anything that can happen.
+
+mod commands;
+mod controller;
+mod fixture;
+mod reconciling;
+mod sequences;
+mod steps;
