@@ -6,6 +6,8 @@
 mod division;
 mod direct;
 mod mirror;
+mod releases;
+mod strategy;
 mod treatment;
 mod upstream;
 
@@ -38,7 +40,7 @@ impl Config {
     /// The effective configuration, with the keys of the file; a key that is not set and has no
     /// default is left out.
     pub fn effective(&self) -> Value {
-        as_written(json!({
+        let mut all = json!({
             "runtime": {
                 "workers": self.runtime.workers,
                 "io": self.runtime.io.name(),
@@ -64,7 +66,11 @@ impl Config {
                 "max_ttl": duration(self.resolver.max_ttl),
                 "timeout": duration(self.resolver.timeout),
             },
-        }))
+        });
+        if let Value::Object(entries) = &mut all {
+            entries.extend(releases::of(&self.releases));
+        }
+        as_written(all)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::split::State;
 /// Methods whose requests are copied unless told otherwise: those that change nothing (RFC 9110,
 /// section 9.2.1). PUT and DELETE may be repeated as well, but a copy that comes late would undo what
 /// came after its request.
-const METHODS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+pub(crate) const METHODS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
 /// Headers that are compared unless told otherwise.
 const HEADERS: [&str; 1] = ["content-type"];
@@ -57,6 +57,22 @@ pub struct MirrorConfig {
     pub compare: Option<Compare>,
 }
 
+impl MirrorConfig {
+    /// A mirror of everything to a variant, compared in everything, as if nothing else was said.
+    pub fn to(variant: &str, upstream: &str) -> Self {
+        Self {
+            variant: Some(variant.to_owned()),
+            upstream: upstream.to_owned(),
+            percent: 100.0,
+            methods: METHODS.map(str::to_owned).to_vec(),
+            timeout: TIMEOUT,
+            concurrent: CONCURRENT,
+            body_bytes: BODY,
+            compare: Some(everything()),
+        }
+    }
+}
+
 /// Reads it; `None` when a problem was recorded. `route` is the one that it is of, as far as that is
 /// known.
 pub(crate) fn read(
@@ -69,15 +85,7 @@ pub(crate) fn read(
         let mut percent = 100.0;
         table.set("percent", &mut percent, Value::percent);
         let mut methods = METHODS.map(str::to_owned).to_vec();
-        table.set("methods", &mut methods, |value| {
-            let what = "a list of methods such as [\"GET\", \"HEAD\"]";
-            let methods = value.list(what, |value| value.parsed("a method", method))?;
-            if methods.is_empty() {
-                value.refuse("empty; at least one method belongs here");
-                return None;
-            }
-            Some(methods)
-        });
+        table.set("methods", &mut methods, self::methods);
         let mut timeout = TIMEOUT;
         table.set("timeout", &mut timeout, |value| value.duration(&WAIT));
         let mut concurrent = CONCURRENT;
@@ -155,12 +163,20 @@ fn target(
     }
 }
 
+/// Reads the methods of requests that are copied.
+pub(crate) fn methods(value: &Value<'_>) -> Option<Vec<String>> {
+    let what = "a list of methods such as [\"GET\", \"HEAD\"]";
+    let methods = value.list(what, |value| value.parsed("a method", method))?;
+    if methods.is_empty() {
+        value.refuse("empty; at least one method belongs here");
+        return None;
+    }
+    Some(methods)
+}
+
 /// Reads what is compared: everything, nothing, or what a table says.
 fn read_compare(value: &Value<'_>) -> Option<Option<Compare>> {
-    let mut compare = Compare {
-        headers: HEADERS.map(|name| name.as_bytes().into()).to_vec(),
-        body: true,
-    };
+    let mut compare = everything();
     if let Some(all) = value.as_boolean() {
         return Some(all.then_some(compare));
     }
@@ -178,6 +194,14 @@ fn read_compare(value: &Value<'_>) -> Option<Option<Compare>> {
         table.set("body", &mut compare.body, Value::boolean);
         Some(Some(compare))
     })?
+}
+
+/// All that is compared unless told otherwise.
+fn everything() -> Compare {
+    Compare {
+        headers: HEADERS.map(|name| name.as_bytes().into()).to_vec(),
+        body: true,
+    }
 }
 
 fn method(text: &str) -> Option<String> {

@@ -11,6 +11,7 @@ use crate::config::overload;
 use crate::config::pins;
 use crate::config::process;
 use crate::config::reader;
+use crate::config::releases;
 use crate::config::resolver;
 use crate::config::route::{self, RouteConfig};
 use crate::config::segment::Segments;
@@ -58,6 +59,7 @@ pub(crate) fn read<'d>(
     let admin = admin::read(root, &listeners);
     let metrics = process::metrics(root);
     let resolver = resolver::read(root);
+    let releases = releases::read(root, &routes);
     look(files);
     // What is wrong may be why something seems unused.
     if root.is_fine() {
@@ -83,6 +85,7 @@ pub(crate) fn read<'d>(
         admin,
         metrics,
         resolver,
+        releases,
     })
 }
 

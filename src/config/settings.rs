@@ -13,6 +13,7 @@ use rustls::pki_types::ServerName;
 
 use crate::config::admin::AdminConfig;
 use crate::config::overload::OverloadConfig;
+use crate::config::releases::ReleasesConfig;
 use crate::config::resolver::ResolverConfig;
 use crate::config::route::RouteConfig;
 use crate::config::segment::SegmentConfig;
@@ -28,7 +29,7 @@ use crate::upstream::{
 };
 
 /// A whole configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// What the process itself does.
     pub runtime: RuntimeConfig,
@@ -58,6 +59,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// How names of endpoints are looked up.
     pub resolver: ResolverConfig,
+    /// What is released, and how.
+    pub releases: ReleasesConfig,
 }
 
 /// What the process itself does.

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use crate::config::plan::keys::quoted;
 use crate::config::{Config, ListenerConfig, UpstreamConfig};
+use crate::release::spec::{Difference, Start};
 
 /// What would happen because of a change.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -23,9 +25,22 @@ pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("runtime.io", old.runtime.io != new.runtime.io),
         ("metrics.buckets", old.metrics != new.metrics),
         ("admin.address", old.admin.address != new.admin.address),
+        ("store", store_changes(old, new)),
+        (
+            "cluster.id",
+            old.releases.has_store
+                && new.releases.has_store
+                && old.releases.cluster != new.releases.cluster,
+        ),
     ];
     let changed = keys.into_iter().filter(|(_, is_changed)| *is_changed);
     changed.map(|(key, _)| key).collect()
+}
+
+/// Whether another store would have to be opened; one that is no longer asked for stays open.
+fn store_changes(old: &Config, new: &Config) -> bool {
+    let (old, new) = (&old.releases, &new.releases);
+    new.has_store && (!old.has_store || old.store.path != new.store.path)
 }
 
 /// What would happen.
@@ -61,7 +76,52 @@ pub(in crate::config::plan) fn effects(old: &Config, new: &Config) -> Vec<Effect
             tell(format!("upstream.{name}"), message);
         }
     }
+    releases(old, new, &mut tell);
     effects
+}
+
+/// What would become of releases, as far as it does not depend on how far they are.
+fn releases(old: &Config, new: &Config, tell: &mut impl FnMut(String, String)) {
+    let (old, new) = (&old.releases.specs, &new.releases.specs);
+    for (id, spec) in new {
+        let key = format!("release.{}", quoted(id));
+        let (route, candidate) = (&spec.route, &spec.candidate);
+        let Some(before) = old.get(id) else {
+            let message = match spec.start {
+                Start::Auto => "starts as soon as nothing speaks against it",
+                Start::Manual => "waits for somebody to start it",
+            };
+            let message = format!(
+                "{message}: route {route}, from {} to {candidate}",
+                spec.stable
+            );
+            tell(key, message);
+            continue;
+        };
+        match before.difference(spec, None) {
+            Difference::None | Difference::Adoptable => {}
+            Difference::Candidate => {
+                let message = format!(
+                    "{} gives everything back if it is under way, and {candidate} takes its place",
+                    before.candidate
+                );
+                tell(key, message);
+            }
+            Difference::Conflict(what) => {
+                let message = format!("{what} is another: a conflict if it is under way");
+                tell(key, message);
+            }
+        }
+    }
+    for (id, spec) in old {
+        if !new.contains_key(id) {
+            let message = format!(
+                "is aborted if it is under way: route {} goes back to {}",
+                spec.route, spec.stable
+            );
+            tell(format!("release.{}", quoted(id)), message);
+        }
+    }
 }
 
 fn listener_changes(

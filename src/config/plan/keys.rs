@@ -74,7 +74,7 @@ fn union<'m>(old: &'m Map<String, Value>, new: &'m Map<String, Value>) -> Vec<&'
 }
 
 /// A step of a key, in quotes where TOML wants them.
-fn quoted(step: &str) -> String {
+pub(in crate::config::plan) fn quoted(step: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if !step.is_empty() && step.bytes().all(plain) {
         step.to_owned()

@@ -277,6 +277,85 @@ fn what_needs_a_restart_is_told() {
     assert_eq!(plan("", new).restart, expected);
 }
 
+/// A release with this identity and these keys, of a route with two variants.
+fn release(id: &str, keys: &str) -> String {
+    format!(
+        "{}[release.\"{id}\"]\nroute = \"shop\"\nstable = \"stable\"\ncandidate = \"canary\"\n{keys}\n",
+        route("", &weights(100, 0))
+    )
+}
+
+/// The effects, a line each.
+fn effects(old: &str, new: &str) -> Vec<String> {
+    let effects = plan(old, new).effects;
+    let told = effects
+        .iter()
+        .map(|it| format!("{}: {}", it.key, it.message));
+    told.collect()
+}
+
+#[test]
+fn releases_that_would_begin_and_end_are_told() {
+    let none = route("", &weights(100, 0));
+    let swap = "strategy = { kind = \"blue-green\" }";
+    let one = release("shop-2.4.0", swap);
+    assert_eq!(
+        effects(&none, &one),
+        [
+            "release.\"shop-2.4.0\": starts as soon as nothing speaks against it: route shop, from \
+             stable to canary"
+        ]
+    );
+    assert_eq!(
+        effects(&one, &release("b", &format!("{swap}\nstart = \"manual\""))),
+        [
+            "release.b: waits for somebody to start it: route shop, from stable to canary",
+            "release.\"shop-2.4.0\": is aborted if it is under way: route shop goes back to stable",
+        ]
+    );
+    let steps = "strategy = { steps = [{ weight = 100, bake = \"1m\" }] }";
+    assert_eq!(
+        effects(&one, &release("shop-2.4.0", steps)),
+        [
+            "release.\"shop-2.4.0\": the kind of its strategy is another: a conflict if it is under \
+             way"
+        ]
+    );
+    assert_eq!(
+        effects(
+            &one,
+            &release("shop-2.4.0", &format!("{swap}\nauthor = \"ana\""))
+        ),
+        [""; 0]
+    );
+    let back = one
+        .replace("stable = \"stable\"", "stable = \"canary\"")
+        .replace("candidate = \"canary\"", "candidate = \"stable\"");
+    assert_eq!(
+        effects(&one, &back),
+        [
+            "release.\"shop-2.4.0\": canary gives everything back if it is under way, and stable \
+             takes its place"
+        ]
+    );
+}
+
+#[test]
+fn a_store_is_opened_at_the_start_alone() {
+    let restart = |old: &str, new: &str| plan(old, new).restart;
+    let store = "[store]\n";
+    assert_eq!(restart("", store), ["store"]);
+    assert_eq!(restart(store, "[store]\npath = \"other\"\n"), ["store"]);
+    assert_eq!(
+        restart(store, "[store]\n[cluster]\nid = \"b\"\n"),
+        ["cluster.id"]
+    );
+    assert_eq!(restart("", "[cluster]\nid = \"b\"\n"), [""; 0]);
+    assert_eq!(restart(store, ""), [""; 0]);
+    let lost = "[store]\non_state_lost = \"refuse-to-start\"\n";
+    assert_eq!(restart(store, lost), [""; 0]);
+}
+
 #[test]
 fn no_secret_is_told() {
     let token = |token: &str| format!("[admin]\ntoken = \"{token}\"\n");

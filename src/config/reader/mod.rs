@@ -15,6 +15,7 @@ mod trail;
 mod value;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use serde_spanned::Spanned;
@@ -27,7 +28,7 @@ pub(crate) use document::{Disk, Document, MAX_FILES};
 pub(crate) use environment::expand;
 pub(crate) use merge::{merge, shift};
 pub(crate) use shape::{Key, Number, Shape, Text};
-pub(crate) use value::Value;
+pub(crate) use value::{Value, is_id};
 
 /// The longest piece of a file that a message repeats, in characters.
 const MAX_SHOWN: usize = 60;
@@ -121,6 +122,11 @@ impl<'d> Table<'d> {
         let path = self.trail.as_ref().map(|trail| trail.text());
         self.document
             .problem(self.at, &path.unwrap_or_default(), message);
+    }
+
+    /// A path that is meant relative to the file in which the table begins.
+    pub(crate) fn beside(&self, path: &str) -> PathBuf {
+        self.document.resolve(self.at, path)
     }
 
     /// True while nothing is wrong with the whole document.

@@ -1,4 +1,4 @@
-//! A value that names a file whose content is kept as it is.
+//! A value that names a file whose content is kept.
 
 use std::path::PathBuf;
 
@@ -27,5 +27,25 @@ impl Value<'_> {
                 None
             }
         }
+    }
+
+    /// Reads the path of a file with a text of at most so many bytes, and the text. It is watched
+    /// like the configuration.
+    pub(crate) fn text_file(&self, most: u64) -> Option<(PathBuf, String)> {
+        let (path, bytes) = self.page(most)?;
+        if self.document.disk() == Disk::Ignore {
+            // Where files are not looked at, each is taken to say something.
+            let text = path.display().to_string();
+            return Some((path, text));
+        }
+        let Ok(text) = String::from_utf8(bytes) else {
+            self.refuse(format!("{} is not UTF-8", path.display()));
+            return None;
+        };
+        if text.trim().is_empty() {
+            self.refuse(format!("{} is empty", path.display()));
+            return None;
+        }
+        Some((path, text))
     }
 }

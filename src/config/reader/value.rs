@@ -20,6 +20,12 @@ const MAX_NAME: usize = 64;
 /// What matches such a name, and nothing else.
 const NAME: &str = "[A-Za-z0-9_-]{1,64}";
 
+/// The longest identity of a release.
+const MAX_ID: usize = 128;
+
+/// What matches such an identity, and nothing else.
+const ID: &str = "[A-Za-z0-9._+-]{1,128}";
+
 /// A value that is being read.
 #[derive(Clone)]
 pub(crate) struct Value<'d> {
@@ -101,6 +107,25 @@ impl<'d> Value<'d> {
         })
     }
 
+    /// Reads a table whose keys are identities of releases, as [`Value::names`] does.
+    pub(crate) fn ids<T>(
+        &self,
+        mut read: impl FnMut(&'d str, &Value<'d>) -> Option<T>,
+    ) -> Vec<(&'d str, T)> {
+        self.tell(|shape| shape.map.get_or_insert_default().pattern = Some(ID));
+        self.entries(|id, value| {
+            if !is_id(id) {
+                value.refuse_key(format!(
+                    "{} is not an identity of 1 to {MAX_ID} letters, digits, \"-\", \"_\", \".\" \
+                     and \"+\"",
+                    shorten(&format!("{id:?}"))
+                ));
+                return None;
+            }
+            Some((id, read(id, value)?))
+        })
+    }
+
     /// Reads a table with any keys, each of its values by `read`; what cannot be read is left out.
     pub(crate) fn entries<T>(
         &self,
@@ -137,6 +162,11 @@ impl<'d> Value<'d> {
     /// True when the value is a table.
     pub(crate) fn is_table(&self) -> bool {
         self.spanned.get_ref().is_table()
+    }
+
+    /// True when the value is this text.
+    pub(crate) fn is_text(&self, text: &str) -> bool {
+        self.spanned.get_ref().as_str() == Some(text)
     }
 
     /// Reads an array, each value of it by `read`; `None` when one of them could not be read.
@@ -254,20 +284,22 @@ impl<'d> Value<'d> {
         self.number("a number greater than 0", |number| 0.0 < number)
     }
 
+    /// Reads a number within a range.
+    pub(crate) fn between(&self, range: RangeInclusive<f64>) -> Option<f64> {
+        let (least, most) = (*range.start(), *range.end());
+        self.tell(|shape| shape.number = Some(Number::Between(least, most)));
+        let what = format!("a number from {least} to {most}");
+        self.number(&what, |number| range.contains(&number))
+    }
+
     /// Reads a number from 0 to 1.
     pub(crate) fn share(&self) -> Option<f64> {
-        self.tell(|shape| shape.number = Some(Number::Between(0.0, 1.0)));
-        self.number("a number from 0 to 1", |number| {
-            (0.0..=1.0).contains(&number)
-        })
+        self.between(0.0..=1.0)
     }
 
     /// Reads a number from 0 to 100.
     pub(crate) fn percent(&self) -> Option<f64> {
-        self.tell(|shape| shape.number = Some(Number::Between(0.0, 100.0)));
-        self.number("a number from 0 to 100", |number| {
-            (0.0..=100.0).contains(&number)
-        })
+        self.between(0.0..=100.0)
     }
 
     /// Reads a number that is not infinite.
@@ -441,4 +473,10 @@ fn is_name(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// True for what may be the identity of a release: names, and what versions are written with.
+pub(crate) fn is_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte);
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(fits)
 }

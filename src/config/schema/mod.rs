@@ -31,7 +31,7 @@ pub(crate) const MINIMAL: &str = include_str!("minimal.toml");
 pub fn schema() -> Value {
     let shape = shape();
     let writing = Writing {
-        notes: reference::notes(&shape),
+        notes: own_strategies(reference::notes(&shape)),
         defaults: defaults(&shape),
         shape: &shape,
     };
@@ -42,7 +42,7 @@ pub fn schema() -> Value {
 pub fn without_defaults(key: &str, value: &Value) -> Value {
     let shape = shape();
     let defaults = defaults(&shape);
-    let mut steps: Vec<&str> = key.split('.').collect();
+    let mut steps = steps(key);
     essential(&shape, &defaults, &mut steps, value).unwrap_or_else(|| value.clone())
 }
 
@@ -69,11 +69,45 @@ fn essential<'v>(
     (!left.is_empty()).then_some(Value::Object(left))
 }
 
+/// The steps of a dotted key, of which some may be in quotes.
+fn steps(key: &str) -> Vec<&str> {
+    let mut steps = Vec::new();
+    let mut rest = key;
+    while !rest.is_empty() {
+        let quoted = rest.strip_prefix('"').and_then(|it| it.split_once('"'));
+        let (step, behind) = match quoted {
+            Some((step, behind)) => (step, behind.strip_prefix('.').unwrap_or(behind)),
+            None => rest.split_once('.').unwrap_or((rest, "")),
+        };
+        steps.push(step);
+        rest = behind;
+    }
+    steps
+}
+
 /// What a configuration may be.
 pub(crate) fn shape() -> Shape {
-    [uncommented(), FORMS.to_owned()]
+    let mut shape = [uncommented(), FORMS.to_owned()]
         .into_iter()
-        .fold(Shape::default(), heard)
+        .fold(Shape::default(), heard);
+    // A release may have a strategy of its own, which is read as those with a name are.
+    let named = shape.key("strategy").shape.any().keys.clone();
+    let release = shape.key("release").shape.any();
+    release.key("strategy").shape.keys = named;
+    shape
+}
+
+/// What is said of strategies by their places, said of those that releases have of their own, too.
+fn own_strategies<T: Clone>(mut said: BTreeMap<String, T>) -> BTreeMap<String, T> {
+    let own: Vec<(String, T)> = said
+        .iter()
+        .filter_map(|(place, what)| {
+            let rest = place.strip_prefix("strategy.*.")?;
+            Some((format!("release.*.strategy.{rest}"), what.clone()))
+        })
+        .collect();
+    said.extend(own);
+    said
 }
 
 /// What is heard while a text is read, besides what was heard before.
@@ -96,10 +130,12 @@ fn defaults(shape: &Shape) -> BTreeMap<String, Value> {
     let required: Value = toml::from_str(MINIMAL).unwrap_or_default();
     let mut defaults = BTreeMap::new();
     collect(shape, &mut Vec::new(), &effective, &required, &mut defaults);
-    defaults
-        .into_iter()
-        .filter_map(|(place, default)| Some((place, default?)))
-        .collect()
+    let defaults = defaults.into_iter();
+    own_strategies(
+        defaults
+            .filter_map(|(place, default)| Some((place, default?)))
+            .collect(),
+    )
 }
 
 /// Collects what an object has that another has not; `None` where two of a kind differ.
