@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, Problem, Problems, Sources, Texts};
 use crate::control::resolver::NameStatus;
@@ -18,6 +18,9 @@ use crate::control::upgrade::{self, History, Offer};
 use crate::listener::Overload;
 use crate::message::Address;
 use crate::proxy::Snapshot;
+use crate::release::desk::Desk;
+use crate::release::overlay::Overlay;
+use crate::release::reconcile::File;
 use crate::upstream::Name;
 
 /// What is live: the configuration and the snapshot that was made of it.
@@ -31,8 +34,14 @@ pub struct Live {
     pub applied_at: SystemTime,
     /// What the data plane obeys.
     pub snapshot: Arc<Snapshot>,
-    /// The configuration.
+    /// The configuration that is obeyed: that of the file, with the weights of releases and people.
     pub config: Arc<Config>,
+    /// The configuration as the file has it.
+    pub written: Arc<Config>,
+    /// What of it the release plane obeys.
+    pub file: Arc<File>,
+    /// What is obeyed instead.
+    pub overlay: Arc<Overlay>,
     /// What is not wrong with it, but hardly meant.
     pub warnings: Vec<Problem>,
     /// The hash over the file and all that it names.
@@ -117,6 +126,10 @@ pub struct Control {
 /// What the handle reads and the one writer writes.
 pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
+    /// Where one asks something of releases, once there is a store.
+    pub(crate) desk: ArcSwapOption<Desk>,
+    /// The revision of what is kept that routes obey.
+    pub(crate) obeyed: watch::Sender<u64>,
     pub(crate) draining: AtomicBool,
     pub(crate) listeners: Mutex<Vec<ListenerStatus>>,
     pub(crate) names: Mutex<HashMap<Name, NameStatus>>,
@@ -149,6 +162,18 @@ impl Control {
             return Err(ended());
         }
         answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Where one asks something of releases; none where no store is configured.
+    pub fn desk(&self) -> Option<Arc<Desk>> {
+        self.shared.desk.load_full()
+    }
+
+    /// Waits until routes obey what was kept up to a revision.
+    pub async fn obeys(&self, revision: u64) {
+        let mut obeyed = self.shared.obeyed.subscribe();
+        // The other side is there as long as this is.
+        let _obeyed = obeyed.wait_for(|obeyed| revision <= *obeyed).await;
     }
 
     /// The checks of readiness, by name; ready is when none fails.

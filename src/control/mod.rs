@@ -15,6 +15,8 @@ mod health;
 mod inherit;
 mod mirror;
 mod overload;
+mod releases;
+mod reload;
 mod resolver;
 mod retired;
 mod route_limits;
@@ -32,24 +34,25 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{interval, interval_at};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use crate::config::plan::needs_restart;
 use crate::config::watch::{Change, Watcher};
-use crate::config::{self, Config, Loaded, Problem, Sources};
+use crate::config::{Config, Loaded, Problem};
 use crate::control::build::Builder;
 use crate::control::handle::{Request, Shared};
 use crate::control::health::Checker;
 use crate::control::overload::Guard;
+use crate::control::releases::Plane;
 use crate::control::resolver::{Done, Resolver};
 use crate::control::retired::Retired;
 use crate::control::sockets::Sockets;
 use crate::control::upgrade::{ASKING, Offer};
 use crate::listener::Worker;
 use crate::proxy::Snapshot;
+use crate::store::Via;
 use crate::telemetry::Telemetry;
 
 pub use handle::{Applied, Control, Live, Outcome, Rejected};
@@ -87,6 +90,10 @@ pub struct Controller {
     held: Option<oneshot::Receiver<()>>,
     retired: Retired,
     guard: Guard,
+    /// The release plane, once there is a store.
+    plane: Option<Plane>,
+    /// What was made to fit last: the revision of what is kept, and the generation.
+    conformed: (u64, u64),
 }
 
 /// What is needed to begin.
@@ -135,11 +142,17 @@ impl Prepared {
         let mut resolver = Resolver::new(&loaded.config.resolver);
         let (_, resolved) = resolver.first(&loaded.config).await;
         let locate = |rejected: Rejected| rejected.located(&loaded.texts);
+        let written = Arc::new(loaded.config);
+        let file = Arc::new(releases::file(&written));
+        let plane = releases::open(&written, &path).await?;
+        // What was decided before holds from the first request on.
+        let overlay = Arc::new(releases::foresee(plane.as_ref(), &file));
+        let config = releases::obeyed(&written, &overlay);
         let snapshot = builder
-            .build(&loaded.config, None, &resolver, &path)
+            .build(&config, None, &resolver, &path)
             .map_err(locate)?;
         let mut sockets = Sockets::new(n_workers, Arc::clone(&telemetry), inherited);
-        let plan = sockets.plan(&loaded.config, &path).map_err(locate)?;
+        let plan = sockets.plan(&config, &path).map_err(locate)?;
         let config_sha256 = hex(&loaded.sha256);
         watcher.set_sources(loaded.sources.clone());
         tell_warnings(&loaded.warnings);
@@ -147,7 +160,10 @@ impl Prepared {
             generation: snapshot.generation,
             applied_at: SystemTime::now(),
             snapshot: Arc::new(snapshot),
-            config: Arc::new(loaded.config),
+            config,
+            written,
+            file,
+            overlay,
             warnings: loaded.warnings,
             files_sha256: loaded.files_sha256,
             sources: loaded.sources,
@@ -160,7 +176,14 @@ impl Prepared {
             live.applied_at,
         );
         let pointer = Arc::new(ArcSwap::new(Arc::clone(&live.snapshot)));
+        if let Some(plane) = &plane {
+            plane
+                .conform(&live.file, &live.config_sha256, Via::Start)
+                .await;
+        }
         let shared = Arc::new(Shared {
+            desk: ArcSwapOption::new(plane.as_ref().map(|plane| Arc::new(plane.desk().clone()))),
+            obeyed: watch::Sender::new(0),
             live: ArcSwap::from_pointee(live),
             draining: AtomicBool::new(false),
             listeners: Mutex::default(),
@@ -192,6 +215,8 @@ impl Prepared {
                 held: None,
                 retired: Retired::default(),
                 guard,
+                plane,
+                conformed: (0, 0),
             },
             control,
             sockets: plan,
@@ -229,6 +254,9 @@ impl Prepared {
         controller.checker.follow(&live.snapshot);
         controller.resolved(resolved);
         controller.show();
+        if let Some(plane) = &mut controller.plane {
+            plane.start(Arc::clone(&controller.shared));
+        }
         let telemetry = Arc::clone(&controller.telemetry);
         let upgrades = Upgrades::new(control.clone(), telemetry, upgrades, admin);
         if let Some(predecessor) = predecessor {
@@ -250,7 +278,10 @@ impl Controller {
         let mut available = self.availability();
         loop {
             tokio::select! {
-                () = resumed(&mut self.held) => self.held = None,
+                () = resumed(&mut self.held) => {
+                    self.held = None;
+                    self.resume_releases().await;
+                }
                 change = self.changes.recv(), if self.held.is_none() => {
                     let Some(change) = change else { return };
                     info!(kind = ?change.kind, "configuration changed on disk");
@@ -266,6 +297,10 @@ impl Controller {
                     Some(Request::HandOver(reply)) => {
                         let (hold, held) = oneshot::channel();
                         self.held = Some(held);
+                        // The successor is to have it; if there is none in the end, it is opened again.
+                        if let Some(plane) = &mut self.plane {
+                            plane.close().await;
+                        }
                         let files = self.sockets.files();
                         let offer = self.sockets.all().map(|listeners| Offer {
                             listeners,
@@ -278,6 +313,7 @@ impl Controller {
                     None => return,
                 },
                 done = self.resolver.next() => self.resolved(vec![done]),
+                () = releases::changed(&mut self.plane), if self.held.is_none() => self.follow_releases().await,
                 _ = days.tick() => {
                     let snapshot = &self.shared.live.load().snapshot;
                     certificates::warn_of_due(snapshot, SystemTime::now());
@@ -287,6 +323,9 @@ impl Controller {
                 }
                 _ = looks.tick() => {
                     self.retired.sweep();
+                    if self.held.is_none() {
+                        self.follow_releases().await;
+                    }
                     n_looks = n_looks.wrapping_add(1);
                     if n_looks.is_multiple_of(UPKEEP_LOOKS) {
                         self.telemetry.upkeep();
@@ -298,141 +337,6 @@ impl Controller {
                     }
                 }
             }
-        }
-    }
-
-    /// Loads, prepares and commits.
-    async fn reload(&mut self) -> Result<Applied, Rejected> {
-        let began = Instant::now();
-        let outcome = self.try_reload(began).await;
-        if let Err(rejected) = &outcome {
-            self.telemetry.recorder().config_rejected();
-            for problem in &rejected.problems {
-                error!(%problem, "configuration refused");
-            }
-        }
-        outcome
-    }
-
-    async fn try_reload(&mut self, began: Instant) -> Result<Applied, Rejected> {
-        let path = self.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || config::load(&path))
-            .await
-            .map_err(|_| refused(&self.path, "", "loading it panicked".into()))?
-            .inspect_err(|problems| self.watch_also(problems.sources()))?;
-        let read_in = began.elapsed();
-        let live = self.shared.live.load_full();
-        // What is refused from here on may be mended in any of its files.
-        self.watch_also(&loaded.sources);
-        if loaded.files_sha256 == live.files_sha256 {
-            self.telemetry
-                .recorder()
-                .config_unchanged(SystemTime::now());
-            return Ok(Applied {
-                generation: live.generation,
-                outcome: Outcome::Unchanged,
-                took: began.elapsed(),
-            });
-        }
-        let locate = |rejected: Rejected| rejected.located(&loaded.texts);
-        self.refuse_restarts(&live.config, &loaded.config)
-            .map_err(locate)?;
-        let (before, resolved) = self.resolver.first(&loaded.config).await;
-        let (snapshot, plan) = match self.prepare(&loaded.config, &live).map_err(locate) {
-            Ok(prepared) => prepared,
-            Err(rejected) => {
-                self.resolver.roll_back(&live.config, before);
-                self.resolved(resolved);
-                return Err(rejected);
-            }
-        };
-        let prepared_in = began.elapsed() - read_in;
-        // From here on nothing can fail.
-        self.resolver.commit(&loaded.config, &before);
-        self.watcher.set_sources(loaded.sources.clone());
-        let next = Arc::new(Live {
-            generation: snapshot.generation,
-            config_sha256: hex(&loaded.sha256),
-            applied_at: SystemTime::now(),
-            snapshot: Arc::new(snapshot),
-            config: Arc::new(loaded.config),
-            warnings: loaded.warnings,
-            files_sha256: loaded.files_sha256,
-            sources: loaded.sources,
-        });
-        self.pointer.store(Arc::clone(&next.snapshot));
-        self.builder
-            .switches()
-            .turn(&next.config, tokio::time::Instant::now());
-        self.guard.follow(&next.config.overload);
-        follow::retire(&live.snapshot, &next.snapshot);
-        follow::forgive(&next.snapshot);
-        self.shared.live.store(Arc::clone(&next));
-        self.commit_sockets(plan, Some(&live.config));
-        self.checker.follow(&next.snapshot);
-        self.resolved(resolved);
-        let took = began.elapsed();
-        self.telemetry.recorder().config_applied(
-            next.generation,
-            &next.config_sha256,
-            took,
-            next.applied_at,
-        );
-        self.show();
-        self.retired.add(live);
-        tell_warnings(&next.warnings);
-        let generation = next.generation;
-        info!(
-            generation,
-            ?read_in,
-            ?prepared_in,
-            ?took,
-            "configuration applied"
-        );
-        Ok(Applied {
-            generation: next.generation,
-            outcome: Outcome::Applied,
-            took,
-        })
-    }
-
-    /// Builds and binds what another configuration needs.
-    fn prepare(
-        &mut self,
-        config: &Config,
-        live: &Live,
-    ) -> Result<(Snapshot, sockets::Plan), Rejected> {
-        let snapshot =
-            self.builder
-                .build(config, Some(&live.snapshot), &self.resolver, &self.path)?;
-        let plan = self.sockets.plan(config, &self.path)?;
-        Ok((snapshot, plan))
-    }
-
-    /// Watches what is live and, besides, what was refused was read from: a certificate that was
-    /// missing may arrive later.
-    fn watch_also(&self, sources: &Sources) {
-        let mut all = self.shared.live.load().sources.clone();
-        all.extend(sources);
-        self.watcher.set_sources(all);
-    }
-
-    /// Refuses what only a restart can change, rather than obey a part of a file.
-    fn refuse_restarts(&self, old: &Config, new: &Config) -> Result<(), Rejected> {
-        let problems: Vec<_> = needs_restart(old, new)
-            .into_iter()
-            .flat_map(|key| {
-                let message =
-                    "a change of this needs a restart, or `tidegate upgrade`, which loses no \
-                               connection; nothing was applied"
-                        .into();
-                refused(&self.path, key, message).problems
-            })
-            .collect();
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Rejected { problems })
         }
     }
 

@@ -50,6 +50,7 @@ mod tests {
     fn live() -> Arc<Live> {
         let text = "[listener.http]\naddress = \"127.0.0.1:0\"\n";
         let loaded = config::parse(text.to_owned(), Path::new("t.toml")).expect("it is valid");
+        let config = Arc::new(loaded.config);
         Arc::new(Live {
             generation: 1,
             config_sha256: String::new(),
@@ -57,13 +58,16 @@ mod tests {
             snapshot: Arc::new(Snapshot {
                 generation: 1,
                 listeners: BTreeMap::new(),
-                table: Arc::clone(&loaded.config.table),
+                table: Arc::clone(&config.table),
                 routes: Vec::new(),
                 upstreams: Vec::new(),
                 request_id: None,
                 access_log: None,
             }),
-            config: Arc::new(loaded.config),
+            written: Arc::clone(&config),
+            config,
+            file: Arc::default(),
+            overlay: Arc::default(),
             warnings: Vec::new(),
             files_sha256: loaded.files_sha256,
             sources: loaded.sources,

@@ -96,6 +96,11 @@ impl Recorder {
         self.reload_succeeded(at);
     }
 
+    /// Tells that the same configuration has other weights now, by a release or by somebody.
+    pub fn weights_applied(&self, generation: u64) {
+        self.generation.set(generation as f64);
+    }
+
     /// Counts a reload that found the configuration that is live already.
     pub fn config_unchanged(&self, at: SystemTime) {
         self.reloads_unchanged.increment(1);

@@ -72,6 +72,7 @@ mod proxy_protocol_out;
 mod rate_limit;
 mod reasons;
 mod redirect;
+mod releases;
 mod reload;
 mod reload_files;
 mod reload_listeners;

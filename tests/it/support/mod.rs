@@ -11,6 +11,7 @@ pub(crate) mod frames;
 pub(crate) mod heirs;
 pub(crate) mod http2;
 pub(crate) mod http2_origin;
+pub(crate) mod journal;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod openssl;

@@ -230,6 +230,15 @@ impl Proxy {
         .await;
     }
 
+    /// Kills it, as nothing can be done about, and gives what it leaves.
+    pub(crate) async fn kill_and_keep(mut self) -> TempDir {
+        self.signal(Signal::KILL);
+        self.exit().await;
+        // The next one says anew where it listens.
+        fs::remove_file(self.dir.path().join("ready.json")).expect("a file");
+        self.dir
+    }
+
     /// Waits for its end.
     pub(crate) async fn exit(&mut self) -> Exit {
         self.process.exit().await

@@ -1,0 +1,219 @@
+//! The release plane of an instance: the store, what routes obey instead of the file, and the task
+//! that looks after releases.
+//!
+//! The file is made to fit what is kept by the one writer alone, so that nobody compares with a file
+//! that is not obeyed any more. The task decides about releases; what it decides comes back to the
+//! writer as a change of the store.
+
+mod overlay;
+mod trials;
+mod world;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
+
+use crate::config::{Config, OnStateLost, ReleasesConfig, with_causes};
+use crate::control::handle::{Rejected, Shared};
+use crate::control::refused;
+use crate::release::controller::{Controller, conform};
+use crate::release::desk::{Board, Desk};
+use crate::release::ledger::Ledger;
+use crate::release::overlay::Overlay;
+use crate::release::reconcile::{File, reconcile};
+use crate::store::{Condition, ConfigOrigin, OpenError, Settings, Store, Via};
+
+pub(in crate::control) use crate::control::releases::overlay::obeyed;
+
+use crate::control::releases::trials::Trials;
+
+/// How often releases are looked at: a hard stop is to act within seconds.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The release plane.
+pub(in crate::control) struct Plane {
+    ledger: Ledger,
+    desk: Desk,
+    changes: watch::Receiver<u64>,
+    /// True when the history of the store cannot be trusted.
+    is_broken: bool,
+    task: Option<AbortOnDropHandle<()>>,
+}
+
+impl Plane {
+    async fn open(config: &ReleasesConfig) -> Result<Self, OpenError> {
+        let settings = Settings::new(&config.store.path, &config.cluster, replica());
+        let path = settings.path.clone();
+        let opening = tokio::task::spawn_blocking(move || Store::open(settings));
+        let opened = opening.await.map_err(|error| OpenError::Io {
+            path,
+            source: std::io::Error::other(error),
+        })??;
+        match &opened.condition {
+            Condition::New | Condition::Whole => {}
+            Condition::Torn { bytes } => {
+                info!(
+                    bytes,
+                    "the last write of the store was not finished, and was taken away"
+                );
+            }
+            Condition::Broken { seq, why } => {
+                warn!(
+                    seq,
+                    why, "the history of the store is broken: releases hold"
+                );
+            }
+        }
+        let ledger = Ledger::new(opened.store, config.cluster.clone());
+        let board = Arc::new(ArcSwap::from_pointee(Board::default()));
+        Ok(Self {
+            desk: Desk::new(ledger.clone(), board),
+            changes: ledger.store().watch(),
+            ledger,
+            is_broken: matches!(opened.condition, Condition::Broken { .. }),
+            task: None,
+        })
+    }
+
+    /// Where people and programs ask for something.
+    pub(in crate::control) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// What routes are going to obey with this file, once it is made to fit what is kept.
+    pub(in crate::control) fn foresee(&self, file: &File, now: SystemTime) -> Overlay {
+        let mut known = self.ledger.read().known.clone();
+        for change in reconcile(file, &known.clone(), now) {
+            known.apply(&change);
+        }
+        known.overlay(&file.weights, now)
+    }
+
+    /// What routes obey with this file.
+    pub(in crate::control) fn overlay(&self, file: &File, now: SystemTime) -> Overlay {
+        self.ledger.read().known.overlay(&file.weights, now)
+    }
+
+    /// Makes what is kept fit the file; what cannot be kept yet is tried again later.
+    pub(in crate::control) async fn conform(&self, file: &File, config_sha256: &str, via: Via) {
+        let config = ConfigOrigin {
+            sha256: config_sha256.to_owned(),
+            revision: None,
+        };
+        if let Err(error) = conform(&self.ledger, file, &config, via, SystemTime::now()).await {
+            warn!(%error, "what the file says of releases cannot be kept yet");
+        }
+    }
+
+    /// Whether something that was set has run out and is still kept.
+    pub(in crate::control) fn has_expired(&self, now: SystemTime) -> bool {
+        let page = self.ledger.read();
+        let mut set = page.known.overrides.values();
+        set.any(|set| set.expires.is_some_and(|expires| expires <= now))
+    }
+
+    /// The revision of what is kept.
+    pub(in crate::control) fn revision(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
+    /// Starts to look after releases.
+    pub(in crate::control) fn start(&mut self, shared: Arc<Shared>) {
+        let controller = Controller::new(self.ledger.clone(), self.desk.shared_board());
+        let (ledger, is_broken) = (self.ledger.clone(), self.is_broken);
+        let task = tokio::spawn(run(controller, ledger, shared, is_broken));
+        self.task = Some(AbortOnDropHandle::new(task));
+    }
+
+    /// Gives the store back, so that another process can have it.
+    pub(in crate::control) async fn close(&mut self) {
+        self.task = None;
+        let store = self.ledger.store().clone();
+        // What cannot be finished is lost with the process anyway.
+        let _closed = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+/// Opens the store, if the configuration has one.
+///
+/// # Errors
+/// When it cannot be used, by this process at this time.
+pub(in crate::control) async fn open(
+    config: &Config,
+    path: &Path,
+) -> Result<Option<Plane>, Rejected> {
+    let releases = &config.releases;
+    if !releases.has_store {
+        return Ok(None);
+    }
+    let plane = Plane::open(releases).await;
+    let plane = plane.map_err(|error| refused(path, "store", with_causes(&error)))?;
+    if plane.is_broken && releases.store.on_state_lost == OnStateLost::RefuseToStart {
+        let why = "its history is broken, and it is told to refuse to start then: see \
+                   `tidegate audit verify`";
+        return Err(refused(path, "store", why.to_owned()));
+    }
+    Ok(Some(plane))
+}
+
+/// What routes are going to obey with a file.
+pub(in crate::control) fn foresee(plane: Option<&Plane>, file: &File) -> Overlay {
+    plane.map_or_else(Overlay::default, |plane| {
+        plane.foresee(file, SystemTime::now())
+    })
+}
+
+/// Waits until something that is kept changes.
+pub(in crate::control) async fn changed(plane: &mut Option<Plane>) {
+    if let Some(plane) = plane
+        && plane.changes.changed().await.is_ok()
+    {
+        plane.changes.borrow_and_update();
+        return;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Looks after releases, each second.
+async fn run(mut controller: Controller, ledger: Ledger, shared: Arc<Shared>, is_broken: bool) {
+    if is_broken && let Err(error) = controller.distrust(SystemTime::now()).await {
+        warn!(%error, "releases cannot be held");
+    }
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut trials = Trials::new();
+    loop {
+        ticks.tick().await;
+        let live = shared.live.load_full();
+        let page = ledger.read();
+        let active = page.known.releases.values();
+        let active = active.filter(|state| state.phase.is_active());
+        let tests = trials.follow(&live, active.clone());
+        let world = world::world(&live, active, tests);
+        controller.tick(&Arc::new(world), SystemTime::now()).await;
+    }
+}
+
+/// What a file says that the release plane obeys.
+pub(in crate::control) fn file(config: &Config) -> File {
+    let weights = config.routes.iter().filter_map(|(name, route)| {
+        let weights = overlay::weights(route)?;
+        Some((name.clone(), weights))
+    });
+    File {
+        weights: weights.collect(),
+        releases: config.releases.specs.clone(),
+    }
+}
+
+/// The name of this machine, for the records.
+fn replica() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
