@@ -1,6 +1,7 @@
 //! What the instance is doing, in the words of the API: the one place that reads the live state.
 
 mod mirror;
+mod owner;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -21,7 +22,8 @@ use crate::admin::wire::{
 use crate::config::write_rate;
 use crate::control::{self, Control, Live, UpgradeError, UpgradeState};
 use crate::proxy::{Direct, Route, Snapshot};
-use crate::split::State;
+use crate::release::ledger::Page;
+use crate::split::{Reason, State};
 use crate::telemetry::memory;
 use crate::telemetry::stats::{
     Class, Code, ErrorReason, HistogramTotals, Judged, Limit, Outcome, Selection, Source,
@@ -48,6 +50,8 @@ pub(in crate::admin) fn metrics(admin: &Admin) -> String {
 pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
     let control = &admin.control;
     let live = control.live();
+    let desk = control.desk();
+    let page = desk.as_deref().map(|desk| desk.ledger().read());
     let ready = control
         .readiness()
         .iter()
@@ -74,10 +78,11 @@ pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
             }
         },
         warnings: live.warnings.iter().map(ConfigProblem::from).collect(),
-        routes: routes(&live, detail),
+        routes: routes(&live, page.as_deref(), detail),
         upstreams: upstreams::of(control, &live),
         listeners: listeners(control, &live),
         overload: overload(control),
+        store: desk.as_deref().map(owner::store),
     }
 }
 
@@ -99,6 +104,15 @@ pub(in crate::admin) fn explain(control: &Control, asked: &Asked) -> Result<Expl
     };
     let mut explained = explain_by(&live.config, asked, is_available)?;
     explained.generation = Some(live.generation);
+    let page = control.desk().map(|desk| desk.ledger().read());
+    let route = explained.route.as_deref();
+    let owner = route.and_then(|route| owner::owner(&live, page.as_deref(), route));
+    // Where a rule decides, or the request says what it wants, the weights of the route do not count.
+    let counts = explained.segment.is_none() && explained.reason != Reason::Forced.name();
+    let told = owner.filter(|_| counts);
+    explained
+        .notes
+        .extend(told.as_ref().and_then(owner::sentence));
     Ok(explained)
 }
 
@@ -147,11 +161,12 @@ fn last_upgrade(upgrade: control::UpgradeStatus) -> UpgradeStatus {
     }
 }
 
-fn routes(live: &Live, detail: Detail) -> BTreeMap<String, RouteStatus> {
+fn routes(live: &Live, page: Option<&Page>, detail: Detail) -> BTreeMap<String, RouteStatus> {
     let routes = live.snapshot.routes.iter();
     routes
         .map(|route| {
             let status = RouteStatus {
+                owner: owner::owner(live, page, &route.name),
                 variants: variants(&live.snapshot, route, detail),
                 rules: rules(route),
                 answer: route.direct.as_deref().map(answer),

@@ -4,6 +4,7 @@
 
 mod detail;
 mod mirror;
+mod owner;
 mod problem;
 mod upstreams;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use detail::{JudgedDetail, Latency, VariantDetail};
 pub use mirror::{ComparisonStatus, ExplainedMirror, MirrorStatus};
+pub use owner::{BrokenStatus, OwnerStatus, StoreStatus};
 pub use problem::{ConfigProblem, Problem};
 pub use upstreams::{
     BreakerStatus, EndpointStatus, HealthStatus, LimitStatus, NameStatus, UpstreamStatus,
@@ -64,6 +66,9 @@ pub struct Status {
     /// Whether anything new is taken on.
     #[serde(default)]
     pub overload: OverloadStatus,
+    /// The store, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreStatus>,
 }
 
 /// How much the process carries.
@@ -110,6 +115,9 @@ pub struct Upgraded {
 /// One route.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct RouteStatus {
+    /// Who decides about its weights, where it is divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerStatus>,
     /// Variants by name.
     pub variants: BTreeMap<String, VariantStatus>,
     /// Rules, in their order; the first whose segment holds decides.

@@ -21,6 +21,7 @@ use crate::proxy::Snapshot;
 use crate::release::desk::Desk;
 use crate::release::overlay::Overlay;
 use crate::release::reconcile::File;
+use crate::telemetry::Telemetry;
 use crate::upstream::Name;
 
 /// What is live: the configuration and the snapshot that was made of it.
@@ -135,6 +136,7 @@ pub(crate) struct Shared {
     pub(crate) names: Mutex<HashMap<Name, NameStatus>>,
     pub(crate) upgrades: Mutex<History>,
     pub(crate) overload: Arc<Overload>,
+    pub(crate) telemetry: Arc<Telemetry>,
 }
 
 impl Control {

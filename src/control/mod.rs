@@ -190,6 +190,7 @@ impl Prepared {
             names: Mutex::default(),
             upgrades: Mutex::default(),
             overload: Arc::clone(builder.overload()),
+            telemetry: Arc::clone(&telemetry),
         });
         let guard = Guard::new(Arc::clone(builder.overload()));
         let (requests, received) = mpsc::channel(REQUESTS);

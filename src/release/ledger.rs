@@ -16,6 +16,7 @@ use crate::release::keys;
 use crate::release::readiness::{Exception, Passed};
 use crate::release::reconcile::{Change, Effect, Known};
 use crate::release::state::{Phase, Said, State, has_ended};
+use crate::release::tally::{Counts, Tally};
 use crate::store::{
     Actor, Change as Put, Commit, CommitError, Committed, ConfigOrigin, Draft, Expect, Object,
     Store, Urgency,
@@ -65,6 +66,7 @@ pub struct Ledger {
     cluster: String,
     /// What was read last, with its revision: it is read far more often than it changes.
     last: Arc<Mutex<(u64, Arc<Page>)>>,
+    tally: Tally,
 }
 
 impl Ledger {
@@ -74,12 +76,18 @@ impl Ledger {
             store,
             cluster,
             last: Arc::default(),
+            tally: Tally::default(),
         }
     }
 
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What was kept since the process began, counted.
+    pub fn counts(&self) -> Counts {
+        self.tally.read()
     }
 
     /// Reads all that is kept.
@@ -137,8 +145,16 @@ impl Ledger {
         change: &Change,
         cause: Cause,
     ) -> Result<Committed, CommitError> {
-        let commit = self.commit(page, change, cause);
-        self.store.commit(commit).await
+        let pending = match &change.effect {
+            Effect::Release(state, _) => {
+                let before = page.known.releases.get(&state.spec.id);
+                self.tally.release(before, state, &cause)
+            }
+            Effect::Override(..) | Effect::File(_) => self.tally.any(),
+        };
+        let outcome = self.store.commit(self.commit(page, change, cause)).await;
+        pending.end(&outcome);
+        outcome
     }
 
     fn commit(&self, page: &Page, change: &Change, cause: Cause) -> Commit {
@@ -282,7 +298,10 @@ impl Ledger {
                 commit = commit.event(event);
             }
         }
-        self.store.commit(commit).await
+        let pending = self.tally.any();
+        let outcome = self.store.commit(commit).await;
+        pending.end(&outcome);
+        outcome
     }
 
     /// Stops everything that moves forward, or lets it go on.
@@ -311,7 +330,10 @@ impl Ledger {
             Some(said) => commit.put(keys::LINE, value(&said)).toward_stable(),
             None => commit.delete(keys::LINE),
         };
-        self.store.commit(commit).await
+        let pending = self.tally.any();
+        let outcome = self.store.commit(commit).await;
+        pending.end(&outcome);
+        outcome
     }
 }
 

@@ -31,6 +31,7 @@ pub mod spec;
 pub mod state;
 pub mod step;
 pub mod strategy;
+pub mod tally;
 pub mod test;
 #[cfg(test)]
 mod tests;

@@ -216,6 +216,112 @@ families! {
         ["upstream", "name"]
         "When a certificate that is shown to upstreams, or one of its chain, expires, in seconds since 1970.";
 
+    RELEASE_PHASE = Gauge "tidegate_release_phase"
+        ["route", "release", "phase"]
+        "1 for the phase that the release is in.";
+    RELEASE_ENTERED = Gauge "tidegate_release_entered_timestamp_seconds"
+        ["route", "release"]
+        "When the release came to its phase and its step, in seconds since 1970.";
+    RELEASE_STEP = Gauge "tidegate_release_step"
+        ["route", "release"]
+        "The step that the release is in, from 1 on; 0 before it starts.";
+    RELEASE_STEPS = Gauge "tidegate_release_steps"
+        ["route", "release"]
+        "How many steps the release has.";
+    RELEASE_WEIGHT = Gauge "tidegate_release_weight_ratio"
+        ["route", "release", "variant"]
+        "The share that the release has the variant get, from 0 to 1.";
+    RELEASE_SHARE = Gauge "tidegate_release_share_ratio"
+        ["route", "release", "variant"]
+        "The share of requests that nobody forced that the variant has had since the step began.";
+    RELEASE_HOLD = Gauge "tidegate_release_hold"
+        ["route", "release", "reason"]
+        "1 for each kind of reason why the release does not move.";
+    RELEASE_CHECK_EVIDENCE = Gauge "tidegate_release_check_evidence"
+        ["route", "release", "check"]
+        "Decimal logarithm of the evidence that the candidate is worse than the check allows.";
+    RELEASE_CHECK_THRESHOLD = Gauge "tidegate_release_check_evidence_threshold"
+        ["route", "release", "check"]
+        "Decimal logarithm of the evidence from which on the check fails.";
+    RELEASE_CHECK_VERDICT = Gauge "tidegate_release_check_verdict"
+        ["route", "release", "check", "verdict"]
+        "1 for what the check says of the candidate.";
+    RELEASE_TRANSITIONS = Counter "tidegate_release_transitions_total"
+        ["route", "to", "cause"]
+        "Releases that came to a phase, or took a step in it, by who or what led to it.";
+    RELEASE_WORK = Counter "tidegate_release_work_seconds_total"
+        ["route", "release"]
+        "Time in which nothing held the release: it moved, or its step took its time.";
+    RELEASE_WAIT = Counter "tidegate_release_wait_seconds_total"
+        ["route", "release", "reason"]
+        "Time in which the release was held, by the kind of reason; several at once count each.";
+    RELEASE_APPROVALS = Counter "tidegate_release_approvals_total"
+        ["gate", "answer"]
+        "What was said at gates: approved, rejected, or passed in an emergency.";
+    RELEASE_REVIEW_OPEN = Gauge "tidegate_release_review_open"
+        ["route", "release"]
+        "1 while a second person has to look at what the release passed in an emergency.";
+    RELEASE_CONFLICTS = Gauge "tidegate_release_conflicts"
+        []
+        "Releases of which the file asks for something that it does not get.";
+    DRIFT = Gauge "tidegate_drift"
+        ["route"]
+        "1 for each route that the file divides otherwise, though no release moves it.";
+    STOP_THE_LINE = Gauge "tidegate_stop_the_line"
+        []
+        "1 while nothing moves forward because somebody stopped the line.";
+    FREEZE_ACTIVE = Gauge "tidegate_freeze_active"
+        ["freeze"]
+        "1 while the freeze stops what it is about, by its time.";
+    FREEZE_OVERRIDDEN = Gauge "tidegate_freeze_overridden"
+        ["freeze"]
+        "How many overrides of the freeze are in force.";
+    AUDIT_HEAD_SEQ = Gauge "tidegate_audit_head_seq"
+        []
+        "The number of the last record of the audit log.";
+    AUDIT_HEAD_INFO = Gauge "tidegate_audit_head_info"
+        ["hash"]
+        "1 for the beginning of the hash of the last record of the audit log.";
+    STORE_WRITABLE = Gauge "tidegate_store_writable"
+        []
+        "1 when the last write to the store went through.";
+    STORE_BROKEN = Gauge "tidegate_store_broken"
+        []
+        "1 while the history of the store is not what it was and nobody has settled that.";
+    STORE_UNWRITTEN = Gauge "tidegate_store_unwritten_records"
+        []
+        "Records that are obeyed and not on the disk, because it does not take them.";
+    STORE_COMMITS = Counter "tidegate_store_commits_total"
+        ["result"]
+        "What was to be kept of releases, weights, freezes and the line, by what came of it.";
+    NOTIFY_SENT = Counter "tidegate_notify_sent_total"
+        ["sink"]
+        "Events that the sink has taken.";
+    NOTIFY_FAILED = Counter "tidegate_notify_failed_total"
+        ["sink"]
+        "Attempts to tell the sink that came to nothing; a later one may have succeeded.";
+    NOTIFY_DROPPED = Counter "tidegate_notify_dropped_total"
+        ["sink"]
+        "Events that the sink will never be told of.";
+    NOTIFY_WAITING = Gauge "tidegate_notify_waiting"
+        ["sink"]
+        "Events that wait for the sink.";
+    NOTIFY_OLDEST = Gauge "tidegate_notify_oldest_seconds"
+        ["sink"]
+        "How old the oldest event is that waits for the sink; 0 when none does.";
+    DORA_DEPLOYMENTS = Gauge "tidegate_dora_deployments"
+        ["window"]
+        "Releases that were promoted in the time before now.";
+    DORA_LEAD_TIME = Gauge "tidegate_dora_lead_time_seconds"
+        ["window", "percentile"]
+        "Time from a release's commit to its promotion, of those that say when that was.";
+    DORA_CHANGE_FAILURE = Gauge "tidegate_dora_change_failure_ratio"
+        ["window"]
+        "The part of the promoted releases that failed afterwards, from 0 to 1.";
+    DORA_RECOVERY = Gauge "tidegate_dora_recovery_seconds"
+        ["window", "percentile"]
+        "Time from the first sign of a promoted release's failure to everybody being on stable.";
+
     CONFIG_RELOADS = Counter "tidegate_config_reloads_total"
         ["result"]
         "Attempts to load the configuration anew.";

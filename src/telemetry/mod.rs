@@ -10,6 +10,7 @@ pub mod colour;
 mod exposition;
 pub mod memory;
 pub mod metrics;
+mod plane;
 mod process;
 mod recorder;
 mod registry;
@@ -17,11 +18,15 @@ mod render;
 pub mod stats;
 pub mod trace;
 
+pub use plane::{
+    CheckLive, DoraLive, FreezeLive, PlaneLive, ReleaseLive, SinkLive, StoreLive, TransitionLive,
+};
 pub use recorder::Recorder;
 pub use registry::{CertificateLive, Live, Registry, UpstreamLive, VariantLive, VariantState};
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use crate::telemetry::access_log::Outputs;
@@ -34,6 +39,8 @@ pub struct Telemetry {
     registry: Registry,
     recorder: Recorder,
     access_logs: Outputs,
+    /// None where nothing is kept of releases.
+    plane: ArcSwapOption<PlaneLive>,
 }
 
 impl Telemetry {
@@ -47,6 +54,7 @@ impl Telemetry {
             registry: Registry::new(n_workers, Arc::new(buckets)),
             access_logs: Outputs::new(recorder.access_log_dropped()),
             recorder,
+            plane: ArcSwapOption::empty(),
         }
     }
 
@@ -65,6 +73,11 @@ impl Telemetry {
         &self.access_logs
     }
 
+    /// Tells what there is to show of the release plane.
+    pub fn set_plane(&self, plane: PlaneLive) {
+        self.plane.store(Some(Arc::new(plane)));
+    }
+
     /// Bounds the memory of what goes through `metrics`. Its owner calls it every few seconds.
     pub fn upkeep(&self) {
         self.recorder.upkeep();
@@ -74,6 +87,7 @@ impl Telemetry {
     ///
     /// It takes milliseconds when there are thousands of series: never call it on a worker.
     pub fn render(&self, now: Instant) -> String {
-        render::render(&self.registry, &self.recorder, now)
+        let plane = self.plane.load_full();
+        render::render(&self.registry, &self.recorder, plane.as_deref(), now)
     }
 }

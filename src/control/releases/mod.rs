@@ -5,6 +5,8 @@
 //! that is not obeyed any more. The task decides about releases; what it decides comes back to the
 //! writer as a change of the store.
 
+mod accounts;
+mod gauges;
 mod overlay;
 mod trials;
 mod world;
@@ -31,6 +33,7 @@ use crate::store::{Condition, ConfigOrigin, OpenError, Settings, Store, Via};
 
 pub(in crate::control) use crate::control::releases::overlay::obeyed;
 
+use crate::control::releases::gauges::Gauges;
 use crate::control::releases::trials::Trials;
 
 /// How often releases are looked at: a hard stop is to act within seconds.
@@ -188,6 +191,7 @@ async fn run(mut controller: Controller, ledger: Ledger, shared: Arc<Shared>, is
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut trials = Trials::new();
+    let mut gauges = Gauges::default();
     loop {
         ticks.tick().await;
         let live = shared.live.load_full();
@@ -197,6 +201,13 @@ async fn run(mut controller: Controller, ledger: Ledger, shared: Arc<Shared>, is
         let tests = trials.follow(&live, active.clone());
         let world = world::world(&live, active, tests);
         controller.tick(&Arc::new(world), SystemTime::now()).await;
+        if let Some(desk) = shared.desk.load_full() {
+            let now = SystemTime::now();
+            let live = shared.live.load_full();
+            shared
+                .telemetry
+                .set_plane(gauges.look(&live, &desk, &[], now).await);
+        }
     }
 }
 

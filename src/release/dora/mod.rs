@@ -6,6 +6,7 @@
 //!
 //! Source: DORA, "Software delivery performance metrics" (dora.dev), with the definitions below.
 
+mod journal;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+
+pub use crate::release::dora::journal::{Journal, LONGEST, transition};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -5,6 +5,8 @@
 
 mod edges;
 mod mirrors;
+mod plane;
+mod releases;
 mod tls;
 mod variants;
 
@@ -12,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::telemetry::exposition::{Exposition, Labels};
 use crate::telemetry::metrics::{self as names, Family};
+use crate::telemetry::plane::PlaneLive;
 use crate::telemetry::process::Process;
 use crate::telemetry::recorder::Recorder;
 use crate::telemetry::registry::Registry;
@@ -20,7 +23,12 @@ use crate::telemetry::render::variants::{route_rows, variant_rows};
 use crate::telemetry::stats::Code;
 
 /// Renders everything.
-pub(crate) fn render(registry: &Registry, recorder: &Recorder, now: Instant) -> String {
+pub(crate) fn render(
+    registry: &Registry,
+    recorder: &Recorder,
+    plane: Option<&PlaneLive>,
+    now: Instant,
+) -> String {
     let shown = registry.shown(now);
     let variants = variant_rows(&shown.variants);
     let routes = route_rows(&shown.routes);
@@ -43,6 +51,8 @@ pub(crate) fn render(registry: &Registry, recorder: &Recorder, now: Instant) -> 
     edges::downstream_connections(&mut text, &listeners);
     tls::handshakes(&mut text, &listeners);
     tls::certificates(&mut text, &shown.live);
+    releases::releases(&mut text, plane);
+    plane::plane(&mut text, plane);
     control(&mut text, recorder);
     process(&mut text, &Process::read());
     text.finish()
