@@ -247,27 +247,3 @@ fn said(before: Option<&State>, after: &State) -> Option<(String, AtGate)> {
 fn is_failed(report: &Value) -> bool {
     report["verdict"]["is"] == "fail"
 }
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use serde_json::json;
-
-    use crate::release::ledger::Cause;
-    use crate::release::state::{Phase, State};
-    use crate::release::tally::{By, Kept, Tally};
-    use crate::release::tests::fixture::{released, spec};
-    use crate::store::{Actor, ActorKind, CommitError, Committed, Via};
-
-    fn cause(kind: ActorKind) -> Cause {
-        Cause {
-            actor: Actor::new(kind, "somebody", Via::Api),
-            reason: "why".into(),
-            at: SystemTime::UNIX_EPOCH + Duration::from_secs(1),
-            config: None,
-            evidence: None,
-            request_id: None,
-        }
-    }
-}

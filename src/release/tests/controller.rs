@@ -25,20 +25,20 @@ use crate::release::tests::fixture::{file, later, percent, spec, weight};
 use crate::store::{Actor, ActorKind, ConfigOrigin, Order, Query, Record, Settings, Store, Via};
 
 /// An instance: a store, a controller, a file, and requests that go where the weights say.
-struct Instance {
-    ledger: Ledger,
-    desk: Desk,
+pub(in crate::release::tests) struct Instance {
+    pub(in crate::release::tests) ledger: Ledger,
+    pub(in crate::release::tests) desk: Desk,
     controller: Controller,
     file: Arc<File>,
-    seconds: u64,
+    pub(in crate::release::tests) seconds: u64,
     /// Requests so far, and bad ones, of stable and of the candidate.
     counts: [[f64; 2]; 2],
     /// The part of the candidate's requests that are bad.
-    bad: f64,
+    pub(in crate::release::tests) bad: f64,
 }
 
 impl Instance {
-    async fn start(path: &Path, file: File, seconds: u64) -> Self {
+    pub(in crate::release::tests) async fn start(path: &Path, file: File, seconds: u64) -> Self {
         let opened = Store::open(Settings::new(path, "test", "here")).unwrap();
         let ledger = Ledger::new(opened.store, "test".into());
         let board = Arc::new(ArcSwap::from_pointee(Board::default()));
@@ -66,7 +66,7 @@ impl Instance {
             .unwrap();
     }
 
-    fn state(&self) -> State {
+    pub(in crate::release::tests) fn state(&self) -> State {
         self.ledger.read().known.releases["r"].clone()
     }
 
@@ -133,7 +133,7 @@ impl Instance {
             .await;
     }
 
-    async fn until(&mut self, what: impl Fn(&State) -> bool) {
+    pub(in crate::release::tests) async fn until(&mut self, what: impl Fn(&State) -> bool) {
         for _ in 0..2000 {
             if what(&self.state()) {
                 return;
@@ -143,7 +143,7 @@ impl Instance {
         panic!("it never came to that: {:?}", self.state());
     }
 
-    fn cause(&self) -> Cause {
+    pub(in crate::release::tests) fn cause(&self) -> Cause {
         Cause {
             actor: Actor::new(ActorKind::Local, "ana", Via::Api),
             reason: "because".into(),
@@ -154,7 +154,10 @@ impl Instance {
         }
     }
 
-    async fn command(&self, command: &Command) -> Result<State, DeskError> {
+    pub(in crate::release::tests) async fn command(
+        &self,
+        command: &Command,
+    ) -> Result<State, DeskError> {
         let cause = self.cause();
         let asked = self
             .desk
@@ -172,7 +175,7 @@ impl Instance {
     }
 }
 
-fn wished() -> File {
+pub(in crate::release::tests) fn wished() -> File {
     let mut spec = spec("r", "v1", "v2");
     spec.strategy.steps = vec![
         weight(5.0, Requirement::NoRegression),

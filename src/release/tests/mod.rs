@@ -2,6 +2,7 @@
 
 mod commands;
 mod controller;
+mod counted;
 mod fixture;
 mod reconciling;
 mod sequences;
