@@ -45,6 +45,10 @@ fn every_metric_that_is_asked_for_exists() {
     for (name, text) in [
         ("rules.yml", read("deploy/prometheus/rules.yml")),
         ("rules_test.yml", read("deploy/prometheus/rules_test.yml")),
+        (
+            "rules_releases_test.yml",
+            read("deploy/prometheus/rules_releases_test.yml"),
+        ),
         ("tidegate.json", read("deploy/grafana/tidegate.json")),
         ("README.md", queries),
     ] {
@@ -95,7 +99,8 @@ fn the_unit_stops_later_than_a_drain_ends() {
 #[test]
 fn every_rule_has_a_test() {
     let rules = read("deploy/prometheus/rules.yml");
-    let tests = read("deploy/prometheus/rules_test.yml");
+    let tests = read("deploy/prometheus/rules_test.yml")
+        + &read("deploy/prometheus/rules_releases_test.yml");
     let mut n_rules = 0;
     for line in rules.lines() {
         let line = line.trim();
@@ -117,6 +122,7 @@ fn promtool_takes_the_rules_and_their_tests_hold() {
         ["check", "rules", "rules.yml"],
         ["check", "config", "prometheus.yml"],
         ["test", "rules", "rules_test.yml"],
+        ["test", "rules", "rules_releases_test.yml"],
     ] {
         let text = tool::run(Command::new(&promtool).args(arguments).current_dir(&folder));
         assert!(text.contains("SUCCESS"), "{arguments:?}\n{text}");

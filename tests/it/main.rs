@@ -73,6 +73,7 @@ mod rate_limit;
 mod reasons;
 mod redirect;
 mod releases;
+mod release_metrics;
 mod reload;
 mod reload_files;
 mod reload_listeners;

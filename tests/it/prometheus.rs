@@ -24,6 +24,14 @@ const INTERVAL: &str = "200ms";
 /// What stands for the time between two points of a graph.
 const WINDOW: &str = "5s";
 
+/// A release that is judged, and waits for somebody.
+const RELEASE: &str = "[release.moved-2]\nroute = \"moved\"\nstable = \"stable\"\n\
+    candidate = \"canary\"\n[release.moved-2.strategy]\n\
+    steps = [{ weight = 50, for = \"1s\", gate = \"sre\" }, { weight = 100, bake = \"1m\" }]\n\
+    [release.moved-2.strategy.analysis]\ninterval = \"1s\"\nwarmup = \"0s\"\n\
+    [release.moved-2.strategy.check.errors]\nkind = \"error_rate\"\non_fail = \"hold\"\n\
+    [gate.sre]\nroles = [\"sre\"]";
+
 struct Prometheus {
     process: Process,
     address: SocketAddr,
@@ -130,6 +138,12 @@ async fn busy() -> (Secure, [origin::Origin; 2]) {
             &[stable.address],
             "tls = { cert = \"edge.crt\", key = \"edge.key\", verify = \"off\" }",
         )
+        .split_route(
+            "moved",
+            "match = { path = \"/moved\" }",
+            &[("stable", 1), ("canary", 0)],
+        )
+        .section(RELEASE)
         .section("[access_log]\noutput = \"off\"");
     let secure = secure::start(&config).await;
     (secure, [stable, failing])
@@ -142,6 +156,7 @@ async fn traffic(secure: &Secure) {
     for _ in 0..4 {
         client.get("/").await;
         client.get("/gone").await;
+        client.get("/moved").await;
         let forced = ask::get("/").field("x-variant", "canary");
         client.ask(&forced).await;
         let call = ask::post("/calls", "").field("content-type", "application/grpc");
@@ -188,8 +203,9 @@ async fn the_dashboard_and_the_rules_ask_what_prometheus_can_answer() {
     let marks = dashboard["annotations"]["list"][0]["expr"].as_str();
     prometheus.query(&filled(marks.expect("a query"))).await;
 
-    // What only has an answer when something went wrong in a certain way need not have one.
-    let may_be_empty = |query: &str| query.ends_with("> 0");
+    // What only has an answer when something went wrong in a certain way, or once a release was
+    // promoted, need not have one.
+    let may_be_empty = |query: &str| query.ends_with("> 0") || query.contains("(tidegate_dora_");
     for (title, query) in &queries {
         let mut n_series = 0;
         wait::until(&format!("{title}: an answer to {query}"), async || {

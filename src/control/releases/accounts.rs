@@ -102,3 +102,94 @@ impl Account {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use crate::control::releases::accounts::{Accounts, Answered};
+    use crate::control::releases::gauges::tests::state;
+    use crate::release::hold::{Hold, Reason};
+    use crate::release::percent::Percent;
+    use crate::release::state::{Phase, State};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn answered(stable: u64, canary: u64) -> Answered {
+        [("stable", stable), ("canary", canary)]
+            .map(|(name, n)| (name.to_owned(), n))
+            .into()
+    }
+
+    fn held(state: &mut State, reasons: &[Reason]) {
+        let holds = reasons.iter().map(|reason| Hold {
+            reason: reason.clone(),
+            since: SystemTime::UNIX_EPOCH,
+            detail: String::new(),
+        });
+        state.holds = holds.collect();
+    }
+
+    #[test]
+    fn time_is_work_or_waiting_for_each_kind_of_reason() {
+        let mut accounts = Accounts::default();
+        let mut state = state();
+        let none = Answered::new();
+        accounts.add(&state, &none, SECOND);
+        held(
+            &mut state,
+            &[
+                Reason::Approval("a".into()),
+                Reason::Approval("b".into()),
+                Reason::NoData,
+            ],
+        );
+        accounts.add(&state, &none, 2 * SECOND);
+        held(&mut state, &[Reason::NoData]);
+        accounts.add(&state, &none, 4 * SECOND);
+        state.end(Phase::Aborted, "because".into(), SystemTime::UNIX_EPOCH);
+        accounts.add(&state, &none, 8 * SECOND);
+        let account = accounts.of("r").unwrap();
+        assert_eq!(account.worked(), SECOND);
+        assert_eq!(
+            account.waited(),
+            [("approval", 2 * SECOND), ("no_data", 6 * SECOND)]
+        );
+        accounts.keep(|id| id != "r");
+        assert!(accounts.of("r").is_none());
+    }
+
+    #[track_caller]
+    fn check(accounts: &Accounts, canary: Option<f64>) {
+        let shares = accounts.of("r").unwrap().shares();
+        let expected = canary.map(|canary| {
+            let stable = ("stable".to_owned(), 1.0 - canary);
+            vec![stable, ("canary".to_owned(), canary)]
+        });
+        assert_eq!(shares, expected.unwrap_or_default());
+    }
+
+    #[test]
+    fn shares_are_of_the_requests_since_the_step_began() {
+        let mut accounts = Accounts::default();
+        let mut state = state();
+        accounts.add(&state, &answered(1000, 0), SECOND);
+        check(&accounts, None);
+        state.enter(0, Percent::new(25.0).unwrap(), SystemTime::UNIX_EPOCH);
+        accounts.add(&state, &answered(1000, 0), SECOND);
+        check(&accounts, None);
+        accounts.add(&state, &answered(1003, 1), SECOND);
+        check(&accounts, Some(0.25));
+        state.enter(1, Percent::new(50.0).unwrap(), SystemTime::UNIX_EPOCH);
+        accounts.add(&state, &answered(1003, 1), SECOND);
+        check(&accounts, None);
+        accounts.add(&state, &answered(1004, 2), SECOND);
+        check(&accounts, Some(0.5));
+        // Numbers that begin anew with a variant are none below nothing.
+        accounts.add(&state, &answered(1004, 0), SECOND);
+        check(&accounts, Some(0.0));
+        state.end(Phase::Aborted, "because".into(), SystemTime::UNIX_EPOCH);
+        accounts.add(&state, &answered(1004, 2), SECOND);
+        check(&accounts, None);
+    }
+}

@@ -350,3 +350,6 @@ fn since_1970(at: SystemTime) -> f64 {
         .unwrap_or_default()
         .as_secs_f64()
 }
+
+#[cfg(test)]
+pub(in crate::control::releases) mod tests;

@@ -43,7 +43,9 @@ fn read(text: &str) -> Read {
         while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
             let (name, value) = line.rsplit_once(' ').unwrap();
             let value: f64 = value.parse().unwrap();
-            assert!(0.0 <= value, "{line}");
+            // A logarithm may be less than nothing.
+            let may_be_less = family.name == "tidegate_release_check_evidence";
+            assert!(0.0 <= value || may_be_less, "{line}");
             assert!(
                 series.insert(name.to_owned(), value).is_none(),
                 "{name} is there twice"
@@ -302,6 +304,72 @@ fn numbers_of_all_workers_are_added() {
         assert!(text.contains(line), "{line}");
     }
     assert!(!text.contains("removed-long-ago"));
+}
+
+#[test]
+fn a_release_is_told_with_what_it_waits_for_and_what_surrounds_it() {
+    let text = busy().render(Instant::now());
+    let route = r#"route="a \"quoted\\route\"\n",release="shop-2""#;
+    for line in [
+        format!("tidegate_release_phase{{{route},phase=\"progressing\"}} 1"),
+        format!("tidegate_release_phase{{{route},phase=\"aborted\"}} 0"),
+        format!("tidegate_release_entered_timestamp_seconds{{{route}}} 1800000000.5"),
+        format!("tidegate_release_step{{{route}}} 2"),
+        format!("tidegate_release_steps{{{route}}} 5"),
+        format!("tidegate_release_weight_ratio{{{route},variant=\"canary\"}} 0.25"),
+        format!("tidegate_release_share_ratio{{{route},variant=\"canary\"}} 0.2"),
+        format!("tidegate_release_hold{{{route},reason=\"approval\"}} 1"),
+        format!("tidegate_release_check_evidence{{{route},check=\"errors\"}} -0.5"),
+        format!("tidegate_release_check_evidence_threshold{{{route},check=\"errors\"}} 2"),
+        format!("tidegate_release_check_verdict{{{route},check=\"errors\",verdict=\"fail\"}} 0"),
+        format!("tidegate_release_work_seconds_total{{{route}}} 90"),
+        format!("tidegate_release_wait_seconds_total{{{route},reason=\"approval\"}} 1.5"),
+        format!("tidegate_release_review_open{{{route}}} 1"),
+        "tidegate_release_transitions_total{route=\"shop\",to=\"aborted\",cause=\"analysis\"} 1"
+            .into(),
+        "tidegate_release_approvals_total{gate=\"sre\",answer=\"approved\"} 2".into(),
+        "tidegate_release_conflicts 1".into(),
+        "tidegate_drift{route=\"shop\"} 1".into(),
+        "tidegate_stop_the_line 1".into(),
+        "tidegate_freeze_active{freeze=\"holidays\"} 1".into(),
+        "tidegate_freeze_overridden{freeze=\"holidays\"} 1".into(),
+        "tidegate_audit_head_seq 1042".into(),
+        "tidegate_audit_head_info{hash=\"0011aabb\"} 1".into(),
+        "tidegate_store_writable 1".into(),
+        "tidegate_store_broken 0".into(),
+        "tidegate_store_unwritten_records 3".into(),
+        "tidegate_store_commits_total{result=\"done\"} 7".into(),
+        "tidegate_notify_sent_total{sink=\"pager\"} 4".into(),
+        "tidegate_notify_failed_total{sink=\"pager\"} 5".into(),
+        "tidegate_notify_dropped_total{sink=\"pager\"} 6".into(),
+        "tidegate_notify_waiting{sink=\"pager\"} 2".into(),
+        "tidegate_notify_oldest_seconds{sink=\"pager\"} 2.5".into(),
+        "tidegate_dora_deployments{window=\"30d\"} 8".into(),
+        "tidegate_dora_lead_time_seconds{window=\"30d\",percentile=\"50\"} 3600".into(),
+        "tidegate_dora_change_failure_ratio{window=\"30d\"} 0.125".into(),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    // What there is no data for is absent, not 0.
+    assert!(!text.contains("tidegate_dora_recovery_seconds{"));
+}
+
+#[test]
+fn without_a_store_nothing_is_told_of_one() {
+    let text = quiet().render(Instant::now());
+    let told = text.lines().filter(|line| !line.starts_with('#'));
+    for line in told {
+        for name in [
+            "release_",
+            "store_",
+            "audit_",
+            "stop_the_line",
+            "dora_",
+            "notify_",
+        ] {
+            assert!(!line.starts_with(&format!("tidegate_{name}")), "{line}");
+        }
+    }
 }
 
 #[test]

@@ -10,7 +10,10 @@ use crate::telemetry::stats::{
     ForcedRejection, GrpcStatus, Limit, Outcome, Protocol, RejectReason, RetryCause, RetryResult,
     RuleLabels, Selection, Source, StickyKind, TunnelEnd, VariantLabels,
 };
-use crate::telemetry::{Live, Telemetry, UpstreamLive, VariantLive, VariantState};
+use crate::telemetry::{
+    CheckLive, DoraLive, FreezeLive, Live, PlaneLive, ReleaseLive, SinkLive, StoreLive, Telemetry,
+    TransitionLive, UpstreamLive, VariantLive, VariantState,
+};
 
 pub(in crate::telemetry::render) fn labels(variant: &str) -> VariantLabels {
     VariantLabels {
@@ -142,7 +145,87 @@ pub(in crate::telemetry::render) fn busy() -> Telemetry {
     recorder.config_rejected();
     recorder.access_log_dropped().increment(5);
     recorder.draining();
+    telemetry.set_plane(plane());
     telemetry
+}
+
+/// A release that is held, one that is over, and everything around them.
+fn plane() -> PlaneLive {
+    let phases = |is| ["progressing", "aborted"].map(|phase| (phase, phase == is));
+    let held = ReleaseLive {
+        // A name that would break the text if it were not escaped.
+        route: "a \"quoted\\route\"\n".into(),
+        release: "shop-2".into(),
+        phases: phases("progressing").to_vec(),
+        entered_at: 1_800_000_000.5,
+        step: 2,
+        n_steps: 5,
+        weights: vec![("stable".into(), 0.75), ("canary".into(), 0.25)],
+        shares: vec![("stable".into(), 0.8), ("canary".into(), 0.2)],
+        holds: vec!["approval", "no_data"],
+        checks: vec![CheckLive {
+            name: "errors".into(),
+            evidence: -0.5,
+            threshold: 2.0,
+            verdicts: vec![("fail", false), ("insufficient", true)],
+        }],
+        worked: Duration::from_secs(90),
+        waited: vec![("approval", Duration::from_millis(1_500))],
+        is_review_open: true,
+        is_in_conflict: true,
+    };
+    let over = ReleaseLive {
+        release: "shop-1".into(),
+        phases: phases("aborted").to_vec(),
+        weights: Vec::new(),
+        shares: Vec::new(),
+        holds: Vec::new(),
+        checks: Vec::new(),
+        waited: Vec::new(),
+        is_review_open: false,
+        is_in_conflict: false,
+        ..held.clone()
+    };
+    PlaneLive {
+        releases: vec![over, held],
+        transitions: vec![TransitionLive {
+            route: "shop".into(),
+            to: "aborted",
+            cause: "analysis",
+            n: 1,
+        }],
+        approvals: vec![("sre".into(), "approved", 2)],
+        drifting: vec!["shop".into()],
+        is_stopped: true,
+        freezes: vec![FreezeLive {
+            name: "holidays".into(),
+            is_active: true,
+            overridden: 1,
+        }],
+        store: StoreLive {
+            head_seq: 1042,
+            head_hash: "0011aabb".into(),
+            is_writable: true,
+            is_broken: false,
+            unwritten: 3,
+            commits: vec![("done", 7)],
+        },
+        sinks: vec![SinkLive {
+            name: "pager".into(),
+            sent: 4,
+            failed: 5,
+            dropped: 6,
+            waiting: 2,
+            oldest: Duration::from_millis(2_500),
+        }],
+        dora: vec![DoraLive {
+            window: "30d",
+            deployments: 8,
+            lead_time: vec![("50", 3600.0)],
+            change_failure: Some(0.125),
+            recovery: Vec::new(),
+        }],
+    }
 }
 
 /// The same after one request of each variant.
