@@ -112,7 +112,7 @@ pub(in crate::admin) fn explain(control: &Control, asked: &Asked) -> Result<Expl
     let told = owner.filter(|_| counts);
     explained
         .notes
-        .extend(told.as_ref().and_then(owner::sentence));
+        .extend(told.and_then(|owner| owner.sentence()));
     Ok(explained)
 }
 

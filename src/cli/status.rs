@@ -114,11 +114,41 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
             memory >> 20
         )?;
     }
+    owners(out, status)?;
     if !status.warnings.is_empty() {
         writeln!(out)?;
     }
     for warning in &status.warnings {
         writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+/// Whose weights are not the file's, and what is wrong with the store that says so.
+fn owners(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
+    let routes = status.routes.iter();
+    let mut lines: Vec<String> = routes
+        .filter_map(|(route, status)| {
+            let sentence = status.owner.as_ref()?.sentence()?;
+            Some(format!("{route}: {sentence}"))
+        })
+        .collect();
+    if let Some(store) = &status.store {
+        if let Some(error) = &store.error {
+            lines.push(format!("store: it cannot be written to: {error}"));
+        }
+        if let Some(broken) = &store.broken {
+            let (seq, why) = (broken.seq, &broken.why);
+            lines.push(format!(
+                "store: its history is broken at record {seq}: {why}"
+            ));
+        }
+    }
+    if !lines.is_empty() {
+        writeln!(out)?;
+    }
+    for line in lines {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
@@ -314,12 +344,15 @@ mod tests {
         let status: wire::Status = serde_json::from_value(serde_json::json!({
             "version": "0.1.0", "generation": 12, "config_sha256": "0123456789abcdef",
             "applied_at": "2026-01-02T03:04:05Z", "ready": true,
-            "routes": { "shop": { "variants": { "canary": {
+            "routes": { "shop": { "owner": { "kind": "release", "name": "shop-2",
+                "reason": "progressing 1/2 at 5 %" }, "variants": { "canary": {
                 "upstream": "shop-v2", "weight": 5, "share": 0.05, "state": "on",
                 "endpoints": { "available": 1, "total": 2 }, "in_flight": 3, "tunnels": 0,
                 "drained": false, "requests": 700, "failures": 1,
             }}}},
             "upstreams": {},
+            "store": { "writable": false, "error": "no space left", "head_seq": 7, "head_hash": "ab",
+                "broken": { "seq": 5, "why": "it was edited" } },
             "warnings": [{ "file": "t.toml", "line": 3, "column": 1, "key": "upstream.a",
                 "message": "no route leads here" }],
             "listeners": { "http": { "address": "127.0.0.1:8080", "protocols": ["http/1.1"],
@@ -334,7 +367,12 @@ mod tests {
         let words: Vec<_> = text.lines().nth(3).unwrap().split_whitespace().collect();
         let expected = "shop canary shop-v2 5 5 % on 1/2 3 0 700 1";
         assert_eq!(words.join(" "), expected);
-        let warning = "warning: t.toml:3:1 upstream.a: no route leads here\n";
+        let warning = "\n\
+            shop: its weights come from the release shop-2 (progressing 1/2 at 5 %), not from the file\n\
+            store: it cannot be written to: no space left\n\
+            store: its history is broken at record 5: it was edited\n\
+            \n\
+            warning: t.toml:3:1 upstream.a: no route leads here\n";
         assert!(text.ends_with(warning), "{text}");
         assert!(text.lines().all(|line| !line.ends_with(' ')), "{text}");
     }

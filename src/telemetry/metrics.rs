@@ -216,6 +216,9 @@ families! {
         ["upstream", "name"]
         "When a certificate that is shown to upstreams, or one of its chain, expires, in seconds since 1970.";
 
+    RELEASES_LOOKED_AT = Gauge "tidegate_releases_looked_at_timestamp_seconds"
+        []
+        "When releases were last looked at, which is to be each second, in seconds since 1970.";
     RELEASE_PHASE = Gauge "tidegate_release_phase"
         ["route", "release", "phase"]
         "1 for the phase that the release is in.";

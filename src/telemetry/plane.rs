@@ -8,6 +8,8 @@ use std::time::Duration;
 /// Releases, what they are kept in, and who is told of them, at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlaneLive {
+    /// When they were looked at, in seconds since 1970.
+    pub looked_at: f64,
     /// Releases that are not over, or have not been for long.
     pub releases: Vec<ReleaseLive>,
     /// How often a release came to a phase or a step.

@@ -6,6 +6,7 @@ use crate::control::Live;
 use crate::release::desk::Desk;
 use crate::release::ledger::Page;
 use crate::release::overlay::{Owner, same_shares};
+use crate::release::state::State;
 use crate::store::BROKEN;
 
 /// Who decides about the weights of a route; nobody where it is not divided.
@@ -32,7 +33,7 @@ pub(in crate::admin) fn owner(
             let state = page.and_then(|page| page.known.releases.get(id));
             status.kind = "release".to_owned();
             status.name = Some(id.clone());
-            status.reason = state.map(|state| state.place());
+            status.reason = state.map(State::place);
             status.since = state.map(|state| rfc3339(state.entered_at));
         }
         Owner::Person(by) => {
@@ -51,18 +52,6 @@ pub(in crate::admin) fn owner(
         }
     }
     Some(status)
-}
-
-/// The same in a sentence; nothing where the file decides.
-pub(in crate::admin) fn sentence(owner: &OwnerStatus) -> Option<String> {
-    let name = owner.name.as_deref()?;
-    let reason = owner.reason.as_deref().unwrap_or_default();
-    let who = match (owner.kind.as_str(), owner.over) {
-        ("release", false) => format!("come from the release {name} ({reason})"),
-        ("release", true) => format!("are those that the release {name} left ({reason})"),
-        _ => format!("were set by {name} ({reason})"),
-    };
-    Some(format!("its weights {who}, not from the file"))
 }
 
 /// How the store is.

@@ -28,6 +28,20 @@ pub struct OwnerStatus {
     pub drift: bool,
 }
 
+impl OwnerStatus {
+    /// The same in a sentence; nothing where the file decides.
+    pub fn sentence(&self) -> Option<String> {
+        let name = self.name.as_deref()?;
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let who = match (self.kind.as_str(), self.over) {
+            ("release", false) => format!("come from the release {name} ({reason})"),
+            ("release", true) => format!("are those that the release {name} left ({reason})"),
+            _ => format!("were set by {name} ({reason})"),
+        };
+        Some(format!("its weights {who}, not from the file"))
+    }
+}
+
 /// The store that releases, weights and the audit log are kept in.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct StoreStatus {

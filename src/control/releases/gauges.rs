@@ -71,8 +71,12 @@ impl Gauges {
         let ids: BTreeSet<&str> = shown.iter().map(|state| state.spec.id.as_str()).collect();
         self.accounts.keep(|id| ids.contains(id));
         for state in &shown {
-            self.accounts
-                .add(state, &answered(live, &state.spec.route), spent);
+            let answered = if state.phase.is_active() {
+                answered(live, &state.spec.route)
+            } else {
+                Answered::new()
+            };
+            self.accounts.add(state, &answered, spent);
         }
         let releases = shown
             .iter()
@@ -82,6 +86,7 @@ impl Gauges {
         let rules = &live.written.releases.rules;
         let routes: BTreeSet<&str> = shown.iter().map(|state| &*state.spec.route).collect();
         PlaneLive {
+            looked_at: since_1970(now),
             releases,
             transitions: transitions(&counts, &routes),
             approvals: approvals(&counts, rules),

@@ -14,6 +14,11 @@ pub(crate) fn releases(text: &mut Exposition, plane: Option<&PlaneLive>) {
             (Labels::new(labels), one)
         })
         .collect();
+    text.family(&names::RELEASES_LOOKED_AT, |samples| {
+        if let Some(plane) = plane {
+            samples.value(&Labels::default(), plane.looked_at);
+        }
+    });
     each(
         text,
         &names::RELEASE_PHASE,

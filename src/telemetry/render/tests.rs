@@ -328,6 +328,7 @@ fn a_release_is_told_with_what_it_waits_for_and_what_surrounds_it() {
         "tidegate_release_transitions_total{route=\"shop\",to=\"aborted\",cause=\"analysis\"} 1"
             .into(),
         "tidegate_release_approvals_total{gate=\"sre\",answer=\"approved\"} 2".into(),
+        "tidegate_releases_looked_at_timestamp_seconds 1800000001.25".into(),
         "tidegate_release_conflicts 1".into(),
         "tidegate_drift{route=\"shop\"} 1".into(),
         "tidegate_stop_the_line 1".into(),

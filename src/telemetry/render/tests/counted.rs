@@ -187,6 +187,7 @@ fn plane() -> PlaneLive {
         ..held.clone()
     };
     PlaneLive {
+        looked_at: 1_800_000_001.25,
         releases: vec![over, held],
         transitions: vec![TransitionLive {
             route: "shop".into(),
