@@ -65,7 +65,7 @@ pub use overload::{MemoryBound, OverloadConfig};
 pub(crate) use problem::with_causes;
 pub use problem::{Problem, Problems};
 pub(crate) use rate_limit::write as write_rate;
-pub use releases::{OnStateLost, ReleasesConfig, StoreConfig};
+pub use releases::{NotifyConfig, OnStateLost, ReleasesConfig, StoreConfig};
 pub use resolver::ResolverConfig;
 pub use route::{ONLY_VARIANT, OnUnavailable, RouteConfig};
 pub use schema::{schema, without_defaults};

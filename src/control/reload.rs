@@ -105,6 +105,9 @@ impl Controller {
         );
         self.show();
         self.retired.add(live);
+        if let Some(plane) = &self.plane {
+            plane.tell(&next.written.releases).await;
+        }
         tell_warnings(&next.warnings);
         let generation = next.generation;
         info!(

@@ -73,6 +73,7 @@ mod rate_limit;
 mod reasons;
 mod redirect;
 mod release_metrics;
+mod release_notices;
 mod releases;
 mod reload;
 mod reload_files;

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::config::effective::{all, duration, object, path, strategy, texts};
-use crate::config::releases::ReleasesConfig;
+use crate::config::effective::{all, duration, object, path, secret, strategy, texts};
+use crate::config::releases::{NotifyConfig, ReleasesConfig};
+use crate::notify;
 use crate::release::freeze::{Freeze, Kind, Window};
 use crate::release::gate::{Gate, OnTimeout};
 use crate::release::instant;
@@ -29,6 +30,10 @@ pub(in crate::config::effective) fn of(config: &ReleasesConfig) -> Map<String, V
         let files = config.document_files.get(id);
         (id.clone(), release(spec, files))
     });
+    let notify = config
+        .notify
+        .iter()
+        .map(|sink| (sink.name.clone(), told(sink)));
     let sections = [
         ("cluster", json!({ "id": config.cluster })),
         ("store", store.into()),
@@ -36,6 +41,7 @@ pub(in crate::config::effective) fn of(config: &ReleasesConfig) -> Map<String, V
         ("strategy", all(&config.strategies, strategy::of)),
         ("gate", all(&config.rules.gates, gate)),
         ("freeze", Value::Object(freezes)),
+        ("notify", Value::Object(notify.collect())),
     ];
     let sections = sections.into_iter().filter(|(_, value)| !value.is_null());
     sections
@@ -98,6 +104,40 @@ fn release(spec: &Spec, files: Option<&BTreeMap<Document, PathBuf>>) -> Value {
             }),
         ),
         ("strategy", strategy),
+    ])
+}
+
+/// Somebody who is told. What comes after the host of a URL may be a secret, where it is not known to
+/// be none.
+fn told(sink: &NotifyConfig) -> Value {
+    let (kind, environment) = match &sink.kind {
+        notify::Kind::Alertmanager => ("alertmanager", None),
+        notify::Kind::Slack => ("slack", None),
+        notify::Kind::CloudEvents { cdevents } => ("cloudevents", cdevents.as_ref()),
+        notify::Kind::Webhook { .. } => ("webhook", None),
+    };
+    let url = match (&sink.kind, sink.written_url.file()) {
+        (_, Some(file)) => json!({ "file": path(file) }),
+        (notify::Kind::Alertmanager | notify::Kind::CloudEvents { .. }, None) => {
+            json!(sink.written_url.expose())
+        }
+        (notify::Kind::Slack | notify::Kind::Webhook { .. }, None) => json!(sink.url.to_string()),
+    };
+    let labels: Map<String, Value> = sink
+        .labels
+        .iter()
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect();
+    object([
+        ("kind", json!(kind)),
+        ("url", url),
+        ("events", texts(&sink.events)),
+        ("labels", Value::Object(labels)),
+        ("timeout", duration(sink.timeout)),
+        ("ca", sink.ca.as_deref().map_or(Value::Null, path)),
+        ("cdevents", environment.map(|_| true).into()),
+        ("environment", json!(environment)),
+        ("secret", sink.secret.as_ref().map_or(Value::Null, secret)),
     ])
 }
 

@@ -10,6 +10,7 @@ mod check;
 mod document;
 mod freeze;
 mod gate;
+mod notify;
 mod number;
 mod order;
 mod release;
@@ -26,9 +27,11 @@ use std::sync::Arc;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::releases::gate::Gates;
+pub use crate::config::releases::notify::NotifyConfig;
 use crate::config::releases::release::Releases;
 use crate::config::releases::strategy::Strategies;
 use crate::config::route::RouteConfig;
+
 use crate::release::look::Rules;
 use crate::release::readiness::Document;
 use crate::release::spec::Spec;
@@ -58,6 +61,8 @@ pub struct ReleasesConfig {
     pub document_files: BTreeMap<String, BTreeMap<Document, PathBuf>>,
     /// Gates and freezes.
     pub rules: Arc<Rules>,
+    /// Who is told of what happens.
+    pub notify: Vec<NotifyConfig>,
 }
 
 /// Where progress is kept.
@@ -132,6 +137,8 @@ pub(crate) fn read<'d>(
     let freezes = freeze_section
         .as_ref()
         .map(|it| freeze::all(it, &known_routes));
+    let notify_section = root.optional("notify");
+    let notify = notify_section.as_ref().map(|it| notify::all(it, &cluster));
     if root.is_fine() {
         if let Some(section) = &strategy_section {
             warn_unused(section, &releases.named_strategies, "no release names it");
@@ -152,6 +159,7 @@ pub(crate) fn read<'d>(
             gates: gates.read,
             freezes: freezes.unwrap_or_default(),
         }),
+        notify: notify.unwrap_or_default(),
     }
 }
 

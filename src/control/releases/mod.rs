@@ -7,6 +7,7 @@
 
 mod accounts;
 mod gauges;
+mod notices;
 mod overlay;
 mod trials;
 mod world;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
@@ -26,7 +27,7 @@ use crate::control::handle::{Rejected, Shared};
 use crate::control::refused;
 use crate::release::controller::{Controller, conform};
 use crate::release::desk::{Board, Desk};
-use crate::release::ledger::Ledger;
+use crate::release::ledger::{Ledger, Page};
 use crate::release::overlay::Overlay;
 use crate::release::reconcile::{File, reconcile};
 use crate::store::{Condition, ConfigOrigin, OpenError, Settings, Store, Via};
@@ -34,6 +35,7 @@ use crate::store::{Condition, ConfigOrigin, OpenError, Settings, Store, Via};
 pub(in crate::control) use crate::control::releases::overlay::obeyed;
 
 use crate::control::releases::gauges::Gauges;
+use crate::control::releases::notices::Notices;
 use crate::control::releases::trials::Trials;
 
 /// How often releases are looked at: a hard stop is to act within seconds.
@@ -47,6 +49,7 @@ pub(in crate::control) struct Plane {
     /// True when the history of the store cannot be trusted.
     is_broken: bool,
     task: Option<AbortOnDropHandle<()>>,
+    notices: notices::Shared,
 }
 
 impl Plane {
@@ -73,6 +76,10 @@ impl Plane {
                 );
             }
         }
+        let notices = Notices::new(opened.store.clone(), config.cluster.clone());
+        // Before anything is committed: nobody misses the first event.
+        notices.apply(&config.notify).await;
+        let notices = Arc::new(Mutex::new(notices));
         let ledger = Ledger::new(opened.store, config.cluster.clone());
         let board = Arc::new(ArcSwap::from_pointee(Board::default()));
         Ok(Self {
@@ -81,6 +88,7 @@ impl Plane {
             ledger,
             is_broken: matches!(opened.condition, Condition::Broken { .. }),
             task: None,
+            notices,
         })
     }
 
@@ -114,6 +122,11 @@ impl Plane {
         }
     }
 
+    /// Tells these sinks from now on, and no others.
+    pub(in crate::control) async fn tell(&self, config: &ReleasesConfig) {
+        self.notices.lock().await.apply(&config.notify).await;
+    }
+
     /// Whether something that was set has run out and is still kept.
     pub(in crate::control) fn has_expired(&self, now: SystemTime) -> bool {
         let page = self.ledger.read();
@@ -130,13 +143,15 @@ impl Plane {
     pub(in crate::control) fn start(&mut self, shared: Arc<Shared>) {
         let controller = Controller::new(self.ledger.clone(), self.desk.shared_board());
         let (ledger, is_broken) = (self.ledger.clone(), self.is_broken);
-        let task = tokio::spawn(run(controller, ledger, shared, is_broken));
+        let notices = Arc::clone(&self.notices);
+        let task = tokio::spawn(run(controller, ledger, shared, notices, is_broken));
         self.task = Some(AbortOnDropHandle::new(task));
     }
 
     /// Gives the store back, so that another process can have it.
     pub(in crate::control) async fn close(&mut self) {
         self.task = None;
+        self.notices.lock().await.end().await;
         let store = self.ledger.store().clone();
         // What cannot be finished is lost with the process anyway.
         let _closed = tokio::task::spawn_blocking(move || store.close()).await;
@@ -184,7 +199,13 @@ pub(in crate::control) async fn changed(plane: &mut Option<Plane>) {
 }
 
 /// Looks after releases, each second.
-async fn run(mut controller: Controller, ledger: Ledger, shared: Arc<Shared>, is_broken: bool) {
+async fn run(
+    mut controller: Controller,
+    ledger: Ledger,
+    shared: Arc<Shared>,
+    notices: notices::Shared,
+    is_broken: bool,
+) {
     if is_broken && let Err(error) = controller.distrust(SystemTime::now()).await {
         warn!(%error, "releases cannot be held");
     }
@@ -200,15 +221,27 @@ async fn run(mut controller: Controller, ledger: Ledger, shared: Arc<Shared>, is
         let active = active.filter(|state| state.phase.is_active());
         let tests = trials.follow(&live, active.clone());
         let world = world::world(&live, active, tests);
+        let n_active = active_in(&page);
         controller.tick(&Arc::new(world), SystemTime::now()).await;
+        let has_ended = active_in(&ledger.read()) < n_active;
+        let sinks = {
+            let mut notices = notices.lock().await;
+            notices.look_after(has_ended, SystemTime::now()).await;
+            notices.stats()
+        };
         if let Some(desk) = shared.desk.load_full() {
             let now = SystemTime::now();
             let live = shared.live.load_full();
             shared
                 .telemetry
-                .set_plane(gauges.look(&live, &desk, &[], now).await);
+                .set_plane(gauges.look(&live, &desk, &sinks, now).await);
         }
     }
+}
+
+fn active_in(page: &Page) -> usize {
+    let releases = page.known.releases.values();
+    releases.filter(|state| state.phase.is_active()).count()
 }
 
 /// What a file says that the release plane obeys.
