@@ -74,6 +74,7 @@ mod reasons;
 mod redirect;
 mod release_metrics;
 mod release_notices;
+mod release_upgrade;
 mod releases;
 mod reload;
 mod reload_files;
