@@ -243,6 +243,47 @@ async fn the_status_and_an_explanation_say_whose_the_weights_are() {
 }
 
 #[tokio::test]
+async fn a_sink_that_is_told_and_one_that_is_not_are_told_apart() {
+    let (pair, told, gone) = (
+        Pair::start().await,
+        origin::answering("").await,
+        origin::refusing(),
+    );
+    let sink = |name: &str, address| {
+        format!(
+            "[notify.{name}]\nkind = \"webhook\"\nurl = \"http://{address}/\"\nevents = [\"*\"]\n\
+             secret = \"a-secret-of-the-hook\""
+        )
+    };
+    let config = pair
+        .split([100, 0], "")
+        .section(&release(GATED))
+        .section(&sink("told", told.address))
+        .section(&sink("gone", gone.address));
+    let proxy = proxy::start(&config).await;
+    proxy
+        .counted("who was told, and who was not", |metrics| {
+            let of = |name: &str, sink| sum(metrics, &format!("notify_{name}"), &[("sink", sink)]);
+            of("sent_total", "told") >= 3.0
+                && of("waiting", "told") == 0.0
+                && of("failed_total", "gone") >= 1.0
+                && of("waiting", "gone") >= 3.0
+                && of("oldest_seconds", "gone") > 0.0
+        })
+        .await;
+    let metrics = proxy.metrics().await;
+    let of = |name: &str, sink| sum(&metrics, &format!("notify_{name}"), &[("sink", sink)]);
+    assert_eq!(
+        (of("sent_total", "gone"), of("dropped_total", "gone")),
+        (0.0, 0.0)
+    );
+    assert_eq!(
+        (of("failed_total", "told"), of("oldest_seconds", "told")),
+        (0.0, 0.0)
+    );
+}
+
+#[tokio::test]
 async fn promtool_is_content_with_releases() {
     let Some(promtool) = tool::find("promtool") else {
         return;

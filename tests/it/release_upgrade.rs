@@ -21,7 +21,9 @@ roles = ["sre"]
 async fn share(proxy: &Proxy) -> f64 {
     let status = proxy.status().await;
     let share = &status["routes"]["shop"]["variants"]["canary"]["share"];
-    share.as_f64().unwrap_or_else(|| panic!("no share: {status}"))
+    share
+        .as_f64()
+        .unwrap_or_else(|| panic!("no share: {status}"))
 }
 
 #[tokio::test]
@@ -34,7 +36,10 @@ async fn a_successor_goes_on_with_a_release_and_a_failed_upgrade_changes_nothing
         .section(RELEASE);
     let proxy = proxy::start(&config).await;
     let heirs = heirs::of(&proxy);
-    wait::until("the first step", async || (share(&proxy).await - 0.3).abs() < 1e-9).await;
+    wait::until("the first step", async || {
+        (share(&proxy).await - 0.3).abs() < 1e-9
+    })
+    .await;
 
     // A successor that cannot read its file never has the store.
     let text = config.text();
@@ -46,7 +51,10 @@ async fn a_successor_goes_on_with_a_release_and_a_failed_upgrade_changes_nothing
 
     let before = journal::records(proxy.dir()).len();
     heirs.upgrade(&proxy).await;
-    assert!((share(&proxy).await - 0.3).abs() < 1e-9, "from the first request on");
+    assert!(
+        (share(&proxy).await - 0.3).abs() < 1e-9,
+        "from the first request on"
+    );
     // It has the store: what the file says now is kept.
     let without = text.replace(RELEASE, "[store]\npath = \"state\"\n");
     proxy.reload_text(&without).await;
