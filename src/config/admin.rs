@@ -1,7 +1,6 @@
 //! Reads `[admin]`: where the control plane listens, and the tokens of those who may ask it.
 //!
-//! Of a token only the SHA-256 is kept. What its roles mean is for the admin API to know; here they
-//! are names.
+//! Of a token only the SHA-256 is kept.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +15,7 @@ use crate::config::listener::address;
 use crate::config::reader::{Table, Value};
 use crate::config::secret::Secret;
 use crate::config::settings::ListenerConfig;
+use crate::release::role::Role;
 use crate::segment::{MOMENT, read_moment};
 
 /// The name of the token that `admin.token` is.
@@ -23,10 +23,8 @@ pub const ADMIN_TOKEN: &str = "admin";
 
 /// How long a bearer token may be: not a mere placeholder, and no more than a header takes.
 const TOKEN: RangeInclusive<usize> = 8..=4096;
-/// The longest name of a role: it stands in every record of what was done with it.
-const MAX_ROLE: usize = 64;
-/// What matches such a name, and nothing else.
-const ROLE: &str = "[A-Za-z0-9._-]{1,64}";
+/// What matches the name of a role, and little else.
+const ROLE: &str = "[a-z][a-z0-9._-]{0,63}";
 /// The most roles of a token: more are no roles.
 const MAX_ROLES: usize = 32;
 
@@ -54,8 +52,8 @@ impl Default for AdminConfig {
 /// A token, and what may be done with it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TokenConfig {
-    /// The names of its roles, at least one, none twice.
-    pub roles: Vec<String>,
+    /// Its roles, at least one, none twice.
+    pub roles: Vec<Role>,
     /// How it is recognised.
     pub secret: TokenSecret,
     /// From when on it is not valid any more, if it does not last.
@@ -188,19 +186,23 @@ fn read_token(table: &mut Table<'_>) -> Option<TokenConfig> {
     })
 }
 
-fn read_roles(value: &Value<'_>) -> Option<Vec<String>> {
+fn read_roles(value: &Value<'_>) -> Option<Vec<Role>> {
     let mut seen = Vec::new();
     let roles = value.list("a list of roles", |value| {
         value.looks_like(|| ROLE);
-        let what =
-            format!("the name of a role: 1 to {MAX_ROLE} letters, digits, \"-\", \"_\" and \".\"");
-        let role = value.parsed(&what, |text| is_role(text).then_some(text))?;
+        let role = match value.string()?.parse::<Role>() {
+            Ok(role) => role,
+            Err(error) => {
+                value.refuse(error.to_string());
+                return None;
+            }
+        };
         if seen.contains(&role) {
             value.refuse(format!("{} stands there twice", value.shown()));
             return None;
         }
-        seen.push(role);
-        Some(role.to_owned())
+        seen.push(role.clone());
+        Some(role)
     })?;
     if !(1..=MAX_ROLES).contains(&roles.len()) {
         value.refuse(format!(
@@ -210,13 +212,6 @@ fn read_roles(value: &Value<'_>) -> Option<Vec<String>> {
         return None;
     }
     Some(roles)
-}
-
-fn is_role(text: &str) -> bool {
-    (1..=MAX_ROLE).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Reads a date with its time and offset, or a date alone, which is its first moment in UTC.

@@ -48,6 +48,14 @@ impl<'d> Gates<'d> {
         }
     }
 
+    /// Those of a configuration that was read before.
+    pub(in crate::config::releases) fn known(gates: &'d BTreeMap<String, Gate>) -> Self {
+        Self {
+            names: gates.keys().map(String::as_str).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Reads the name of one.
     pub(in crate::config::releases) fn named(&self, value: &Value<'_>) -> Option<String> {
         let name = named(value, "gate", &self.names)?;

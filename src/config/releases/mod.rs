@@ -5,6 +5,7 @@
 //! a route has the variants that a release moves traffic between, and no release waits for itself.
 //! A gate, a strategy or a release with problems is no unknown one.
 
+mod alone;
 mod analysis;
 mod check;
 mod document;
@@ -23,6 +24,8 @@ mod test;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+pub use crate::config::releases::alone::release_of;
 
 use crate::config::near;
 use crate::config::reader::{Table, Value};

@@ -60,6 +60,14 @@ impl<'d> Strategies<'d> {
         }
     }
 
+    /// Those of a configuration that was read before.
+    pub(in crate::config::releases) fn known(strategies: &'d BTreeMap<String, Strategy>) -> Self {
+        Self {
+            names: strategies.keys().map(String::as_str).collect(),
+            read: strategies.clone(),
+        }
+    }
+
     /// Reads the name of one.
     pub(in crate::config::releases) fn named(&self, value: &Value<'_>) -> Option<String> {
         named(value, "strategy", &self.names).map(str::to_owned)

@@ -28,7 +28,7 @@ fn an_unknown_section_is_refused() {
         &[
             "1:2 listner: unknown key, did you mean listener? (known here: include, runtime, \
            listener, upstream, segment, trace, route, overload, shutdown, upgrade, access_log, admin, \
-           metrics, resolver, cluster, store, strategy, gate, release, freeze)",
+           metrics, resolver, cluster, store, strategy, gate, release, freeze, notify)",
         ],
     );
     refused(

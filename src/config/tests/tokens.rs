@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::tests::{config, refused};
 use crate::config::{TokenConfig, load};
+use crate::release::role::Role;
 
 /// Of "test".
 const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -32,8 +33,9 @@ fn a_token_is_recognised_by_its_secret_or_by_the_hash_of_that() {
 #[test]
 fn roles_are_names() {
     let ana =
-        token("roles = [\"operator\", \"sre\", \"Team_1.eu-west\"]\nsecret = \"open-sesame\"");
-    assert_eq!(ana.roles, ["operator", "sre", "Team_1.eu-west"]);
+        token("roles = [\"operator\", \"sre\", \"team_1.eu-west\"]\nsecret = \"open-sesame\"");
+    let names: Vec<&str> = ana.roles.iter().map(Role::name).collect();
+    assert_eq!(names, ["operator", "sre", "team_1.eu-west"]);
     let secret = "secret = \"open-sesame\"";
     for (roles, problem) in [
         (
@@ -46,8 +48,13 @@ fn roles_are_names() {
         ),
         (
             "[\"a b\"]",
-            "2:10 admin.tokens.ana.roles[0]: \"a b\" is not the name of a role: 1 to 64 letters, \
-             digits, \"-\", \"_\" and \".\"",
+            "2:10 admin.tokens.ana.roles[0]: \"a b\" is no role: a role is viewer, operator, approver, \
+             release-manager, admin, flag-editor, or the name of a group (a-z first, then a-z, 0-9, -, \
+             _, ., at most 64)",
+        ),
+        (
+            "[\"Operator\"]",
+            "2:10 admin.tokens.ana.roles[0]: \"Operator\" is no role: did you mean \"operator\"?",
         ),
         (
             "\"viewer\"",
