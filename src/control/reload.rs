@@ -93,6 +93,9 @@ impl Controller {
             sources: loaded.sources,
         });
         self.obey(&live, &next);
+        if let Some(plane) = &self.plane {
+            plane.show(&next);
+        }
         self.commit_sockets(plan, Some(&live.config));
         self.checker.follow(&next.snapshot);
         self.resolved(resolved);

@@ -279,6 +279,7 @@ impl Controller {
             config: world.config.clone(),
             evidence,
             request_id: None,
+            ticket: None,
         };
         let file = world.file.weights.get(&state.spec.route);
         let left = file.and_then(|file| left_by(&state, file, now));
@@ -310,6 +311,7 @@ pub async fn conform(
             config: Some(config.clone()),
             evidence: None,
             request_id: None,
+            ticket: None,
         };
         info!(
             action = change.action,

@@ -22,7 +22,7 @@ use crate::release::role::Roles;
 use crate::release::spec::Spec;
 use crate::release::state::{Origin, Said, State};
 use crate::release::step::{Endpoints, GateSeen};
-use crate::store::{CommitError, Committed};
+use crate::store::{Commit, CommitError, Committed};
 
 /// How often something is tried again when somebody else was first.
 const TRIES: usize = 4;
@@ -128,7 +128,7 @@ impl Desk {
         revision: Option<u64>,
         cause: &Cause,
     ) -> Result<(State, Committed), DeskError> {
-        self.repeat(revision, async |page| {
+        self.repeat(revision, |page| {
             let state = page
                 .known
                 .releases
@@ -145,8 +145,7 @@ impl Desk {
                 reason: cause.reason.clone(),
                 effect: Effect::Release(Box::new(next.clone()), left),
             };
-            let committed = self.ledger.write(page, &change, cause.clone()).await?;
-            Ok((next, committed))
+            Ok((next, self.ledger.commit(page, &change, cause.clone())))
         })
         .await
     }
@@ -160,7 +159,7 @@ impl Desk {
         spec: &Spec,
         cause: &Cause,
     ) -> Result<(State, Committed), DeskError> {
-        self.repeat(None, async |page| {
+        self.repeat(None, |page| {
             if page.known.releases.contains_key(&spec.id) {
                 return Err(DeskError::Exists(spec.id.clone()));
             }
@@ -184,8 +183,7 @@ impl Desk {
                 reason: cause.reason.clone(),
                 effect: Effect::Release(Box::new(state.clone()), None),
             };
-            let committed = self.ledger.write(page, &change, cause.clone()).await?;
-            Ok((state, committed))
+            Ok((state, self.ledger.commit(page, &change, cause.clone())))
         })
         .await
     }
@@ -202,7 +200,7 @@ impl Desk {
         revision: Option<u64>,
         cause: &Cause,
     ) -> Result<Committed, DeskError> {
-        self.repeat(revision, async |page| {
+        self.repeat(revision, |page| {
             let file = self.weights_in_file(route)?;
             expect(page, &crate::release::keys::weights(route), revision)?;
             let owner = page
@@ -239,9 +237,10 @@ impl Desk {
                 reason: cause.reason.clone(),
                 effect: Effect::Override(route.to_owned(), set),
             };
-            Ok(self.ledger.write(page, &change, cause.clone()).await?)
+            Ok(((), self.ledger.commit(page, &change, cause.clone())))
         })
         .await
+        .map(|((), committed)| committed)
     }
 
     /// Stops everything that moves forward, or lets it go on.
@@ -249,15 +248,16 @@ impl Desk {
     /// # Errors
     /// When it cannot be kept.
     pub async fn line(&self, stop: bool, cause: &Cause) -> Result<Committed, DeskError> {
-        self.repeat(None, async |page| {
+        self.repeat(None, |page| {
             let said = stop.then(|| Said {
                 by: cause.actor.id.clone(),
                 reason: cause.reason.clone(),
                 at: cause.at,
             });
-            Ok(self.ledger.stop(page, said, cause.clone()).await?)
+            Ok(((), self.ledger.line(page, said, cause.clone())))
         })
         .await
+        .map(|((), committed)| committed)
     }
 
     /// Lets a freeze not hold for one release, or for all, until some time.
@@ -272,7 +272,7 @@ impl Desk {
         roles: &Roles,
         cause: &Cause,
     ) -> Result<Committed, DeskError> {
-        self.repeat(None, async |page| {
+        self.repeat(None, |page| {
             let board = self.board();
             let mut freezes = board.world.rules.freezes.iter();
             let freeze = freezes.find(|freeze| freeze.name == name);
@@ -287,12 +287,11 @@ impl Desk {
                 }
                 freeze::Scope::Everything => None,
             };
-            Ok(self
-                .ledger
-                .pass_freeze(page, &passed, release, cause.clone())
-                .await?)
+            let commit = self.ledger.freeze_passed(page, &passed, release, cause);
+            Ok(((), commit))
         })
         .await
+        .map(|((), committed)| committed)
     }
 
     fn weights_in_file(&self, route: &str) -> Result<Weights, DeskError> {
@@ -301,20 +300,20 @@ impl Desk {
         weights.ok_or_else(|| unknown("route with variants", route))
     }
 
-    /// Reads, decides and writes again where somebody else was first.
+    /// Reads, decides and writes, again where somebody else was first.
     async fn repeat<T>(
         &self,
         revision: Option<u64>,
-        work: impl AsyncFn(&Page) -> Result<T, DeskError>,
-    ) -> Result<T, DeskError> {
+        decide: impl Fn(&Page) -> Result<(T, Commit), DeskError>,
+    ) -> Result<(T, Committed), DeskError> {
         let mut tries = 0;
         loop {
             let page = self.ledger.read();
+            let (decided, commit) = decide(&page)?;
             tries += 1;
-            match work(&page).await {
-                Err(DeskError::Store(CommitError::Conflict { .. }))
-                    if revision.is_none() && tries < TRIES => {}
-                other => return other,
+            match self.ledger.keep(&page, commit).await {
+                Err(CommitError::Conflict { .. }) if revision.is_none() && tries < TRIES => {}
+                outcome => return Ok((decided, outcome?)),
             }
         }
     }
@@ -370,16 +369,15 @@ fn context(board: &Board, page: &Page, state: &State, roles: &Roles, cause: &Cau
         let closed = || GateSeen::Waiting("it is not configured".into());
         (gate.to_owned(), judged.map_or_else(closed, seen_of))
     });
-    let mut holds: Vec<Reason> = state.holds.iter().map(|hold| hold.reason.clone()).collect();
-    // What was stopped since the last tick holds, too.
-    if page.line.is_some() && !holds.contains(&Reason::StopTheLine) {
-        holds.push(Reason::StopTheLine);
-    }
-    for (freeze, _) in board.world.rules.frozen(page, state, cause.at) {
-        if !holds.contains(&Reason::Freeze(freeze.clone())) {
-            holds.push(Reason::Freeze(freeze));
-        }
-    }
+    let gate = spec.strategy.gate(state.step).filter(|_| meets_gates);
+    let gate = gate.filter(|name| {
+        let judged = board
+            .world
+            .rules
+            .gate_named(name, page, state, report, cause.at);
+        judged.is_none_or(|judged| seen_of(judged) != GateSeen::Open)
+    });
+    let holds = holds(board, page, state, (gate, cause.at));
     Context {
         actor: cause.actor.id.clone(),
         roles: roles.clone(),
@@ -398,4 +396,35 @@ fn context(board: &Board, page: &Page, state: &State, roles: &Roles, cause: &Cau
             .cloned()
             .unwrap_or_default(),
     }
+}
+
+/// What holds a release now: what the last tick found, but for what is known at once. `gate` is the
+/// one before what comes next, if it is not open.
+fn holds(
+    board: &Board,
+    page: &Page,
+    state: &State,
+    (gate, now): (Option<&str>, SystemTime),
+) -> Vec<Reason> {
+    let frozen = board.world.rules.frozen(page, state, now);
+    let mut holds: Vec<Reason> = frozen
+        .into_iter()
+        .map(|(freeze, _)| Reason::Freeze(freeze))
+        .collect();
+    holds.extend(gate.map(|gate| Reason::Approval(gate.to_owned())));
+    let known = [
+        (Reason::Manual, state.paused.is_some()),
+        (Reason::StopTheLine, page.line.is_some()),
+        (Reason::ConfigConflict, state.conflict.is_some()),
+        (Reason::StateLost, state.state_lost),
+    ];
+    let found = state.holds.iter().map(|hold| &hold.reason);
+    let found = found.filter(|reason| {
+        !matches!(reason, Reason::Freeze(_) | Reason::Approval(_))
+            && known.iter().all(|(known, _)| known != *reason)
+    });
+    holds.extend(found.cloned());
+    let known = known.into_iter();
+    holds.extend(known.filter_map(|(reason, holds)| holds.then_some(reason)));
+    holds
 }

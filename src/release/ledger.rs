@@ -57,6 +57,8 @@ pub struct Cause {
     pub evidence: Option<Value>,
     /// The request that asked for it.
     pub request_id: Option<String>,
+    /// The ticket that it belongs to elsewhere.
+    pub ticket: Option<String>,
 }
 
 /// The store, as what is kept of releases.
@@ -148,7 +150,8 @@ impl Ledger {
         let pending = match &change.effect {
             Effect::Release(state, _) => {
                 let before = page.known.releases.get(&state.spec.id);
-                self.tally.release(before, state, &cause)
+                let (by, report) = (cause.actor.kind, cause.evidence.as_ref());
+                self.tally.release(before, state, by, report)
             }
             Effect::Override(..) | Effect::File(_) => self.tally.any(),
         };
@@ -157,7 +160,34 @@ impl Ledger {
         outcome
     }
 
-    fn commit(&self, page: &Page, change: &Change, cause: Cause) -> Commit {
+    /// Writes what somebody asked for, and counts it.
+    ///
+    /// # Errors
+    /// As [`Ledger::write`].
+    pub(in crate::release) async fn keep(
+        &self,
+        page: &Page,
+        commit: Commit,
+    ) -> Result<Committed, CommitError> {
+        let mut releases = commit.changes.iter().filter_map(|put| {
+            let is_release = put.key.starts_with(keys::RELEASES);
+            decode::<State>(&put.key, put.value.clone().filter(|_| is_release)?)
+        });
+        let pending = match releases.next_back() {
+            Some(state) => {
+                let before = page.known.releases.get(&state.spec.id);
+                let (by, report) = (commit.draft.actor.kind, commit.draft.evidence.as_ref());
+                self.tally.release(before, &state, by, report)
+            }
+            None => self.tally.any(),
+        };
+        let outcome = self.store.commit(commit).await;
+        pending.end(&outcome);
+        outcome
+    }
+
+    /// What a change is written as.
+    pub(in crate::release) fn commit(&self, page: &Page, change: &Change, cause: Cause) -> Commit {
         let mut puts = Vec::new();
         let (object, before, after, urgency, event) = match &change.effect {
             Effect::Release(state, left) => {
@@ -211,6 +241,7 @@ impl Ledger {
         draft.config = cause.config;
         draft.evidence = cause.evidence;
         draft.request_id = cause.request_id;
+        draft.ticket = cause.ticket;
         draft.before = before;
         draft.after = Some(after);
         let expect = puts
@@ -250,17 +281,14 @@ impl Ledger {
         decode(&key, self.store.noted(&key)?)
     }
 
-    /// Lets a freeze not hold, and opens the review of the release that passes it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn pass_freeze(
+    /// What lets a freeze not hold is written as; it opens the review of the release that passes it.
+    pub(in crate::release) fn freeze_passed(
         &self,
         page: &Page,
         passed: &freeze::Override,
         release: Option<&State>,
-        cause: Cause,
-    ) -> Result<Committed, CommitError> {
+        cause: &Cause,
+    ) -> Commit {
         let of = match release {
             Some(state) => state.spec.id.as_str(),
             None => "*",
@@ -270,6 +298,7 @@ impl Ledger {
         let mut draft = Draft::new(cause.actor.clone(), "freeze.override", object);
         draft.reason = Some(cause.reason.clone());
         draft.request_id = cause.request_id.clone();
+        draft.ticket = cause.ticket.clone();
         draft.after = Some(value(passed));
         let mut commit = Commit::new(cause.at, draft);
         commit = commit
@@ -293,27 +322,17 @@ impl Ledger {
                 "freeze.override",
                 Some(before),
                 &state,
-                &cause,
+                cause,
             ) {
                 commit = commit.event(event);
             }
         }
-        let pending = self.tally.any();
-        let outcome = self.store.commit(commit).await;
-        pending.end(&outcome);
-        outcome
+        commit
     }
 
-    /// Stops everything that moves forward, or lets it go on.
-    ///
-    /// # Errors
-    /// When it cannot be written; stopping is obeyed all the same.
-    pub async fn stop(
-        &self,
-        page: &Page,
-        said: Option<Said>,
-        cause: Cause,
-    ) -> Result<Committed, CommitError> {
+    /// What stops everything that moves forward, or lets it go on, is written as. Stopping is obeyed
+    /// although it cannot be written.
+    pub(in crate::release) fn line(&self, page: &Page, said: Option<Said>, cause: Cause) -> Commit {
         let action = if said.is_some() {
             "line.stop"
         } else {
@@ -322,18 +341,15 @@ impl Ledger {
         let mut draft = Draft::new(cause.actor, action, Object::new("line", "line"));
         draft.reason = Some(cause.reason);
         draft.request_id = cause.request_id;
+        draft.ticket = cause.ticket;
         draft.before = page.line.as_ref().map(value);
         draft.after = said.as_ref().map(value);
         let mut commit = Commit::new(cause.at, draft);
         commit = commit.expect(keys::LINE, page.revision(keys::LINE));
-        let commit = match said {
+        match said {
             Some(said) => commit.put(keys::LINE, value(&said)).toward_stable(),
             None => commit.delete(keys::LINE),
-        };
-        let pending = self.tally.any();
-        let outcome = self.store.commit(commit).await;
-        pending.end(&outcome);
-        outcome
+        }
     }
 }
 

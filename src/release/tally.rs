@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use crate::release::gate::Answer;
-use crate::release::ledger::Cause;
 use crate::release::readiness::Passed;
 use crate::release::state::{Phase, State};
 use crate::store::{ActorKind, CommitError, Committed};
@@ -168,9 +167,10 @@ impl Tally {
         &self,
         before: Option<&State>,
         after: &State,
-        cause: &Cause,
+        by: ActorKind,
+        report: Option<&Value>,
     ) -> Pending {
-        let by = By::of(cause.actor.kind, cause.evidence.as_ref(), after.phase);
+        let by = By::of(by, report, after.phase);
         let place = |state: &State| (state.phase, state.step, state.attempt);
         let has_moved = before.map(place) != Some(place(after));
         let mut pending = self.any();

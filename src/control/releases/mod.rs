@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, OnStateLost, ReleasesConfig, with_causes};
 use crate::control::handle::{Rejected, Shared};
-use crate::control::refused;
+use crate::control::{Live, refused};
 use crate::release::controller::{Controller, conform};
 use crate::release::desk::{Board, Desk};
 use crate::release::ledger::{Ledger, Page};
@@ -139,8 +139,20 @@ impl Plane {
         *self.changes.borrow()
     }
 
+    /// Shows those who ask what is live, before it is looked at the next time.
+    pub(in crate::control) fn show(&self, live: &Live) {
+        let page = self.ledger.read();
+        let active = page.known.releases.values();
+        let active = active.filter(|state| state.phase.is_active());
+        let world = Arc::new(world::world(live, active, Vec::new()));
+        let releases = self.desk.board().releases.clone();
+        let board = Board { world, releases };
+        self.desk.shared_board().store(Arc::new(board));
+    }
+
     /// Starts to look after releases.
     pub(in crate::control) fn start(&mut self, shared: Arc<Shared>) {
+        self.show(&shared.live.load());
         let controller = Controller::new(self.ledger.clone(), self.desk.shared_board());
         let (ledger, is_broken) = (self.ledger.clone(), self.is_broken);
         let notices = Arc::clone(&self.notices);

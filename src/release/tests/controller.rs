@@ -151,6 +151,7 @@ impl Instance {
             config: None,
             evidence: None,
             request_id: None,
+            ticket: None,
         }
     }
 
@@ -339,6 +340,21 @@ async fn the_line_stops_what_moves_forward_and_nothing_else() {
     instance.desk.line(true, &instance.cause()).await.unwrap();
     let state = instance.command(&Command::Abort).await.unwrap();
     assert_eq!(state.phase, Phase::Aborted);
+}
+
+#[tokio::test]
+async fn what_was_asked_since_the_last_look_counts_at_once() {
+    let folder = TempDir::new().unwrap();
+    let mut instance = Instance::start(folder.path(), wished(), 0).await;
+    instance.until(|state| state.step == Some(0)).await;
+    instance.command(&Command::Pause).await.unwrap();
+    assert!(instance.command(&Command::Skip).await.is_err());
+    for _ in 0..3 {
+        instance.tick().await;
+    }
+    instance.command(&Command::Resume).await.unwrap();
+    let state = instance.command(&Command::Skip).await.unwrap();
+    assert_eq!(state.step, Some(1));
 }
 
 #[tokio::test]

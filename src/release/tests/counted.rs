@@ -7,7 +7,6 @@ use tempfile::TempDir;
 use crate::release::command::Command;
 use crate::release::dora::{Journal, Stage};
 use crate::release::gate::{Answer, Vote};
-use crate::release::ledger::Cause;
 use crate::release::readiness::{Exception, Passed};
 use crate::release::reconcile::{Change, Effect, File};
 use crate::release::role::Roles;
@@ -15,7 +14,7 @@ use crate::release::state::{Origin, Phase, State};
 use crate::release::tally::{AtGate, By, Counts, Kept, Tally};
 use crate::release::tests::controller::{Instance, wished};
 use crate::release::tests::fixture::{later, spec, start};
-use crate::store::{Actor, ActorKind, CommitError, Committed, Via};
+use crate::store::{ActorKind, CommitError, Committed};
 
 fn n(counts: &Counts, to: Phase, by: By) -> u64 {
     let key = ("shop".to_owned(), to, by);
@@ -74,17 +73,6 @@ fn state() -> State {
     State::new(spec, Origin::Api, "ana".into(), start())
 }
 
-fn cause() -> Cause {
-    Cause {
-        actor: Actor::new(ActorKind::Token, "ana", Via::Api),
-        reason: "because".into(),
-        at: later(1),
-        config: None,
-        evidence: None,
-        request_id: None,
-    }
-}
-
 fn kept() -> Result<Committed, CommitError> {
     Ok(Committed {
         seq: 1,
@@ -110,7 +98,9 @@ fn what_is_said_at_a_gate_is_counted_by_its_answer() {
     for answer in [Answer::Approve, Answer::Approve, Answer::Reject] {
         let mut after = before.clone();
         after.votes.push(vote(answer));
-        tally.release(Some(&before), &after, &cause()).end(&kept());
+        tally
+            .release(Some(&before), &after, ActorKind::Token, None)
+            .end(&kept());
         before = after;
     }
     let mut after = before.clone();
@@ -121,9 +111,13 @@ fn what_is_said_at_a_gate_is_counted_by_its_answer() {
         at: later(2),
         spec_hash: None,
     });
-    tally.release(Some(&before), &after, &cause()).end(&kept());
+    tally
+        .release(Some(&before), &after, ActorKind::Token, None)
+        .end(&kept());
     // What nobody said anything by is no answer.
-    tally.release(Some(&after), &after, &cause()).end(&kept());
+    tally
+        .release(Some(&after), &after, ActorKind::Token, None)
+        .end(&kept());
     let counts = tally.read();
     let of = |said| counts.approvals.get(&("sre".to_owned(), said)).copied();
     assert_eq!(of(AtGate::Approved), Some(2));
@@ -136,7 +130,7 @@ fn what_is_said_at_a_gate_is_counted_by_its_answer() {
 #[test]
 fn what_nobody_waits_for_any_more_is_counted_all_the_same() {
     let tally = Tally::default();
-    drop(tally.release(None, &state(), &cause()));
+    drop(tally.release(None, &state(), ActorKind::Token, None));
     let counts = tally.read();
     assert_eq!(n(&counts, Phase::Pending, By::Operator), 1);
     assert_eq!(counts.commits[&Kept::Done], 1);
