@@ -3,13 +3,21 @@
 //! The router is made of it, and who asks is held to it, so that nothing can be asked that does not
 //! stand here.
 
+mod audit;
+mod plan;
+mod release;
+
 use axum::routing::{MethodRouter, get, post};
 use http::Method;
+use serde_json::json;
 
 use crate::admin::Served;
+use crate::admin::fault::Code;
 use crate::admin::guard::Needs;
 use crate::admin::handlers;
-use crate::admin::role::Role;
+use crate::admin::openapi::{Schemas, Shape};
+use crate::admin::wire;
+use crate::release::role::Permission;
 
 /// One thing that may be asked.
 #[derive(Debug)]
@@ -20,46 +28,188 @@ pub(in crate::admin) struct Action {
     pub(in crate::admin) method: Method,
     /// The path, with `{…}` where something is named.
     pub(in crate::admin) path: &'static str,
+    /// What it does, in a sentence.
+    pub(in crate::admin) summary: &'static str,
     /// What it needs.
     pub(in crate::admin) needs: Needs,
     /// Whether who asks has to say why; a mutation may always come with a reason.
     pub(in crate::admin) needs_reason: bool,
+    /// What may stand in the query.
+    pub(in crate::admin) query: &'static [Query],
+    /// The members of the body besides reason and ticket, of a mutation.
+    pub(in crate::admin) body: Option<Shape>,
+    /// The statuses of an answer that says that it was done.
+    pub(in crate::admin) statuses: &'static [&'static str],
+    /// What is answered.
+    pub(in crate::admin) answer: Answer,
+    /// Whether the answer has an `ETag`.
+    pub(in crate::admin) has_etag: bool,
+    /// What may go wrong with it, besides what may go wrong with all of its kind.
+    pub(in crate::admin) faults: &'static [Code],
     /// Makes what answers.
     pub(in crate::admin) handler: fn() -> MethodRouter<Served>,
 }
 
-const VIEWER: Needs = Needs::Role(Role::Viewer);
-const OPERATOR: Needs = Needs::Role(Role::Operator);
+/// A parameter in the query.
+#[derive(Debug)]
+pub(in crate::admin) struct Query {
+    /// Its name.
+    pub(in crate::admin) name: &'static str,
+    /// What it says.
+    pub(in crate::admin) what: &'static str,
+    /// Whether it has to be there.
+    pub(in crate::admin) is_required: bool,
+    /// Whether it may be there several times.
+    pub(in crate::admin) is_repeated: bool,
+}
 
-/// All of them.
-pub(in crate::admin) static ACTIONS: [Action; 9] = [
-    read("livez", "/livez", Needs::Nothing, || get(handlers::livez)),
-    read("livez", "/healthz", Needs::Nothing, || get(handlers::livez)),
-    read("readyz", "/readyz", Needs::Nothing, || {
-        get(handlers::readyz)
-    }),
-    read("metrics", "/metrics", VIEWER, || get(handlers::metrics)),
-    read("status", "/api/v1/status", VIEWER, || get(handlers::status)),
-    read("config", "/api/v1/config", VIEWER, || get(handlers::config)),
-    read("explain", "/api/v1/explain", VIEWER, || {
-        get(handlers::explain)
-    }),
+/// What is answered.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::admin) enum Answer {
+    /// JSON.
+    Json(Shape),
+    /// A text of such a content type.
+    Text(&'static str),
+}
+
+const VIEWER: Needs = Needs::May(Permission::View);
+const TEXT: Answer = Answer::Text("text/plain");
+
+/// What most actions have: a path that is read.
+pub(in crate::admin) const READ: Action = Action {
+    name: "",
+    method: Method::GET,
+    path: "",
+    summary: "",
+    needs: VIEWER,
+    needs_reason: false,
+    query: &[],
+    body: None,
+    statuses: &["200"],
+    answer: TEXT,
+    has_etag: false,
+    faults: &[],
+    handler: MethodRouter::new,
+};
+
+/// What most mutations have: a body with nothing else than every mutation's.
+const CHANGE: Action = Action {
+    method: Method::POST,
+    needs: Needs::May(Permission::Reload),
+    body: Some(Schemas::inline::<handlers::Nothing>),
+    ..READ
+};
+
+/// `?verbose`.
+const VERBOSE: Query = parameter("verbose", "Tells more, whatever its value.");
+
+/// Those of the process and its configuration.
+static PROCESS: [Action; 10] = [
+    Action {
+        name: "livez",
+        path: "/livez",
+        summary: "Whether the process serves its admin port.",
+        needs: Needs::Nothing,
+        handler: || get(handlers::livez),
+        ..READ
+    },
+    Action {
+        name: "healthz",
+        path: "/healthz",
+        summary: "The same by another name.",
+        needs: Needs::Nothing,
+        handler: || get(handlers::livez),
+        ..READ
+    },
+    Action {
+        name: "readyz",
+        path: "/readyz",
+        summary: "Whether the instance is ready: 503 where it is not.",
+        needs: Needs::Nothing,
+        query: &[VERBOSE],
+        handler: || get(handlers::readyz),
+        ..READ
+    },
+    Action {
+        name: "metrics",
+        path: "/metrics",
+        summary: "The metrics, in the text format of Prometheus.",
+        handler: || get(handlers::metrics),
+        ..READ
+    },
+    Action {
+        name: "openapi",
+        path: "/api/v1/openapi.json",
+        summary: "This description.",
+        answer: Answer::Json(|_| json!({ "type": "object" })),
+        handler: || get(handlers::openapi),
+        ..READ
+    },
+    Action {
+        name: "status",
+        path: "/api/v1/status",
+        summary: "What is live.",
+        query: &[VERBOSE],
+        answer: Answer::Json(Schemas::of::<wire::Status>),
+        handler: || get(handlers::status),
+        ..READ
+    },
+    Action {
+        name: "config",
+        path: "/api/v1/config",
+        summary: "The live configuration, with every default and no secret.",
+        answer: Answer::Json(|_| json!({ "type": "object" })),
+        has_etag: true,
+        handler: || get(handlers::config),
+        ..READ
+    },
+    Action {
+        name: "explain",
+        path: "/api/v1/explain",
+        summary: "Why a request would go where it would go.",
+        query: &EXPLAIN,
+        answer: Answer::Json(Schemas::of::<wire::Explained>),
+        faults: &[Code::QueryInvalid],
+        handler: || get(handlers::explain),
+        ..READ
+    },
     Action {
         name: "config.reload",
-        method: Method::POST,
         path: "/api/v1/config/reload",
-        needs: OPERATOR,
-        needs_reason: false,
+        summary: "Reads the configuration again; answers when it is live.",
+        answer: Answer::Json(Schemas::of::<wire::Reloaded>),
+        faults: &[Code::ConfigInvalid],
         handler: || post(handlers::reload),
+        ..CHANGE
     },
     Action {
         name: "upgrade",
-        method: Method::POST,
+        needs: Needs::May(Permission::Administer),
         path: "/api/v1/upgrade",
-        needs: OPERATOR,
-        needs_reason: false,
+        summary: "Has another process take over; answers when it serves.",
+        answer: Answer::Json(Schemas::of::<wire::Upgraded>),
+        faults: &[Code::UpgradeUnderWay, Code::UpgradeFailed, Code::Ending],
         handler: || post(handlers::upgrade),
+        ..CHANGE
     },
+];
+
+/// The parameters of an explanation.
+const EXPLAIN: [Query; 5] = [
+    Query {
+        is_required: true,
+        ..parameter("url", "The request's URL.")
+    },
+    parameter("method", "Its method, if it is not GET."),
+    Query {
+        is_repeated: true,
+        ..parameter("header", "A field of it, as `Name: value`.")
+    },
+    parameter(
+        "key",
+        "The key of the user, in the place of what it is found in.",
+    ),
+    parameter("client", "The IP address that it comes from."),
 ];
 
 impl Action {
@@ -76,24 +226,27 @@ impl Action {
         } else {
             method
         };
-        let mut actions = ACTIONS.iter();
-        actions.find(|action| action.path == path && action.method == *method)
+        Self::all().find(|action| action.path == path && action.method == *method)
+    }
+
+    /// All of them.
+    pub(in crate::admin) fn all() -> impl Iterator<Item = &'static Self> {
+        let parts = [
+            &PROCESS[..],
+            &release::ACTIONS[..],
+            &plan::ACTIONS[..],
+            &audit::ACTIONS[..],
+        ];
+        parts.into_iter().flatten()
     }
 }
 
-const fn read(
-    name: &'static str,
-    path: &'static str,
-    needs: Needs,
-    handler: fn() -> MethodRouter<Served>,
-) -> Action {
-    Action {
+const fn parameter(name: &'static str, what: &'static str) -> Query {
+    Query {
         name,
-        method: Method::GET,
-        path,
-        needs,
-        needs_reason: false,
-        handler,
+        what,
+        is_required: false,
+        is_repeated: false,
     }
 }
 
@@ -101,25 +254,27 @@ const fn read(
 mod tests {
     use http::Method;
 
-    use crate::admin::actions::{ACTIONS, Action};
+    use crate::admin::actions::Action;
     use crate::admin::guard::Needs;
-    use crate::admin::role::Role;
+    use crate::release::role::Permission;
 
     #[test]
     fn nothing_stands_there_twice() {
-        for (n, action) in ACTIONS.iter().enumerate() {
+        for (n, action) in Action::all().enumerate() {
             let same =
-                |other: &&Action| (&other.method, other.path) == (&action.method, action.path);
-            assert!(!ACTIONS[..n].iter().any(|other| same(&other)), "{action:?}");
+                |other: &Action| (&other.method, other.path) == (&action.method, action.path);
+            assert!(!Action::all().take(n).any(same), "{action:?}");
         }
     }
 
     #[test]
     fn what_changes_something_is_not_for_those_who_may_only_look() {
-        for action in &ACTIONS {
+        for action in Action::all() {
             let for_viewers = match action.needs {
-                Needs::Nothing => true,
-                Needs::Role(role) => Role::Viewer.includes(role),
+                Needs::Nothing | Needs::May(Permission::View) => true,
+                Needs::May(_) => false,
+                // Who may is said by what it is done to.
+                Needs::Known => continue,
             };
             assert_eq!(for_viewers, !action.is_mutation(), "{action:?}");
         }

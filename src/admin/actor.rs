@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
 
-use crate::admin::role::Roles;
+use crate::release::role::{Role, Roles};
+use crate::store::{self, ActorKind};
 
 /// Who asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -77,20 +78,38 @@ impl Actor {
         Self {
             kind: Kind::User,
             id: "local".to_owned(),
-            roles: Roles::Every,
+            roles: Roles::every(),
             via: Via::Api,
             addr: None,
         }
     }
 
     /// Somebody who has the token of a name.
-    pub(in crate::admin) fn token(name: &str, roles: Vec<String>) -> Self {
+    pub(in crate::admin) fn token(name: &str, roles: impl IntoIterator<Item = Role>) -> Self {
         Self {
             kind: Kind::Token,
             id: name.to_owned(),
-            roles: Roles::Named(roles),
+            roles: roles.into_iter().collect(),
             via: Via::Api,
             addr: None,
+        }
+    }
+}
+
+impl From<&Actor> for store::Actor {
+    fn from(actor: &Actor) -> Self {
+        Self {
+            kind: match actor.kind {
+                Kind::User => ActorKind::Local,
+                Kind::Token => ActorKind::Token,
+            },
+            id: actor.id.clone(),
+            roles: actor.roles.names().map(str::to_owned).collect(),
+            via: match actor.via {
+                Via::Api => store::Via::Api,
+                Via::Cli => store::Via::Cli,
+            },
+            addr: actor.addr,
         }
     }
 }

@@ -8,8 +8,8 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 
 use crate::admin::reply;
-use crate::admin::role::Role;
 use crate::admin::wire::{ConfigProblem, Problem};
+use crate::release::role::Role;
 
 /// What a code becomes a URI by (RFC 9457, section 3.1.1). It identifies; there is nothing to fetch.
 const TYPE: &str = "urn:tidegate:problem:";
@@ -71,6 +71,24 @@ pub(in crate::admin) enum Code {
     UpgradeFailed,
     /// The process is ending.
     Ending,
+    /// A release is not what one can be.
+    ReleaseInvalid,
+    /// There is one of that name.
+    Exists,
+    /// A release decides about it.
+    Busy,
+    /// It cannot be done as things stand.
+    Refused,
+    /// Somebody else has to do it.
+    SomebodyElse,
+    /// Nothing is kept, because nothing is configured to be.
+    StoreMissing,
+    /// What is kept cannot be written.
+    StoreUnavailable,
+    /// What is kept is being handed over to another process.
+    StoreClosed,
+    /// Too many listen to what happens.
+    TooManyListeners,
     /// The fault is on this side.
     Internal,
 }
@@ -106,6 +124,15 @@ impl Code {
             Self::UpgradeUnderWay => "upgrade_under_way",
             Self::UpgradeFailed => "upgrade_failed",
             Self::Ending => "ending",
+            Self::ReleaseInvalid => "release_invalid",
+            Self::Exists => "exists",
+            Self::Busy => "busy",
+            Self::Refused => "refused",
+            Self::SomebodyElse => "somebody_else",
+            Self::StoreMissing => "store_missing",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::StoreClosed => "store_closed",
+            Self::TooManyListeners => "too_many_listeners",
             Self::Internal => "internal",
         }
     }
@@ -119,22 +146,34 @@ impl Code {
             | Self::IfMatchMalformed
             | Self::IdempotencyKeyMalformed => StatusCode::BAD_REQUEST,
             Self::TokenMissing | Self::TokenWrong | Self::TokenExpired => StatusCode::UNAUTHORIZED,
-            Self::OriginForeign | Self::TokenUnset | Self::RoleMissing => StatusCode::FORBIDDEN,
+            Self::OriginForeign | Self::TokenUnset | Self::RoleMissing | Self::SomebodyElse => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::UpgradeUnderWay | Self::RequestUnderWay => StatusCode::CONFLICT,
+            Self::UpgradeUnderWay
+            | Self::RequestUnderWay
+            | Self::Exists
+            | Self::Busy
+            | Self::Refused => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaTypeUnsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HostForeign => StatusCode::MISDIRECTED_REQUEST,
             Self::ConfigInvalid
+            | Self::ReleaseInvalid
             | Self::UpgradeFailed
             | Self::BodyInvalid
             | Self::ReasonMissing
             | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Ending | Self::TooManyUnderWay => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Ending
+            | Self::TooManyUnderWay
+            | Self::StoreMissing
+            | Self::StoreUnavailable
+            | Self::StoreClosed
+            | Self::TooManyListeners => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -144,7 +183,7 @@ impl Code {
 pub(in crate::admin) struct Fault {
     code: Code,
     detail: String,
-    role: Option<Role>,
+    role: Option<String>,
     pointer: Option<String>,
     problems: Vec<ConfigProblem>,
 }
@@ -161,9 +200,9 @@ impl Fault {
         }
     }
 
-    /// Names the role that is missing.
-    pub(in crate::admin) fn needs(mut self, role: Role) -> Self {
-        self.role = Some(role);
+    /// Names the role that is missing; any of them would do.
+    pub(in crate::admin) fn needs(mut self, roles: &[Role]) -> Self {
+        self.role = Some(any_of(roles));
         self
     }
 
@@ -190,6 +229,12 @@ impl Fault {
     }
 }
 
+/// Roles of which any would do, in words.
+pub(in crate::admin) fn any_of(roles: &[Role]) -> String {
+    let names: Vec<&str> = roles.iter().map(Role::name).collect();
+    names.join(" or ")
+}
+
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let (code, status) = (self.code, self.code.status());
@@ -199,7 +244,7 @@ impl IntoResponse for Fault {
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
             detail: self.detail,
-            role: self.role.map(|role| role.name().to_owned()),
+            role: self.role,
             pointer: self.pointer,
             problems: self.problems,
         };

@@ -20,8 +20,8 @@ use thiserror::Error as ThisError;
 
 use crate::admin::actor::Actor;
 use crate::admin::fault::Code;
-use crate::admin::role::Role;
 use crate::config::{ADMIN_TOKEN, AdminConfig, TokenSecret};
+use crate::release::role::{Permission, Role};
 
 /// What a request needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,8 +29,11 @@ pub(in crate::admin) enum Needs {
     /// Nothing: it only wants to know whether the instance lives or is ready, and the probes of
     /// container platforms carry no token.
     Nothing,
-    /// Somebody who has a role.
-    Role(Role),
+    /// Somebody to whom this is allowed.
+    May(Permission),
+    /// Somebody who may look. Whether they may do it is for what it is done to to say: gates and
+    /// freezes name roles of their own.
+    Known,
 }
 
 /// Why a request is not let in.
@@ -57,6 +60,17 @@ pub(in crate::admin) enum Refusal {
     /// It comes by the network, and no token is configured that could let it in.
     #[error("this listener is not on loopback, and no token is configured")]
     TokenUnset,
+}
+
+impl Needs {
+    /// What has to be allowed to who asks; nothing where anybody may.
+    pub(in crate::admin) fn permission(self) -> Option<Permission> {
+        match self {
+            Self::Nothing => None,
+            Self::May(permission) => Some(permission),
+            Self::Known => Some(Permission::View),
+        }
+    }
 }
 
 impl Refusal {
@@ -131,8 +145,7 @@ impl<'a> Guard<'a> {
         let is = |secret: &TokenSecret| bool::from(secret.sha256().ct_eq(&sent));
         let mut found = Err(Refusal::TokenWrong);
         if self.config.token.as_ref().is_some_and(is) {
-            let all = vec![Role::Admin.name().to_owned()];
-            found = Ok(Actor::token(ADMIN_TOKEN, all));
+            found = Ok(Actor::token(ADMIN_TOKEN, [Role::Admin]));
         }
         for (name, token) in &self.config.tokens {
             if is(&token.secret) {

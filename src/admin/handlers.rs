@@ -11,14 +11,16 @@ use http::header::{CONTENT_LENGTH, ETAG};
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use tracing::{error, info, warn};
+use utoipa::ToSchema;
 
-use crate::admin::actions::{ACTIONS, Action};
+use crate::admin::actions::Action;
 use crate::admin::actor::{Actor, Via};
+use crate::admin::denied::Attempt;
 use crate::admin::explain::Asked;
-use crate::admin::fault::{Code, Fault};
+use crate::admin::fault::{Code, Fault, any_of};
 use crate::admin::guard::{Guard, Needs};
 use crate::admin::mutation::{Mutation, body, carry_out};
-use crate::admin::role::Role;
+use crate::admin::openapi::document;
 use crate::admin::server::Peer;
 use crate::admin::state::Detail;
 use crate::admin::{Admin, Served, reply, state};
@@ -28,11 +30,11 @@ use crate::control::UpgradeError;
 /// The content type of the Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The content type of what people and probes read.
-const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+pub(in crate::admin) const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Makes the whole of it: paths, and the guard before them.
 pub(in crate::admin) fn router(served: Served) -> Router {
-    let router = ACTIONS.iter().fold(Router::new(), |router, action| {
+    let router = Action::all().fold(Router::new(), |router, action| {
         router.route(action.path, (action.handler)())
     });
     router
@@ -48,7 +50,7 @@ async fn admit(State(served): State<Served>, request: Request, next: Next) -> Re
     let path = request.extensions().get::<MatchedPath>();
     let action = path.and_then(|path| Action::of(request.method(), path.as_str()));
     // Also that there is nothing, or nothing by that method, is told only to who may look.
-    let needs = action.map_or(Needs::Role(Role::Viewer), |action| action.needs);
+    let needs = action.map_or(Needs::Known, |action| action.needs);
     let live = served.admin.control.live();
     let guard = Guard::new(served.bound, &live.config.admin);
     let (uri, headers) = (request.uri(), request.headers());
@@ -57,18 +59,22 @@ async fn admit(State(served): State<Served>, request: Request, next: Next) -> Re
         Ok(actor) => actor,
         Err(refusal) => {
             let fault = Fault::new(refusal.code(), refusal.to_string());
-            return denied(&request, action, None, fault);
+            return denied(&served, &request, action, None, fault);
         }
     };
     actor.addr = peer;
     actor.via = Via::of(headers);
-    if let Needs::Role(role) = needs
-        && !actor.roles.include(role)
+    if let Some(permission) = needs.permission()
+        && !actor.roles.may(permission)
     {
-        let has = &actor.roles;
-        let why = format!("this needs the role {role}; {} has {has}", actor.id);
-        let fault = Fault::new(Code::RoleMissing, why).needs(role);
-        return denied(&request, action, Some(&actor), fault);
+        let (roles, has) = (permission.granted_to(), &actor.roles);
+        let why = format!(
+            "this needs the role {}; {} has {has}",
+            any_of(roles),
+            actor.id
+        );
+        let fault = Fault::new(Code::RoleMissing, why).needs(roles);
+        return denied(&served, &request, action, Some(&actor), fault);
     }
     if announced_length(request.headers()) > body::MAX_BYTES as u64 {
         return body::too_large().into_response();
@@ -81,6 +87,7 @@ async fn admit(State(served): State<Served>, request: Request, next: Next) -> Re
 
 /// Tells of an attempt that is denied: everyone that is passes here.
 fn denied(
+    served: &Served,
     request: &Request,
     action: Option<&Action>,
     actor: Option<&Actor>,
@@ -97,6 +104,14 @@ fn denied(
         path = request.uri().path(),
         "admin request denied"
     );
+    let what = Attempt {
+        action: action.map(|action| action.name),
+        method: request.method().as_str(),
+        path: request.uri().path(),
+        peer: peer.map(|peer| peer.0),
+        via: Via::of(request.headers()),
+    };
+    served.denials.of(served, actor, &what, &fault);
     fault.into_response()
 }
 
@@ -161,6 +176,11 @@ pub(in crate::admin) async fn status(State(served): State<Served>, uri: Uri) -> 
         reply::json(&state::status(admin, detail))
     })
     .await
+}
+
+/// The API, described for programs.
+pub(in crate::admin) async fn openapi(State(served): State<Served>) -> Response {
+    aside(served, |_| reply::json(&document())).await
 }
 
 /// The live configuration, with every default.
@@ -255,7 +275,7 @@ pub(in crate::admin) async fn upgrade(
 }
 
 /// The members of a body that has none besides those of every mutation.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::admin) struct Nothing {}
 
@@ -296,7 +316,10 @@ async fn method_not_allowed(request: Request) -> Fault {
 }
 
 /// Makes an answer that takes more than a moment where it delays neither a probe nor a reload.
-async fn aside(served: Served, work: impl FnOnce(&Admin) -> Response + Send + 'static) -> Response {
+pub(in crate::admin) async fn aside(
+    served: Served,
+    work: impl FnOnce(&Admin) -> Response + Send + 'static,
+) -> Response {
     // It is never closed; without a permit the answer would still be right, only not bounded.
     let permit = served.large.clone().acquire_owned().await;
     let done = tokio::task::spawn_blocking(move || {
@@ -305,14 +328,14 @@ async fn aside(served: Served, work: impl FnOnce(&Admin) -> Response + Send + 's
     });
     match done.await {
         Ok(response) => response,
-        Err(error) => failed(&error),
+        Err(error) => failed(&error).into_response(),
     }
 }
 
 /// What is said when a task did not come to its end.
-pub(in crate::admin) fn failed(error: &tokio::task::JoinError) -> Response {
+pub(in crate::admin) fn failed(error: &tokio::task::JoinError) -> Fault {
     error!(%error, "admin request failed");
-    Fault::new(Code::Internal, "the request failed; see the log").into_response()
+    Fault::new(Code::Internal, "the request failed; see the log")
 }
 
 #[cfg(test)]

@@ -2,21 +2,33 @@
 //!
 //! It runs on the control runtime, never on a worker. Whatever changes something is a `mutation`,
 //! goes through [`Control`], and is answered when it is live. What may be asked stands in one table,
-//! `actions`, with the role that it needs; who asks is found out in one place, `guard`, before
+//! `actions`, with the permission that it needs; who asks is found out in one place, `guard`, before
 //! anything else looks at the request.
 
 mod actions;
 mod actor;
+mod denied;
+mod drift;
+mod dora;
+mod events;
 pub mod explain;
 mod fault;
+mod freezes;
 mod guard;
 mod handlers;
+mod incidents;
+mod line;
 mod mutation;
+mod openapi;
+mod params;
+mod releases;
 mod reply;
-mod role;
+mod schedule;
 mod server;
 mod state;
+mod trail;
 mod upstreams;
+mod weights;
 pub mod wire;
 
 use std::net::SocketAddr;
@@ -29,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use crate::admin::denied::Denials;
 use crate::admin::mutation::Memory;
 use crate::control::Control;
 use crate::ring::Backend;
@@ -76,6 +89,12 @@ struct Served {
     memory: Memory,
     /// What goes on also when who asked for it has gone.
     tasks: TaskTracker,
+    /// Who may listen to what happens.
+    listeners: Arc<Semaphore>,
+    /// The attempts that were denied of late.
+    denials: Denials,
+    /// The end.
+    shutdown: CancellationToken,
 }
 
 /// Serves the admin API until `shutdown`; requests that run then may still finish.
@@ -89,6 +108,9 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationTo
                 large: Arc::new(Semaphore::new(LARGE_ANSWERS)),
                 memory: Memory::default(),
                 tasks: tasks.clone(),
+                listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
+                denials: Denials::default(),
+                shutdown: shutdown.clone(),
             });
             server::run(listener, router, shutdown).await;
             tasks.close();

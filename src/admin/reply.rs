@@ -5,6 +5,8 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::Serialize;
 
+use crate::admin::fault::Fault;
+
 /// Answers 200 with a value.
 pub(in crate::admin) fn json(value: &impl Serialize) -> Response {
     encode(StatusCode::OK, "application/json", value)
@@ -34,4 +36,9 @@ pub(in crate::admin) fn encode(
             format!("the answer cannot be written as JSON: {error}\n"),
         ),
     }
+}
+
+/// Answers with what is wrong.
+pub(in crate::admin) fn fault(fault: Fault) -> Response {
+    fault.into_response()
 }

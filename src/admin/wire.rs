@@ -2,26 +2,51 @@
 //!
 //! Fields are only ever added. A client ignores what it does not know.
 
+mod analysis;
+mod audit;
 mod detail;
+mod freezes;
+mod gates;
 mod mirror;
 mod owner;
 mod problem;
+mod releases;
+mod routes;
 mod upstreams;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+pub use analysis::{
+    AnalysisStatus, ArmsStatus, CheckStatus, LatencyStatus, PercentilesStatus, ReportStatus,
+    TallyStatus,
+};
+pub use audit::{
+    Audit, AuditHead, AuditVerified, Dora, DoraFigures, Drift, IncidentChanged, IncidentStatus,
+    Incidents, LinkIncident, RouteDrift, Spread,
+};
 pub use detail::{JudgedDetail, Latency, VariantDetail};
+pub use freezes::{
+    Closed, ClosedPeriod, FreezeOverridden, FreezeOverride, FreezeStatus, Freezes, Line,
+    LineChanged, OverrideFreeze, Schedule, ScheduledRelease,
+};
+pub use gates::{Approved, ChecklistItem, GateStatus, Gates, IgnoredApproval};
 pub use mirror::{ComparisonStatus, ExplainedMirror, MirrorStatus};
 pub use owner::{BrokenStatus, OwnerStatus, StoreStatus};
 pub use problem::{ConfigProblem, Problem};
+pub use releases::{
+    Changed, EndpointsStatus, ExceptionStatus, HoldStatus, Release, ReleaseChanged, ReleaseRow,
+    Releases, ReviewStatus, RollBack, Said, StepStatus, TestStatus, Why,
+};
+pub use routes::{RouteWeights, Routes, SetWeights, WeightsChanged};
 pub use upstreams::{
     BreakerStatus, EndpointStatus, HealthStatus, LimitStatus, NameStatus, UpstreamStatus,
 };
 
 /// What is live on this instance: the answer of `GET /api/v1/status`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Status {
     /// The version of the program.
     pub version: String,
@@ -72,7 +97,7 @@ pub struct Status {
 }
 
 /// How much the process carries.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub struct OverloadStatus {
     /// True while new work is refused for want of memory.
     pub refuses: bool,
@@ -89,7 +114,7 @@ pub struct OverloadStatus {
 }
 
 /// An attempt to replace the program.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct UpgradeStatus {
     /// `starting`: a new process gets ready; `failed`: it did not, and this one serves on;
     /// `succeeded`: this process is the new one.
@@ -102,7 +127,7 @@ pub struct UpgradeStatus {
 }
 
 /// An upgrade that went well: the answer of `POST /api/v1/upgrade`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Upgraded {
     /// The process that serves now.
     pub pid: u32,
@@ -113,7 +138,7 @@ pub struct Upgraded {
 }
 
 /// One route.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct RouteStatus {
     /// Who decides about its weights, where it is divided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,7 +163,7 @@ pub struct RouteStatus {
 }
 
 /// How many requests a route takes in a time.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct RateLimitStatus {
     /// The rate, such as `100/s`.
     pub rate: String,
@@ -153,7 +178,7 @@ pub struct RateLimitStatus {
 }
 
 /// What a route answers by itself.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct AnswerStatus {
     /// `redirect` or `respond`.
     pub kind: String,
@@ -168,7 +193,7 @@ pub struct AnswerStatus {
 }
 
 /// One rule of a route.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct RuleStatus {
     /// Its segment.
     pub segment: String,
@@ -181,7 +206,7 @@ pub struct RuleStatus {
 }
 
 /// One variant of a route.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct VariantStatus {
     /// The upstream that serves it.
     pub upstream: String,
@@ -212,7 +237,7 @@ pub struct VariantStatus {
 }
 
 /// A count of endpoints.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct Endpoints {
     /// Those that may be used now.
     pub available: usize,
@@ -221,7 +246,7 @@ pub struct Endpoints {
 }
 
 /// One listener.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct ListenerStatus {
     /// The address that it is bound to: the port is the real one, also where the file says 0.
     pub address: String,
@@ -239,7 +264,7 @@ pub struct ListenerStatus {
 }
 
 /// One certificate.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct CertificateStatus {
     /// What it is called in metrics: its first name, else its subject's, else its file's.
     pub name: String,
@@ -256,7 +281,7 @@ pub struct CertificateStatus {
 }
 
 /// Why a request goes where it goes: the answer of `GET /api/v1/explain`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Explained {
     /// The configuration that was asked; absent when it was a file and no running instance.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -298,7 +323,7 @@ pub struct Explained {
 }
 
 /// One rule of a route, seen from one request.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct ExplainedRule {
     /// Its segment.
     pub segment: String,
@@ -312,7 +337,7 @@ pub struct ExplainedRule {
 }
 
 /// One condition of a segment.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct ExplainedCondition {
     /// Attribute, operator and what it compares with.
     pub condition: String,
@@ -321,7 +346,7 @@ pub struct ExplainedCondition {
 }
 
 /// What a route answers by itself.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct ExplainedAnswer {
     /// `redirect` or `respond`.
     pub kind: String,
@@ -338,7 +363,7 @@ pub struct ExplainedAnswer {
 }
 
 /// What an upstream is asked for.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct ExplainedTarget {
     /// The host, with its port if it has one.
     pub host: String,
@@ -347,7 +372,7 @@ pub struct ExplainedTarget {
 }
 
 /// One variant, seen from one request.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct ExplainedVariant {
     /// Its name.
     pub name: String,
@@ -369,7 +394,7 @@ pub struct ExplainedVariant {
 }
 
 /// A reload that is live: the answer of `POST /api/v1/config/reload`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Reloaded {
     /// The configuration that serves now.
     pub generation: u64,

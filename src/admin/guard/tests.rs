@@ -6,8 +6,8 @@ use http::{HeaderMap, Uri};
 
 use crate::admin::actor::{Actor, Kind};
 use crate::admin::guard::{Guard, Needs, Refusal};
-use crate::admin::role::Role;
 use crate::config::{AdminConfig, Secret, TokenConfig, TokenSecret};
+use crate::release::role::Permission;
 
 /// A configuration without a token.
 fn open() -> AdminConfig {
@@ -27,7 +27,7 @@ fn with_token() -> AdminConfig {
 /// One with this token, too.
 fn with_named(mut config: AdminConfig, name: &str, roles: &[&str], text: &str) -> AdminConfig {
     let token = TokenConfig {
-        roles: roles.iter().map(ToString::to_string).collect(),
+        roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
         secret: secret(text),
         expires: None,
     };
@@ -57,7 +57,7 @@ fn check(
     fields: &[(&'static str, &str)],
     expected: Result<&str, Refusal>,
 ) {
-    let viewer = Needs::Role(Role::Viewer);
+    let viewer = Needs::May(Permission::View);
     let admitted = admit(of, viewer, fields, SystemTime::UNIX_EPOCH);
     let admitted = admitted.map(|actor| format!("{actor} {}", actor.roles));
     assert_eq!(admitted, expected.map(str::to_owned));
@@ -160,7 +160,7 @@ fn a_token_is_valid_until_it_expires() {
     config.tokens.get_mut("ana").unwrap().expires = Some(expires);
     let fields = [("authorization", "Bearer anas-secret")];
     let at = |now| {
-        let admitted = admit((LOCAL, &config), Needs::Role(Role::Viewer), &fields, now);
+        let admitted = admit((LOCAL, &config), Needs::May(Permission::View), &fields, now);
         admitted.map(|actor| actor.id)
     };
     assert_eq!(at(expires - Duration::from_nanos(1)), Ok("ana".to_owned()));

@@ -36,21 +36,29 @@ use crate::admin::{Served, handlers};
 pub(in crate::admin) use crate::admin::mutation::precondition::Etag;
 
 /// How long a reason may be, in characters: it says something, and is not a document.
-const REASON: RangeInclusive<usize> = 3..=1000;
+pub(in crate::admin) const REASON: RangeInclusive<usize> = 3..=1000;
 /// How long the name of a ticket may be, in characters.
-const TICKET: RangeInclusive<usize> = 1..=100;
+pub(in crate::admin) const TICKET: RangeInclusive<usize> = 1..=100;
+/// The field with the name of a request.
+const REQUEST_ID: &str = "x-request-id";
+/// The longest name that is taken over.
+const MAX_REQUEST_ID: usize = 128;
 /// Tells that an answer is that of an earlier request with the same key.
 const REPLAYED: &str = "idempotency-replayed";
 
 /// What a mutation comes with.
 #[derive(Clone, Debug)]
 pub(in crate::admin) struct Mutation {
+    /// What is asked for, as records call it.
+    pub(in crate::admin) action: &'static str,
     /// Who asks.
     pub(in crate::admin) actor: Actor,
     /// Why, in their words; there is one where the action needs it.
     pub(in crate::admin) reason: Option<String>,
     /// The ticket that it belongs to elsewhere, if they name one.
     pub(in crate::admin) ticket: Option<String>,
+    /// The request's name, in records and in the answer.
+    pub(in crate::admin) request_id: String,
     if_match: IfMatch,
     /// The members of the body besides.
     members: Map<String, Value>,
@@ -75,9 +83,11 @@ impl Mutation {
             return Err(Fault::new(Code::ReasonMissing, why).at("/reason"));
         }
         Ok(Self {
+            action: action.name,
             actor,
             reason,
             ticket: text(&mut members, "ticket", TICKET)?,
+            request_id: request_id(headers),
             if_match,
             members,
         })
@@ -89,6 +99,19 @@ impl Mutation {
     /// When they are not what `T` is; the fault points at the member.
     pub(in crate::admin) fn body<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         body::parse(&self.members)
+    }
+
+    /// Holds the request's `If-Match` against the revision that a resource has now. Gives the revision
+    /// that it then has to have still when it is changed; none where any will do.
+    ///
+    /// # Errors
+    /// When it names another.
+    pub(in crate::admin) fn expects_revision(&self, current: u64) -> Result<Option<u64>, Fault> {
+        self.expects(&Etag::strong(current.to_string()))?;
+        Ok(match self.if_match {
+            IfMatch::One(_) => Some(current),
+            IfMatch::Absent | IfMatch::Any => None,
+        })
     }
 
     /// Holds the request's `If-Match` against what the resource is now. Who then changes it has to
@@ -160,7 +183,13 @@ pub(in crate::admin) async fn carry_out(
     match begin(&served.memory, action, actor, request).await {
         Ok(Ready::Run(begun, request)) => {
             let work = async move {
-                let response = next.run(request).await;
+                let name = request.extensions().get::<Mutation>();
+                let name = name.and_then(|mutation| mutation.request_id.parse().ok());
+                let mut response = next.run(request).await;
+                if let Some(name) = name {
+                    let name: HeaderValue = name;
+                    response.headers_mut().insert(REQUEST_ID, name);
+                }
                 match begun {
                     Some(begun) => record(begun, response).await,
                     None => response,
@@ -168,7 +197,7 @@ pub(in crate::admin) async fn carry_out(
             };
             match served.tasks.spawn(work).await {
                 Ok(response) => response,
-                Err(error) => handlers::failed(&error),
+                Err(error) => handlers::failed(&error).into_response(),
             }
         }
         Ok(Ready::Told(recorded)) => {
@@ -228,6 +257,24 @@ async fn begin(
             "too many requests with an Idempotency-Key are under way",
         )),
     }
+}
+
+/// The name of a request: the one that it comes with, if that is fit to be kept, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let sent = headers.get(REQUEST_ID).and_then(|sent| sent.to_str().ok());
+    let is_fit = |sent: &&str| {
+        (1..=MAX_REQUEST_ID).contains(&sent.len())
+            && sent.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    sent.filter(is_fit).map_or_else(
+        || {
+            let mut bits = [0; 16];
+            // Without the system's generator requests have the same name; they are carried out.
+            let _worked = getrandom::fill(&mut bits);
+            bits.iter().map(|byte| format!("{byte:02x}")).collect()
+        },
+        str::to_owned,
+    )
 }
 
 /// What tells a request from another: method, path, query and body.

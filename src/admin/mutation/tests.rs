@@ -8,20 +8,16 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::admin::actions::Action;
+use crate::admin::actions::{Action, READ};
 use crate::admin::actor::Actor;
 use crate::admin::fault::Fault;
-use crate::admin::guard::Needs;
 use crate::admin::mutation::{Etag, Mutation, body};
-use crate::admin::role::Role;
 
 const ACTION: Action = Action {
     name: "release.abort",
     method: Method::POST,
-    path: "/abort",
-    needs: Needs::Role(Role::Operator),
     needs_reason: true,
-    handler: axum::routing::MethodRouter::new,
+    ..READ
 };
 
 fn read(body: &str) -> Result<Mutation, Fault> {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// More numbers of a variant, all since the start of the process.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub struct VariantDetail {
     /// Requests that failed by no fault of the client's: answered with a 5xx, cut before their end,
     /// or calls of gRPC that failed by the service's fault.
@@ -26,7 +27,7 @@ pub struct VariantDetail {
 }
 
 /// What a variant is judged by: its requests that have ended and that nobody forced to it.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub struct JudgedDetail {
     /// Requests by what they say of it: `ok`, `client_error`, `server_error`, `timeout`, `reset`,
     /// `grpc`, `unavailable`, `client_closed` or `excused`. What never occurred is left out.
@@ -40,7 +41,7 @@ pub struct JudgedDetail {
 }
 
 /// How long something took, counted by buckets.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub struct Latency {
     /// How many fell between each bound and the one before it, and last how many were beyond all.
     pub counts: Vec<u64>,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What came of the copies of a route's requests.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct MirrorStatus {
     /// The variant that gets them, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,7 +29,7 @@ pub struct MirrorStatus {
 }
 
 /// How the answers to copies compare with those that clients got.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct ComparisonStatus {
     /// How many were compared.
     pub compared: u64,
@@ -40,7 +41,7 @@ pub struct ComparisonStatus {
 }
 
 /// Whether a request is copied.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct ExplainedMirror {
     /// The variant that would get the copy, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,9 +1,10 @@
 //! Who decides about a route's weights, and the store in which that is kept.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Who decides about the weights of a route.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct OwnerStatus {
     /// `file`; `release`: one that moves the route's traffic, or left the weights when it ended;
     /// `person`: somebody who set them at run time.
@@ -43,7 +44,7 @@ impl OwnerStatus {
 }
 
 /// The store that releases, weights and the audit log are kept in.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct StoreStatus {
     /// Whether the last write went through. Without that nothing moves forward.
     pub writable: bool,
@@ -63,7 +64,7 @@ pub struct StoreStatus {
 }
 
 /// A history that is not what it was.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct BrokenStatus {
     /// The record that is not what it should be.
     pub seq: u64,

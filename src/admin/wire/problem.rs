@@ -3,11 +3,12 @@
 use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config;
 
 /// One thing that is wrong with a configuration.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct ConfigProblem {
     /// The file.
     pub file: String,
@@ -51,7 +52,7 @@ impl Display for ConfigProblem {
 }
 
 /// An error, as `application/problem+json` (RFC 9457).
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Problem {
     /// What is wrong, as a URI that identifies it: `urn:tidegate:problem:` and the code.
     #[serde(default, rename = "type")]

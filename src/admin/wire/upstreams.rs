@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::admin::wire::CertificateStatus;
 
 /// One upstream.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct UpstreamStatus {
     /// Its endpoints, in the order of the file.
     pub endpoints: Vec<EndpointStatus>,
@@ -26,7 +27,7 @@ pub struct UpstreamStatus {
 }
 
 /// How much of something an upstream has, and how much it may have.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct LimitStatus {
     /// What there is now, all workers together.
     pub used: u32,
@@ -35,7 +36,7 @@ pub struct LimitStatus {
 }
 
 /// The breaker of an upstream.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct BreakerStatus {
     /// `closed`, `open` or `half_open`.
     pub state: String,
@@ -45,7 +46,7 @@ pub struct BreakerStatus {
 }
 
 /// One name of endpoints.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct NameStatus {
     /// The name as it is written in the file.
     pub name: String,
@@ -60,7 +61,7 @@ pub struct NameStatus {
 }
 
 /// One endpoint.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct EndpointStatus {
     /// Address and port.
     pub address: String,
@@ -81,7 +82,7 @@ pub struct EndpointStatus {
 }
 
 /// What checks say of an endpoint.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct HealthStatus {
     /// Whether it is healthy; null while no check has ended.
     pub healthy: Option<bool>,
