@@ -3,11 +3,16 @@
 use std::fmt::Write;
 
 /// The exit codes, with what they mean.
-pub(in crate::cli) const EXIT_CODES: [(u8, &str); 4] = [
+pub(in crate::cli) const EXIT_CODES: [(u8, &str); 6] = [
     (0, "done; also when the reader of a pipe had read enough"),
     (1, "refused or failed, or the verdict is \"no\""),
     (2, "used in a wrong way"),
+    (3, "done, but for what conflicts with a release"),
     (4, "timed out waiting"),
+    (
+        5,
+        "the release that was waited for was aborted or rolled back",
+    ),
 ];
 
 /// The environment variables, with what they are for.

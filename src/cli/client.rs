@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::{Args, ValueHint};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, IF_MATCH, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
@@ -26,9 +26,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The status of ten thousand routes is some MiB.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
-/// Which instance to ask, and with what token.
+/// Which instance to ask, with what token, and how long to wait for it.
 #[derive(Args, Clone, Debug)]
 pub(in crate::cli) struct Instance {
+    #[command(flatten)]
+    pub(in crate::cli) address: Address,
+    /// How long to wait for an answer: 250ms, 5s, 2m.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(in crate::cli) timeout: Duration,
+}
+
+/// Which instance to ask, and with what token.
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct Address {
     /// The admin API of the instance.
     #[arg(
         long,
@@ -48,17 +58,14 @@ pub(in crate::cli) struct Instance {
         value_hint = ValueHint::FilePath
     )]
     pub(in crate::cli) token_file: Option<PathBuf>,
-    /// How long to wait for an answer: 250ms, 5s, 2m.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
-    pub(in crate::cli) timeout: Duration,
 }
 
 /// Why something is done.
 #[derive(Args, Clone, Debug)]
 pub(in crate::cli) struct Reason {
-    /// Why: it is logged with who asked.
+    /// Why: it is kept with who asked.
     #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    pub(in crate::cli) reason: Option<String>,
 }
 
 impl Reason {
@@ -81,6 +88,14 @@ pub(in crate::cli) struct Client {
     authorization: Option<HeaderValue>,
 }
 
+/// What it is asked.
+pub(in crate::cli) struct Question<'a> {
+    method: Method,
+    path: &'a str,
+    body: Bytes,
+    revision: Option<u64>,
+}
+
 /// What it answered.
 pub(in crate::cli) struct Answer {
     /// The status.
@@ -91,8 +106,13 @@ pub(in crate::cli) struct Answer {
 impl Client {
     /// Makes the client of an instance.
     pub(in crate::cli) fn new(instance: &Instance) -> Result<Self, Failure> {
-        let usage = |why: &str| Failure::Usage(format!("--admin {}: {why}", instance.admin));
-        let uri: Uri = instance
+        Self::of(&instance.address, instance.timeout)
+    }
+
+    /// Makes the client of an instance that has so long for each answer.
+    pub(in crate::cli) fn of(address: &Address, timeout: Duration) -> Result<Self, Failure> {
+        let usage = |why: &str| Failure::Usage(format!("--admin {}: {why}", address.admin));
+        let uri: Uri = address
             .admin
             .parse()
             .map_err(|_| usage("not a URL such as http://127.0.0.1:9900"))?;
@@ -121,8 +141,8 @@ impl Client {
                 .map_err(|_| usage("no valid host"))?,
             host: host.trim_matches(['[', ']']).to_owned(),
             port: authority.port_u16().unwrap_or(80),
-            timeout: instance.timeout,
-            authorization: authorization(instance.token_file.as_deref())?,
+            timeout,
+            authorization: authorization(address.token_file.as_deref())?,
         })
     }
 
@@ -133,7 +153,7 @@ impl Client {
 
     /// Asks for what a path names, such as `/api/v1/status`.
     pub(in crate::cli) async fn get(&self, path: &str) -> Result<Answer, Failure> {
-        self.send(Method::GET, path, Bytes::new()).await
+        self.send(&Question::new(Method::GET, path)).await
     }
 
     /// Asks to do what a path names, with a body of JSON.
@@ -142,49 +162,61 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer, Failure> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| Failure::Refused(format!("cannot write as JSON: {error}")))?;
-        self.send(Method::POST, path, body.into()).await
+        let question = Question::new(Method::POST, path).with(body)?;
+        self.send(&question).await
     }
 
-    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Failure> {
-        let failed = |why: String| Failure::Refused(format!("{}: {why}", self.base));
-        let late = |what| Failure::TimedOut(format!("{}: no {what} in time", self.base));
+    /// Asks a question.
+    pub(in crate::cli) async fn send(&self, question: &Question<'_>) -> Result<Answer, Failure> {
+        let stream = self.connect().await?;
+        timeout(self.timeout, self.exchange(stream, question))
+            .await
+            .map_err(|_| self.late("answer"))?
+            .map_err(|why| self.failed(&why.to_string()))
+    }
+
+    fn failed(&self, why: &str) -> Failure {
+        Failure::Refused(format!("{}: {why}", self.base))
+    }
+
+    fn late(&self, what: &str) -> Failure {
+        Failure::TimedOut(format!("{}: no {what} in time", self.base))
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Failure> {
         let connecting = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = timeout(CONNECT_TIMEOUT.min(self.timeout), connecting)
+        timeout(CONNECT_TIMEOUT.min(self.timeout), connecting)
             .await
-            .map_err(|_| late("connection"))?
-            .map_err(|error| failed(format!("cannot connect: {error}; is tidegate running?")))?;
-        timeout(self.timeout, self.exchange(stream, method, path, body))
-            .await
-            .map_err(|_| late("answer"))?
-            .map_err(|why| failed(why.to_string()))
+            .map_err(|_| self.late("connection"))?
+            .map_err(|error| self.failed(&format!("cannot connect: {error}; is tidegate running?")))
     }
 
     async fn exchange(
         &self,
         stream: TcpStream,
-        method: Method,
-        path: &str,
-        body: Bytes,
+        question: &Question<'_>,
     ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // The connection ends with this call: dropping the set stops its task.
         let mut driver = JoinSet::new();
         driver.spawn(connection);
         let mut request = Request::builder()
-            .method(method)
-            .uri(path)
+            .method(&question.method)
+            .uri(question.path)
             .header(HOST, &self.authority)
             .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, "application/json");
-        if !body.is_empty() {
+        if !question.body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(revision) = question.revision {
+            request = request.header(IF_MATCH, format!("\"{revision}\""));
         }
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let response = sender.send_request(request.body(Full::new(body))?).await?;
+        let body = Full::new(question.body.clone());
+        let response = sender.send_request(request.body(body)?).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
             .collect()
@@ -194,11 +226,37 @@ impl Client {
     }
 }
 
+impl<'a> Question<'a> {
+    /// Makes one without a body.
+    pub(in crate::cli) fn new(method: Method, path: &'a str) -> Self {
+        Self {
+            method,
+            path,
+            body: Bytes::new(),
+            revision: None,
+        }
+    }
+
+    /// With a body of JSON.
+    pub(in crate::cli) fn with(mut self, body: &impl Serialize) -> Result<Self, Failure> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Failure::Refused(format!("cannot write as JSON: {error}")))?;
+        self.body = body.into();
+        Ok(self)
+    }
+
+    /// Only if what it is about has this revision still.
+    pub(in crate::cli) fn if_revision(mut self, revision: Option<u64>) -> Self {
+        self.revision = revision;
+        self
+    }
+}
+
 impl Answer {
     /// Reads it as a value; an answer that is an error becomes a failure with its words.
     pub(in crate::cli) fn value<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         if !self.status.is_success() {
-            return Err(Failure::Refused(self.complaint()));
+            return Err(self.failure());
         }
         serde_json::from_slice(&self.body)
             .map_err(|error| Failure::Refused(format!("cannot read the answer: {error}")))
@@ -218,6 +276,17 @@ impl Answer {
     pub(in crate::cli) fn copy(&self, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "{}", self.text())?;
         Ok(())
+    }
+
+    /// The failure that an answer is which is an error.
+    pub(in crate::cli) fn failure(&self) -> Failure {
+        match self.problem() {
+            Some(problem) if !problem.problems.is_empty() => Failure::Invalid {
+                what: problem.detail,
+                problems: problem.problems,
+            },
+            _ => Failure::Refused(self.complaint()),
+        }
     }
 
     fn complaint(&self) -> String {
@@ -276,15 +345,15 @@ pub(in crate::cli) fn encode(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::client::{CONNECT_TIMEOUT, Client, Instance, encode};
+    use crate::cli::client::{Address, CONNECT_TIMEOUT, Client, encode};
     use crate::cli::output::Failure;
 
     fn client(admin: &str) -> Result<Client, Failure> {
-        Client::new(&Instance {
+        let address = Address {
             admin: admin.to_owned(),
             token_file: None,
-            timeout: CONNECT_TIMEOUT,
-        })
+        };
+        Client::of(&address, CONNECT_TIMEOUT)
     }
 
     #[test]

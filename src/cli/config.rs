@@ -75,7 +75,7 @@ impl Dump {
         let (effective, from) = if self.running {
             let client = Client::new(&self.instance)?;
             let effective: Value = block_on(client.get("/api/v1/config"))?.value()?;
-            (effective, self.instance.admin)
+            (effective, self.instance.address.admin)
         } else {
             let path = self.file.path()?;
             let loaded = config::load(&path);

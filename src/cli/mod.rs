@@ -5,21 +5,34 @@
 //! alone. The exit codes stand in `about`.
 
 mod about;
+mod audit;
 mod check;
 mod client;
 mod completions;
 mod config;
 mod demo;
+mod dora;
+mod drift;
+mod events;
 mod explain;
+mod export;
+mod freeze;
+mod gate;
+mod line;
 mod man;
+mod moment;
+mod mutation;
 mod output;
 mod plan;
+mod release;
 mod screen;
 mod signals;
 mod status;
+mod steps;
 mod token;
 mod top;
 mod upgrade;
+mod weights;
 
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
@@ -98,6 +111,26 @@ enum Command {
     Reload(status::Reload),
     /// Replace the program of a running instance without losing a connection.
     Upgrade(upgrade::Upgrade),
+    /// Bring a change to everyone, step by step, only while the numbers allow it.
+    Release(release::Release),
+    /// Show the gates that releases wait at, and say yes or no there.
+    Gate(gate::Gate),
+    /// Show when nothing moves, and let something through.
+    Freeze(freeze::Freeze),
+    /// Stop everything that moves forward, or let it go on.
+    StopTheLine(line::Line),
+    /// Show and set the weights of routes at run time.
+    Weights(weights::Weights),
+    /// Read the audit trail, and verify it.
+    Audit(audit::Audit),
+    /// Follow what releases tell others.
+    Events(events::Events),
+    /// Show how often, how fast and how well changes reach users.
+    Dora(dora::Dora),
+    /// Show what runs against the file.
+    Drift(drift::Drift),
+    /// Print the file with the weights that are obeyed, or what to change as a patch.
+    Export(export::Export),
     /// Ask a running instance whether it is ready; exit 1 when it is not.
     Healthcheck(status::Healthcheck),
     /// Print the configuration's schema, or a configuration with every default.
@@ -108,7 +141,7 @@ enum Command {
     Completions(completions::Completions),
     /// Print the manual, or write one page for each command.
     Man(man::Man),
-    /// See it work: proxy, two little upstreams and traffic, with weights that change as you watch.
+    /// See it work: a release on two little upstreams with real traffic, while you watch.
     Demo(demo::Demo),
 }
 
@@ -236,6 +269,16 @@ impl Command {
             Self::Top(top) => top.json,
             Self::Reload(reload) => reload.json,
             Self::Upgrade(upgrade) => upgrade.json,
+            Self::Release(release) => release.json(),
+            Self::Gate(gate) => gate.json(),
+            Self::Freeze(freeze) => freeze.json(),
+            Self::StopTheLine(line) => line.json(),
+            Self::Weights(weights) => weights.json(),
+            Self::Audit(audit) => audit.json(),
+            Self::Events(events) => events.json,
+            Self::Dora(dora) => dora.json,
+            Self::Drift(drift) => drift.json,
+            Self::Export(export) => export.json,
             Self::Healthcheck(healthcheck) => healthcheck.json,
             Self::Config(config) => config.json(),
             Self::Token(token) => token.json(),
@@ -255,6 +298,16 @@ impl Command {
             Self::Status(status) => printing(|out| status.run(out)),
             Self::Reload(reload) => printing(|out| reload.run(out)),
             Self::Upgrade(upgrade) => printing(|out| upgrade.run(out)),
+            Self::Release(release) => release.run(ink),
+            Self::Gate(gate) => printing(|out| gate.run(out)),
+            Self::Freeze(freeze) => printing(|out| freeze.run(out)),
+            Self::StopTheLine(line) => printing(|out| line.run(out)),
+            Self::Weights(weights) => printing(|out| weights.run(out)),
+            Self::Audit(audit) => audit.run(ink),
+            Self::Events(events) => events.run(),
+            Self::Dora(dora) => printing(|out| dora.run(out)),
+            Self::Drift(drift) => printing(|out| drift.run(out)),
+            Self::Export(export) => printing(|out| export.run(out)),
             Self::Healthcheck(healthcheck) => printing(|out| healthcheck.run(out)),
             Self::Config(config) => printing(|out| config.run(out)),
             Self::Token(token) => printing(|out| token.run(out)),

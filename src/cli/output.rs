@@ -29,10 +29,16 @@ pub(in crate::cli) enum Failure {
     },
     /// Its verdict is "no", and it has said so.
     Negative,
+    /// What it has to say is said, as JSON; the exit code tells of it as well.
+    Told(u8),
     /// It was asked in a wrong way; the text says what is wrong.
     Usage(String),
+    /// It was done, but for what conflicts with something else; the text says what that is.
+    Conflicts(String),
     /// What it waited for did not come; the text says what that was.
     TimedOut(String),
+    /// What it waited for will not come any more; the text says what has come in its place.
+    Ended(String),
     /// Its output could not be written.
     Output(std::io::Error),
 }
@@ -67,28 +73,35 @@ impl Failure {
         }
     }
 
-    /// 1 for what was refused or failed, 2 for usage, 4 for what did not come in time; 0 when the
-    /// reader of a pipe had read enough.
+    /// 1 for what was refused or failed, 2 for usage, 3 for what was done but for conflicts, 4 for what
+    /// did not come in time, 5 for what will not come; 0 when the reader of a pipe had read enough.
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Refused(_) | Self::Invalid { .. } | Self::Negative | Self::Output(_) => {
                 ExitCode::FAILURE
             }
+            Self::Told(code) => ExitCode::from(*code),
             Self::Usage(_) => ExitCode::from(2),
+            Self::Conflicts(_) => ExitCode::from(3),
             Self::TimedOut(_) => ExitCode::from(4),
+            Self::Ended(_) => ExitCode::from(5),
         }
     }
 
     /// What is told of it; nothing when that was done, or when nobody listens.
     fn text(&self) -> Option<String> {
         match self {
-            Self::Refused(text) | Self::Usage(text) | Self::TimedOut(text) => Some(text.clone()),
+            Self::Refused(text)
+            | Self::Usage(text)
+            | Self::Conflicts(text)
+            | Self::TimedOut(text)
+            | Self::Ended(text) => Some(text.clone()),
             Self::Invalid { what, problems } => {
                 let problems = problems.iter().map(|problem| format!("\n{problem}"));
                 Some(format!("{what}{}", problems.collect::<String>()))
             }
-            Self::Negative => None,
+            Self::Negative | Self::Told(_) => None,
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => None,
             Self::Output(error) => Some(format!("cannot write: {error}")),
         }
@@ -152,6 +165,16 @@ pub(in crate::cli) fn percent(share: f64) -> String {
     let text = format!("{:.4}", share * 100.0);
     let text = text.trim_end_matches('0').trim_end_matches('.');
     format!("{text} %")
+}
+
+/// A number with one digit behind the point, and no sign where it is nothing then.
+pub(in crate::cli) fn tenths(number: f64) -> String {
+    let text = format!("{number:.1}");
+    if text == "-0.0" {
+        "0.0".to_owned()
+    } else {
+        text
+    }
 }
 
 /// Colours, or none.
@@ -221,7 +244,19 @@ impl<T: Display> Display for Inked<T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::output::{percent, table};
+    use crate::cli::output::{percent, table, tenths};
+
+    #[test]
+    fn what_is_nothing_in_tenths_has_no_sign() {
+        for (number, text) in [
+            (-0.04, "0.0"),
+            (-0.06, "-0.1"),
+            (0.0, "0.0"),
+            (4.605, "4.6"),
+        ] {
+            assert_eq!(tenths(number), text);
+        }
+    }
 
     #[test]
     fn a_share_is_written_without_needless_zeros() {

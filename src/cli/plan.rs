@@ -77,7 +77,7 @@ impl Plan {
     fn against(&self) -> Result<(Config, String), Failure> {
         let mut instance = self.instance.clone();
         match &self.against {
-            Some(url) if url.contains("://") => instance.admin.clone_from(url),
+            Some(url) if url.contains("://") => instance.address.admin.clone_from(url),
             Some(file) => {
                 let loaded = load(Path::new(file))?;
                 return Ok((loaded.config, file.clone()));
@@ -86,15 +86,15 @@ impl Plan {
         }
         let client = Client::new(&instance)?;
         let effective: Value = block_on(client.get("/api/v1/config"))?.value()?;
-        let config = config::of_effective(&effective, Path::new(&instance.admin));
+        let config = config::of_effective(&effective, Path::new(&instance.address.admin));
         let config = config.map_err(|problems| Failure::Invalid {
             what: format!(
                 "what {} obeys is not understood; is it of another version?",
-                instance.admin
+                instance.address.admin
             ),
             problems: problems.iter().map(ConfigProblem::from).collect(),
         })?;
-        Ok((config, instance.admin))
+        Ok((config, instance.address.admin))
     }
 }
 

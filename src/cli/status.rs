@@ -257,7 +257,11 @@ impl Reload {
         }
         let reloaded: wire::Reloaded = answer.value()?;
         if self.json {
-            return answer.copy(out);
+            answer.copy(out)?;
+            return conflicts(&client).map_err(|failure| match failure {
+                Failure::Conflicts(_) => Failure::Told(3),
+                failure => failure,
+            });
         }
         let wire::Reloaded {
             generation,
@@ -268,8 +272,30 @@ impl Reload {
             out,
             "{outcome}: generation {generation} is live (took {took_ms:.1} ms)"
         )?;
-        Ok(())
+        conflicts(&client)
     }
+}
+
+/// What the file asks of releases and does not get; an instance without a store has none.
+fn conflicts(client: &Client) -> Result<(), Failure> {
+    let answer = block_on(client.get("/api/v1/releases?state=active"))?;
+    let Ok(wire::Releases { releases }) = answer.value() else {
+        return Ok(());
+    };
+    let mut told = String::new();
+    for release in releases {
+        let mut holds = release.holds.iter();
+        if let Some(hold) = holds.find(|hold| hold.kind == "config_conflict") {
+            told.push_str(&format!("\n  {}: {}", release.id, hold.detail));
+        }
+    }
+    if told.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Conflicts(format!(
+        "all of it is applied, but for what conflicts with releases; `tidegate release accept-file` \
+         or `tidegate release keep` decides:{told}"
+    )))
 }
 
 /// Ask a running instance whether it is ready.

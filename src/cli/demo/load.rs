@@ -92,8 +92,12 @@ impl Client {
             };
             let asked = Instant::now();
             match timeout(ANSWER_TIMEOUT, open.ask(self.next_user())).await {
-                Ok(Ok(served_by)) => {
-                    self.tally.answered(served_by, asked.elapsed());
+                Ok(Ok(answer)) => {
+                    let time = asked.elapsed();
+                    match answer {
+                        Answer::Good(variant) => self.tally.answered(variant, time),
+                        Answer::Failed(variant) => self.tally.erred(variant, time),
+                    }
                     connection = Some(open);
                 }
                 Ok(Err(_)) | Err(_) => self.tally.fail(),
@@ -117,6 +121,14 @@ struct Connection {
     _driver: JoinSet<hyper::Result<()>>,
 }
 
+/// What a variant answered: 0 is stable, 1 is the candidate.
+enum Answer {
+    /// What was asked for.
+    Good(usize),
+    /// That it failed.
+    Failed(usize),
+}
+
 /// What ends a connection: an error, or an answer that none of our upstreams gives.
 type Ended = Box<dyn std::error::Error + Send + Sync>;
 
@@ -134,8 +146,8 @@ impl Connection {
         })
     }
 
-    /// Asks once and tells which variant answered: 0 is stable, 1 is canary.
-    async fn ask(&mut self, user: Option<u64>) -> Result<usize, Ended> {
+    /// Asks once and tells what was answered.
+    async fn ask(&mut self, user: Option<u64>) -> Result<Answer, Ended> {
         self.sender.ready().await?;
         let mut request = Request::get("/").header(HOST, &self.host);
         if let Some(user) = user {
@@ -148,10 +160,15 @@ impl Connection {
         let status = response.status();
         let served_by = response.headers().get(SERVED_BY).cloned();
         response.into_body().collect().await?;
-        match served_by.as_ref().map(HeaderValue::as_bytes) {
-            Some(b"v1") if status == StatusCode::OK => Ok(0),
-            Some(b"v2") if status == StatusCode::OK => Ok(1),
-            _ => Err(format!("answered {status}").into()),
-        }
+        let variant = match served_by.as_ref().map(HeaderValue::as_bytes) {
+            Some(b"v1") => 0,
+            Some(b"v2") => 1,
+            _ => return Err(format!("answered {status}").into()),
+        };
+        Ok(if status == StatusCode::OK {
+            Answer::Good(variant)
+        } else {
+            Answer::Failed(variant)
+        })
     }
 }

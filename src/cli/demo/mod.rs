@@ -1,226 +1,67 @@
-//! `tidegate demo`: the first minute of a new user. It needs nothing but this program.
+//! `tidegate demo`: the first minutes of a new user. They need nothing but this program.
 //!
 //! Two little upstreams and some clients live in this process; the proxy is a child: the same
-//! executable, run as anyone would run it, with a file of its own. What the view shows is what the
-//! clients saw, not what the proxy says of itself.
+//! executable, run as anyone would run it, with a file of its own. What the view shows of requests is
+//! what the clients saw, not what the proxy says of itself.
 
+mod figures;
 mod load;
 mod origin;
 mod proxy;
+mod release;
 mod tally;
-mod view;
+mod weights;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::block_on;
-use crate::cli::demo::load::Load;
-use crate::cli::demo::origin::Origin;
-use crate::cli::demo::proxy::{Edit, Proxy};
-use crate::cli::demo::tally::Tally;
-use crate::cli::demo::view::{Note, Scene};
 use crate::cli::output::{Failure, Ink};
-use crate::cli::screen::Screen;
-use crate::cli::signals::{Ends, Terminal, Told};
+use crate::cli::signals::Ends;
 
-/// How long each division of the traffic is shown.
-const SCENE_TIME: Duration = Duration::from_secs(8);
 /// How often the view is drawn on a terminal.
 const FRAME_TIME: Duration = Duration::from_millis(250);
 /// How often a line is printed elsewhere.
 const LINE_TIME: Duration = Duration::from_secs(1);
-/// The divisions of the traffic, one after another and over again: weights of stable and canary.
-const WEIGHTS: [[u32; 2]; 2] = [[95, 5], [50, 50]];
 
-/// See it work.
+/// See it work: a release on two little upstreams with real traffic.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+The candidate gets 1 %, 5 %, 25 %, 50 % and then all of the traffic, each step only when the numbers
+allow it; a gate on the way is approved by the demo, if you do not do it first. The audit trail is
+shown at the end. Exit code 0: it went as announced, and no request was lost by a move.")]
 pub(in crate::cli) struct Demo {
-    /// End after so many seconds; without it, Ctrl-C ends the demo.
+    /// Let the candidate turn bad at 25 %: it fails 5 % of its requests, and is rolled back.
+    #[arg(long, conflicts_with = "weights")]
+    bad: bool,
+    /// Show weights alone, without a release: 95/5 and 50/50 in turns, until Ctrl-C.
+    #[arg(long)]
+    weights: bool,
+    /// Stay after the end of the release, until Ctrl-C, so that you can look around.
+    #[arg(long, conflicts_with = "weights")]
+    stay: bool,
+    /// End after so many seconds, whatever goes on; Ctrl-C does that, too.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
     /// Requests per second.
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     rate: u32,
 }
 
 impl Demo {
     pub(in crate::cli) fn run(self, ink: Ink) -> Result<(), Failure> {
-        block_on(self.play(ink))
-    }
-
-    async fn play(self, ink: Ink) -> Result<(), Failure> {
-        let mut ends = Ends::new(self.seconds.map(Duration::from_secs))?;
-        let shutdown = CancellationToken::new();
-        let _stop_all = shutdown.clone().drop_guard();
-        let stable = Origin::start("v1", Duration::from_millis(4), &shutdown).await?;
-        let canary = Origin::start("v2", Duration::from_millis(7), &shutdown).await?;
-        let mut proxy = Proxy::start([stable.address(), canary.address()]).await?;
-        let first = proxy.division().await.ok_or_else(|| {
-            Failure::Refused("the proxy does not tell how it divides the traffic".to_owned())
-        })?;
-        let tally = Arc::new(Tally::new(first.shares));
-        let stop_load = shutdown.child_token();
-        let load = Load::start(proxy.addresses().http, self.rate, &tally, &stop_load);
-
-        // Before the screen is taken: a signal must find somebody who gives it back.
-        let mut terminal = Terminal::new()?;
-        let started = Instant::now();
-        let mut stage = Stage {
-            screen: Screen::below(ink)?,
-            scene: Scene::new(&proxy),
-            tally,
-            started,
-            weights: first.weights,
-            is_ours: true,
-        };
-        let note = stage
-            .scene
-            .note(started.elapsed(), &Note::Serving(first.weights));
-        let outcome = stage
-            .play(&mut proxy, &mut ends, &mut terminal, &note)
-            .await;
-
-        // Clients first: what they have under way is still answered.
-        stop_load.cancel();
-        load.finish().await;
-        let summary = stage.summary();
-        proxy.stop().await?;
-        outcome.and(summary)?;
-        if stage.tally.failed() == 0 {
-            Ok(())
-        } else {
-            Err(Failure::Refused(
-                "requests failed; they are counted above".to_owned(),
-            ))
-        }
-    }
-}
-
-/// The view and what it shows.
-struct Stage {
-    screen: Screen,
-    scene: Scene,
-    tally: Arc<Tally>,
-    started: Instant,
-    /// What is live.
-    weights: [u32; 2],
-    /// False once somebody else has edited the file: then the demo leaves it alone.
-    is_ours: bool,
-}
-
-impl Stage {
-    async fn play(
-        &mut self,
-        proxy: &mut Proxy,
-        ends: &mut Ends,
-        terminal: &mut Terminal,
-        first_note: &str,
-    ) -> Result<(), Failure> {
-        let mut frames = interval(if self.screen.is_terminal() {
-            FRAME_TIME
-        } else {
-            LINE_TIME
-        });
-        frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut next = self.started + SCENE_TIME;
-        let mut turn = 0;
-        let introduction = self.scene.introduction().join("\n");
-        self.screen.print(&format!("{introduction}\n"))?;
-        self.announce(first_note)?;
-        loop {
-            tokio::select! {
-                () = ends.come() => return Ok(()),
-                told = terminal.next() => match told {
-                    Told::Pause => self.screen.suspend()?,
-                    Told::Resized => {}
-                },
-                _ = frames.tick() => {
-                    proxy.check()?;
-                    self.look(proxy).await?;
-                    self.draw()?;
-                }
-                () = sleep_until(next), if self.is_ours => {
-                    turn += 1;
-                    self.edit(proxy, WEIGHTS[turn % WEIGHTS.len()]).await?;
-                    next = Instant::now() + SCENE_TIME;
-                }
+        block_on(async {
+            let ends = Ends::new(self.seconds.map(Duration::from_secs))?;
+            if self.weights {
+                return weights::play(self.rate, ends, ink).await;
             }
-        }
+            let plan = release::Plan {
+                turns_bad: self.bad,
+                stays: self.stay,
+                rate: self.rate,
+            };
+            release::play(&plan, ends, ink).await
+        })
     }
-
-    /// Looks whether somebody else has edited the file.
-    async fn look(&mut self, proxy: &Proxy) -> Result<(), Failure> {
-        let Some(division) = proxy.division().await else {
-            return Ok(());
-        };
-        if division.weights == self.weights {
-            return Ok(());
-        }
-        self.is_ours = false;
-        self.weights = division.weights;
-        self.tally.begin_scene(division.shares);
-        self.tell(&Note::Yours(division.weights))
-    }
-
-    fn tell(&mut self, note: &Note) -> Result<(), Failure> {
-        let line = self.scene.note(self.started.elapsed(), note);
-        self.announce(&line)
-    }
-
-    /// Tells that something happened, where the view does not.
-    fn announce(&mut self, note: &str) -> Result<(), Failure> {
-        if !self.screen.is_terminal() {
-            self.screen.print(&format!("{note}\n"))?;
-        }
-        Ok(())
-    }
-
-    /// Rewrites the file, waits until the proxy says that it is live, and tells how long it took.
-    async fn edit(&mut self, proxy: &mut Proxy, weights: [u32; 2]) -> Result<(), Failure> {
-        let note = match proxy.set_weights(weights).await? {
-            Edit::Live(division, took) => {
-                // Only from now on is the new division the one to measure.
-                self.weights = division.weights;
-                self.tally.begin_scene(division.shares);
-                Note::Live(weights, took)
-            }
-            Edit::NotLive => Note::NotLive(weights),
-        };
-        self.tell(&note)?;
-        self.draw()
-    }
-
-    fn draw(&mut self) -> Result<(), Failure> {
-        let (seen, at) = (self.tally.look(), self.started.elapsed());
-        if self.screen.is_terminal() {
-            let ink = self.screen.ink();
-            self.screen.draw(self.scene.frame(&seen, at, ink))?;
-        } else {
-            self.screen
-                .print(&format!("{}\n", Scene::line(&seen, at)))?;
-        }
-        Ok(())
-    }
-
-    fn summary(&mut self) -> Result<(), Failure> {
-        if self.screen.is_terminal() {
-            self.draw()?;
-        }
-        let (seen, at) = (self.tally.look(), self.started.elapsed());
-        let summary = self.scene.summary(&seen, at, self.screen.ink());
-        self.screen.print(&format!("\n{}\n", summary.join("\n")))?;
-        Ok(())
-    }
-}
-
-/// Where the proxy of the demo listens.
-#[derive(Clone, Copy, Debug)]
-struct Addresses {
-    http: SocketAddr,
-    admin: SocketAddr,
 }

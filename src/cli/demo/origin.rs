@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,9 +23,11 @@ use crate::cli::output::Failure;
 pub(in crate::cli::demo) const SERVED_BY: &str = "x-served-by";
 
 /// An upstream that answers every request with its name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::cli::demo) struct Origin {
     address: SocketAddr,
+    /// Of a thousand requests so many fail.
+    failing: Arc<AtomicU32>,
 }
 
 impl Origin {
@@ -41,35 +44,79 @@ impl Origin {
         let shutdown = shutdown.clone();
         let tasks = TaskTracker::new();
         let connections = tasks.clone();
+        let failing = Arc::new(AtomicU32::new(0));
+        let fails = Arc::clone(&failing);
         tasks.spawn(async move {
             let mut n_connections = 0_u64;
             while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
                 if let Ok((stream, _)) = accepted {
                     n_connections += 1;
-                    let serving = serve(stream, name, work, n_connections);
+                    let work = Work {
+                        name,
+                        time: work,
+                        fails: Arc::clone(&fails),
+                        state: AtomicU64::new(n_connections),
+                    };
+                    let serving = serve(stream, work);
                     let shutdown = shutdown.clone();
                     connections.spawn(async move { shutdown.run_until_cancelled(serving).await });
                 }
             }
         });
-        Ok(Self { address })
+        Ok(Self { address, failing })
     }
 
     /// Where it listens.
     pub(in crate::cli::demo) fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// From now on fails so many of a thousand requests.
+    pub(in crate::cli::demo) fn fail(&self, of_thousand: u32) {
+        self.failing.store(of_thousand, Ordering::Relaxed);
+    }
 }
 
-async fn serve(stream: TcpStream, name: &'static str, work: Duration, seed: u64) {
+/// What the requests of one connection are answered with.
+struct Work {
+    name: &'static str,
+    /// The middle of what an answer takes.
+    time: Duration,
+    /// Of a thousand requests so many fail.
+    fails: Arc<AtomicU32>,
+    /// What the next numbers are made of.
+    state: AtomicU64,
+}
+
+impl Work {
+    /// The time of the next answer, and whether it says that it failed.
+    fn next(&self) -> (Duration, bool) {
+        // A Weyl sequence: even enough, and nothing here needs more.
+        let next = self
+            .state
+            .fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        let part = |shift: u32| u32::try_from(next >> shift & 0x3FF).unwrap_or_default();
+        let fails = part(44) * 1000 < self.fails.load(Ordering::Relaxed) * 1024;
+        // Half of the time to one and a half of it: no service is quite even.
+        (self.time / 2 + self.time * part(54) / 1024, fails)
+    }
+}
+
+async fn serve(stream: TcpStream, work: Work) {
     let _ = stream.set_nodelay(true);
-    let times = AtomicU64::new(seed);
     let service = service_fn(|_| {
-        let time = vary(work, &times);
+        let (time, fails) = work.next();
+        let name = work.name;
         async move {
             tokio::time::sleep(time).await;
-            let mut response =
-                Response::new(Full::new(Bytes::from(format!("hello from shop {name}\n"))));
+            let (status, text) = if fails {
+                let text = format!("shop {name} has a bad day\n");
+                (StatusCode::INTERNAL_SERVER_ERROR, text)
+            } else {
+                (StatusCode::OK, format!("hello from shop {name}\n"))
+            };
+            let mut response = Response::new(Full::new(Bytes::from(text)));
+            *response.status_mut() = status;
             let fields = response.headers_mut();
             fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             fields.insert(SERVED_BY, HeaderValue::from_static(name));
@@ -83,10 +130,39 @@ async fn serve(stream: TcpStream, name: &'static str, work: Duration, seed: u64)
         .await;
 }
 
-/// Half of the time to one and a half of it, differently each time: no service is quite even.
-fn vary(work: Duration, state: &AtomicU64) -> Duration {
-    // A Weyl sequence: even enough, and nothing here needs more.
-    let next = state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-    let part = u32::try_from(next >> 54).unwrap_or_default();
-    work / 2 + work * part / 1024
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, AtomicU64};
+    use std::time::Duration;
+
+    use crate::cli::demo::origin::Work;
+
+    #[test]
+    fn of_a_thousand_requests_as_many_fail_as_were_asked_for() {
+        for (of_thousand, expected) in [(0, 0..=0), (50, 400..=600), (1000, 10_000..=10_000)] {
+            let work = Work {
+                name: "v2",
+                time: Duration::from_millis(4),
+                fails: Arc::new(AtomicU32::new(of_thousand)),
+                state: AtomicU64::new(7),
+            };
+            let n_failed = (0..10_000).filter(|_| work.next().1).count();
+            assert!(expected.contains(&n_failed), "{of_thousand}: {n_failed}");
+        }
+    }
+
+    #[test]
+    fn an_answer_takes_half_of_the_time_to_one_and_a_half() {
+        let work = Work {
+            name: "v1",
+            time: Duration::from_millis(4),
+            fails: Arc::default(),
+            state: AtomicU64::new(1),
+        };
+        let times: Vec<_> = (0..1_000).map(|_| work.next().0).collect();
+        assert!(times.iter().all(|time| (2..6).contains(&time.as_millis())));
+        assert!(times.iter().any(|time| *time < Duration::from_millis(3)));
+        assert!(times.iter().any(|time| Duration::from_millis(5) < *time));
+    }
 }

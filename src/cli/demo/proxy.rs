@@ -14,8 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
 use crate::admin::wire::Status;
-use crate::cli::client::{Client, Instance};
-use crate::cli::demo::Addresses;
+use crate::cli::client::{Address, Client};
 use crate::cli::output::Failure;
 
 /// Starting takes milliseconds; a debug build on a busy machine may take a second.
@@ -35,6 +34,15 @@ pub(in crate::cli::demo) struct Proxy {
     program: PathBuf,
     addresses: Addresses,
     admin: Client,
+}
+
+/// Where the proxy of the demo listens.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli::demo) struct Addresses {
+    /// For clients.
+    pub(in crate::cli::demo) http: SocketAddr,
+    /// For the admin API.
+    pub(in crate::cli::demo) admin: SocketAddr,
 }
 
 /// What became of an edit of the file.
@@ -67,15 +75,15 @@ impl Division {
 }
 
 impl Proxy {
-    /// Starts it in front of two upstreams and waits until it serves.
-    pub(in crate::cli::demo) async fn start(upstreams: [SocketAddr; 2]) -> Result<Self, Failure> {
+    /// Starts it with a configuration and waits until it serves.
+    pub(in crate::cli::demo) async fn start(config: &str) -> Result<Self, Failure> {
         let program = std::env::current_exe()
             .map_err(|error| Failure::Refused(format!("cannot find this program: {error}")))?;
         let directory = make_directory()?;
         // From here on, whatever fails leaves nothing behind.
         let directory = Removed(Some(directory));
         let path = directory.path();
-        std::fs::write(path.join("tidegate.toml"), config(upstreams)).map_err(cannot("write"))?;
+        std::fs::write(path.join("tidegate.toml"), config).map_err(cannot("write"))?;
         let log = File::create(path.join("proxy.log")).map_err(cannot("write"))?;
         let mut child = Command::new(&program)
             .arg("run")
@@ -96,11 +104,7 @@ impl Proxy {
                 directory: directory.keep(),
                 program,
                 addresses,
-                admin: Client::new(&Instance {
-                    admin: format!("http://{}", addresses.admin),
-                    token_file: None,
-                    timeout: START_TIMEOUT,
-                })?,
+                admin: client_of(addresses)?,
             }),
             Err(failure) => {
                 let _ = child.kill();
@@ -118,6 +122,16 @@ impl Proxy {
     /// Its configuration.
     pub(in crate::cli::demo) fn file(&self) -> PathBuf {
         self.directory.join("tidegate.toml")
+    }
+
+    /// The folder that it lives in.
+    pub(in crate::cli::demo) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Its admin API.
+    pub(in crate::cli::demo) fn admin(&self) -> &Client {
+        &self.admin
     }
 
     /// How to call this program from the directory that the user is in.
@@ -253,6 +267,14 @@ fn make_directory() -> Result<PathBuf, Failure> {
     )))
 }
 
+fn client_of(addresses: Addresses) -> Result<Client, Failure> {
+    let address = Address {
+        admin: format!("http://{}", addresses.admin),
+        token_file: None,
+    };
+    Client::of(&address, START_TIMEOUT)
+}
+
 async fn wait_ready(child: &mut Child, directory: &Path) -> Result<Addresses, Failure> {
     let started = Instant::now();
     while started.elapsed() < START_TIMEOUT {
@@ -280,43 +302,6 @@ fn read_ready(path: &Path) -> Option<Addresses> {
     })
 }
 
-fn config([v1, v2]: [SocketAddr; 2]) -> String {
-    format!(
-        r#"# Made by `tidegate demo`, which rewrites the two weights now and then.
-# Edit it yourself and save: it is obeyed at once.
-
-[listener.http]
-address = "127.0.0.1:0"
-
-[upstream.shop-v1]
-endpoints = ["{v1}"]
-
-[upstream.shop-v2]
-endpoints = ["{v2}"]
-
-[route.shop]
-match = {{ path = "/" }}
-sticky = {{ keys = ["header:x-user-id"] }}
-force = {{ header = "x-variant" }}
-
-[route.shop.split]
-stable = {{ upstream = "shop-v1", weight = 95 }}
-canary = {{ upstream = "shop-v2", weight = 5 }}
-
-[access_log]
-output = "off"
-
-[shutdown]
-delay = "0s"
-spread = "0s"
-timeout = "2s"
-
-[admin]
-address = "127.0.0.1:0"
-"#
-    )
-}
-
 /// Replaces the two weights and leaves everything else as it is, the user's own edits included.
 fn with_weights(text: &str, weights: [u32; 2]) -> String {
     let weight = Regex::new(r"\bweight\s*=\s*\d+").expect("the expression is a constant");
@@ -338,21 +323,22 @@ fn with_weights(text: &str, weights: [u32; 2]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::demo::proxy::{config, with_weights};
+    use crate::cli::demo::proxy::with_weights;
 
-    fn demo_config() -> String {
-        config([
-            "127.0.0.1:1".parse().unwrap(),
-            "127.0.0.1:2".parse().unwrap(),
-        ])
-    }
+    const TEXT: &str = "\
+# A weight = 1 that is none.
+stable = { upstream = \"shop-v1\", weight = 95 }
+canary = { upstream = \"shop-v2\", weight = 5 }
+other = { upstream = \"shop-v3\", weight = 1 }
+";
 
     #[test]
     fn only_the_two_weights_change() {
-        let text = demo_config();
-        let edited = with_weights(&text, [50, 50]);
-        assert!(edited.contains(r#"stable = { upstream = "shop-v1", weight = 50 }"#));
-        assert!(edited.contains(r#"canary = { upstream = "shop-v2", weight = 50 }"#));
-        assert_eq!(with_weights(&edited, [95, 5]), text);
+        let edited = with_weights(TEXT, [50, 60]);
+        let expected = TEXT
+            .replace("weight = 95", "weight = 50")
+            .replace("weight = 5 ", "weight = 60 ");
+        assert_eq!(edited, expected);
+        assert_eq!(with_weights(&edited, [95, 5]), TEXT);
     }
 }

@@ -28,6 +28,8 @@ struct Counts {
 struct Variant {
     /// Over all scenes.
     answered: u64,
+    /// Those of them that say that it failed.
+    failed: u64,
     /// In this scene.
     in_scene: u64,
     /// In the last seconds: (second, answers).
@@ -41,7 +43,7 @@ struct Variant {
 pub(in crate::cli::demo) struct Seen {
     /// Both variants: stable, then canary.
     pub(in crate::cli::demo) variants: [VariantSeen; 2],
-    /// Requests that were not answered as they should be, since the start.
+    /// Requests that no upstream answered, since the start.
     pub(in crate::cli::demo) failed: u64,
     /// Connections opened since the start: one per client when none is ever lost.
     pub(in crate::cli::demo) connected: u64,
@@ -56,6 +58,8 @@ pub(in crate::cli::demo) struct VariantSeen {
     pub(in crate::cli::demo) actual: Option<f64>,
     /// Answers since the start.
     pub(in crate::cli::demo) answered: u64,
+    /// Those of them that say that it failed.
+    pub(in crate::cli::demo) failed: u64,
     /// Answers per second, of late.
     pub(in crate::cli::demo) rate: f64,
     /// The median of the time an answer took, in this scene.
@@ -68,6 +72,12 @@ impl Seen {
     /// Answers since the start.
     pub(in crate::cli::demo) fn answered(&self) -> u64 {
         self.variants.iter().map(|variant| variant.answered).sum()
+    }
+
+    /// Requests that failed for whatever reason.
+    pub(in crate::cli::demo) fn lost(&self) -> u64 {
+        let by_upstreams: u64 = self.variants.iter().map(|variant| variant.failed).sum();
+        self.failed + by_upstreams
     }
 }
 
@@ -85,7 +95,7 @@ impl Tally {
         }
     }
 
-    /// Counts a good answer of a variant.
+    /// Counts an answer of a variant.
     pub(in crate::cli::demo) fn answered(&self, variant: usize, time: Duration) {
         let second = self.second();
         let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
@@ -95,7 +105,15 @@ impl Tally {
         }
     }
 
-    /// Counts a request that was not answered as it should be.
+    /// Counts an answer of a variant that says that it failed.
+    pub(in crate::cli::demo) fn erred(&self, variant: usize, time: Duration) {
+        self.answered(variant, time);
+        if let Some(variant) = self.lock().variants.get_mut(variant) {
+            variant.failed += 1;
+        }
+    }
+
+    /// Counts a request that no upstream answered.
     pub(in crate::cli::demo) fn fail(&self) {
         self.lock().failed += 1;
     }
@@ -115,11 +133,6 @@ impl Tally {
         }
     }
 
-    /// Requests that failed since the start.
-    pub(in crate::cli::demo) fn failed(&self) -> u64 {
-        self.lock().failed
-    }
-
     /// Looks at it.
     pub(in crate::cli::demo) fn look(&self) -> Seen {
         let second = self.second();
@@ -133,6 +146,7 @@ impl Tally {
                 configured: counts.shares[n],
                 actual: (in_scene > 0).then(|| variant.in_scene as f64 / in_scene as f64),
                 answered: variant.answered,
+                failed: variant.failed,
                 rate: variant.rate(second),
                 p50: quantile(&times, 0.50),
                 p99: quantile(&times, 0.99),
@@ -219,6 +233,17 @@ mod tests {
         assert_eq!(seen.variants[0].actual, Some(0.75));
         assert_eq!(seen.variants[0].answered, 120);
         assert_eq!(seen.answered(), 140);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_variant_fails_is_told_apart_from_what_is_lost_on_the_way() {
+        let tally = Tally::new([0.5, 0.5]);
+        answers(&tally, 0, 3);
+        tally.erred(1, Duration::ZERO);
+        tally.fail();
+        let seen = tally.look();
+        assert_eq!((seen.answered(), seen.failed, seen.lost()), (4, 1, 2));
+        assert_eq!(seen.variants[1].failed, 1);
     }
 
     #[tokio::test(start_paused = true)]

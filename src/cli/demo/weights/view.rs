@@ -1,8 +1,9 @@
-//! What the demo shows, as lines of text; how they come to a screen is not known here.
+//! What the demo of weights shows, as lines of text; how they come to a screen is not known here.
 
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
+use crate::cli::demo::figures::{actual, bar, failed, maybe, share, time};
 use crate::cli::demo::load::CLIENTS;
 use crate::cli::demo::proxy::Proxy;
 use crate::cli::demo::tally::{Seen, VariantSeen};
@@ -172,7 +173,7 @@ impl Scene {
 }
 
 fn row(name: &str, variant: &VariantSeen, ink: Ink) -> String {
-    let bar = bar(variant.actual.unwrap_or(0.0));
+    let bar = bar(variant.actual.unwrap_or(0.0), BAR);
     format!(
         "{}{:>8}{:>9}  {}{:>7.1}{:>9}{:>9}",
         ink.bold(format!("{name:<8}")),
@@ -185,52 +186,12 @@ fn row(name: &str, variant: &VariantSeen, ink: Ink) -> String {
     )
 }
 
-fn failed(seen: &Seen, ink: Ink) -> String {
-    let text = format!("{} failed", seen.failed);
-    if seen.failed == 0 {
-        ink.green(text).to_string()
-    } else {
-        ink.red(text).to_string()
-    }
-}
-
-/// A bar in eighths of a cell.
-fn bar(share: f64) -> String {
-    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
-    "█".repeat(eighths / 8) + PARTS[eighths % 8]
-}
-
-fn share(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
-fn actual(variant: &VariantSeen) -> String {
-    variant.actual.map_or_else(|| "-".to_owned(), share)
-}
-
-fn maybe(duration: Option<Duration>) -> String {
-    duration.map_or_else(|| "-".to_owned(), time)
-}
-
-/// A time with as many digits as fit: `0.82 ms`, `14.2 ms`, `1.25 s`.
-fn time(duration: Duration) -> String {
-    let ms = duration.as_secs_f64() * 1000.0;
-    if ms < 10.0 {
-        format!("{ms:.2} ms")
-    } else if ms < 1000.0 {
-        format!("{ms:.1} ms")
-    } else {
-        format!("{:.2} s", ms / 1000.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use crate::cli::demo::tally::{Seen, VariantSeen};
-    use crate::cli::demo::view::{Note, Scene, bar, time};
+    use crate::cli::demo::weights::view::{Note, Scene};
     use crate::cli::output::Ink;
 
     fn seen(rate: f64) -> Seen {
@@ -238,6 +199,7 @@ mod tests {
             configured: 0.5,
             actual: Some(1.0),
             answered: 123_456_789,
+            failed: 0,
             rate,
             p50: Some(Duration::from_micros(999_900)),
             p99: Some(Duration::from_secs(59)),
@@ -278,20 +240,5 @@ mod tests {
         let frame = scene.frame(&seen(1.0), Duration::ZERO, Ink::Plain);
         assert!(frame.len() <= 12, "{frame:?}");
         assert!(frame.last().unwrap().contains("19/0"));
-    }
-
-    #[test]
-    fn a_bar_is_as_long_as_the_share() {
-        assert_eq!(bar(0.0), "");
-        assert_eq!(bar(1.0).chars().count(), 26);
-        assert_eq!(bar(0.5).chars().count(), 13);
-        assert_eq!(bar(0.005), "▏");
-    }
-
-    #[test]
-    fn a_time_has_three_digits() {
-        assert_eq!(time(Duration::from_micros(823)), "0.82 ms");
-        assert_eq!(time(Duration::from_micros(14_230)), "14.2 ms");
-        assert_eq!(time(Duration::from_millis(1_250)), "1.25 s");
     }
 }
