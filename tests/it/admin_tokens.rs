@@ -3,42 +3,20 @@
 use std::net::SocketAddr;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use crate::support::ask::{self, Ask};
+use crate::support::ask;
 use crate::support::client;
 use crate::support::command;
 use crate::support::config::{self, Config};
-use crate::support::message::Message;
 use crate::support::origin;
-use crate::support::proxy::{self, Proxy};
+use crate::support::proxy;
+use crate::support::staff::{self, secret, token};
 
 const RELOAD: &str = "/api/v1/config/reload";
-
-/// A token by its name and roles; its secret is made of the name.
-fn token(name: &str, roles: &[&str]) -> String {
-    let sha256: String = Sha256::digest(secret(name))
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("[admin.tokens.{name}]\nroles = {roles:?}\nsha256 = \"{sha256}\"")
-}
-
-fn secret(name: &str) -> String {
-    format!("the-secret-of-{name}")
-}
 
 async fn configured(tokens: &[String]) -> Config {
     let origin = origin::answering("hello").await;
     config::to(origin.address).section(&tokens.join("\n"))
-}
-
-/// Asks with the secret of a token.
-async fn ask_as(proxy: &Proxy, name: &str, ask: Ask) -> Message {
-    let authorization = format!("Bearer {}", secret(name));
-    proxy
-        .ask_admin(ask.field("authorization", authorization))
-        .await
 }
 
 #[tokio::test]
@@ -52,14 +30,14 @@ async fn a_viewer_reads_and_an_operator_also_reloads() {
     .await;
     let proxy = proxy::start(&config).await;
     for path in ["/metrics", "/api/v1/status", "/api/v1/config"] {
-        for (name, status) in [("vera", 200), ("otto", 200), ("finn", 200), ("gil", 403)] {
-            let answer = ask_as(&proxy, name, ask::get(path)).await;
+        for (name, status) in [("vera", 200), ("otto", 200), ("finn", 200), ("gil", 200)] {
+            let answer = staff::ask(&proxy, name, ask::get(path)).await;
             assert_eq!(answer.status, status, "{name} {path}");
         }
         assert_eq!(proxy.get_admin(path).await.status, 401, "{path}");
     }
     for (name, status) in [("vera", 403), ("otto", 200), ("finn", 403), ("gil", 403)] {
-        let answer = ask_as(&proxy, name, ask::post(RELOAD, "")).await;
+        let answer = staff::ask(&proxy, name, ask::post(RELOAD, "")).await;
         assert_eq!(answer.status, status, "{name}");
     }
     for path in ["/livez", "/readyz"] {
@@ -71,7 +49,7 @@ async fn a_viewer_reads_and_an_operator_also_reloads() {
 async fn a_refusal_names_the_role_that_is_missing_and_the_log_who_tried() {
     let config = configured(&[token("vera", &["viewer", "support"])]).await;
     let proxy = proxy::start(&config).await;
-    let refused = ask_as(&proxy, "vera", ask::post("/api/v1/upgrade", "")).await;
+    let refused = staff::ask(&proxy, "vera", ask::post("/api/v1/upgrade", "")).await;
     assert_eq!(refused.status, 403);
     assert_eq!(
         refused.field("content-type"),
@@ -80,8 +58,8 @@ async fn a_refusal_names_the_role_that_is_missing_and_the_log_who_tried() {
     let problem = refused.json();
     assert_eq!(problem["code"], "role_missing");
     assert_eq!(problem["type"], "urn:tidegate:problem:role_missing");
-    assert_eq!(problem["role"], "operator");
-    let detail = "this needs the role operator; vera has viewer, support";
+    assert_eq!(problem["role"], "admin");
+    let detail = "this needs the role admin; vera has viewer, support";
     assert_eq!(problem["detail"], detail);
     let log = proxy.process.stderr();
     let line = log
@@ -92,7 +70,7 @@ async fn a_refusal_names_the_role_that_is_missing_and_the_log_who_tried() {
         assert!(line.contains(part), "{line}");
     }
     // Also what is not there is told only to who may look.
-    let gone = ask_as(&proxy, "vera", ask::get("/api/v1/nothing")).await;
+    let gone = staff::ask(&proxy, "vera", ask::get("/api/v1/nothing")).await;
     assert_eq!(
         (gone.status, &gone.json()["code"]),
         (404, &"not_found".into())
@@ -106,13 +84,13 @@ async fn a_token_is_gone_when_the_configuration_without_it_is_live() {
     let config = configured(&[otto.clone(), vera]).await;
     let proxy = proxy::start(&config).await;
     let status = async |name| {
-        ask_as(&proxy, name, ask::get("/api/v1/status"))
+        staff::ask(&proxy, name, ask::get("/api/v1/status"))
             .await
             .status
     };
     assert_eq!((status("otto").await, status("vera").await), (200, 200));
     proxy::replace(&proxy.file(), configured(&[otto]).await.text());
-    let reloaded = ask_as(&proxy, "otto", ask::post(RELOAD, "")).await;
+    let reloaded = staff::ask(&proxy, "otto", ask::post(RELOAD, "")).await;
     assert_eq!(reloaded.status, 200, "{}", reloaded.text());
     assert_eq!((status("otto").await, status("vera").await), (200, 401));
 }
@@ -122,12 +100,12 @@ async fn an_expired_token_is_refused_and_one_that_expires_later_is_not() {
     let expired = token("erik", &["viewer"]) + "\nexpires = 2020-01-01T00:00:00Z";
     let lasting = token("vera", &["viewer"]) + "\nexpires = 2999-01-01";
     let proxy = proxy::start(&configured(&[expired, lasting]).await).await;
-    let refused = ask_as(&proxy, "erik", ask::get("/api/v1/status")).await;
+    let refused = staff::ask(&proxy, "erik", ask::get("/api/v1/status")).await;
     assert_eq!(refused.status, 401);
     assert_eq!(refused.json()["code"], "token_expired");
     let challenge = refused.field("www-authenticate").expect("a challenge");
     assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
-    let answer = ask_as(&proxy, "vera", ask::get("/api/v1/status")).await;
+    let answer = staff::ask(&proxy, "vera", ask::get("/api/v1/status")).await;
     assert_eq!(answer.status, 200);
 }
 
@@ -144,7 +122,7 @@ async fn named_tokens_are_enough_off_loopback_and_stand_beside_the_one_for_all()
     let admin = format!("address = \"127.0.0.1:0\"\ntoken = \"{}\"", secret("admin"));
     let proxy = proxy::start(&configured(&tokens).await.admin(&admin)).await;
     for (name, status) in [("admin", 200), ("vera", 403)] {
-        let answer = ask_as(&proxy, name, ask::post(RELOAD, "")).await;
+        let answer = staff::ask(&proxy, name, ask::post(RELOAD, "")).await;
         assert_eq!(answer.status, status, "{name}");
     }
 }
@@ -196,7 +174,7 @@ async fn a_token_that_was_made_is_recognised_and_no_other_is_like_it() {
 async fn no_token_is_made_that_a_configuration_would_refuse() {
     for (arguments, said) in [
         (&["a b"][..], "is not a name"),
-        (&["ana", "--role", "a b"], "is not the name of a role"),
+        (&["ana", "--role", "a b"], "is no role"),
         (&["ana", "--expires", "soon"], "is not a date"),
         (&["ana", "--expires", "2020-01-01"], "has passed"),
     ] {

@@ -183,8 +183,8 @@ async fn a_request_is_explained_by_an_instance() {
 }
 
 #[tokio::test]
-async fn the_demo_shows_both_variants_in_plain_lines_until_it_is_interrupted() {
-    let mut demo = command::start(&["demo"]);
+async fn the_demo_of_weights_shows_both_variants_in_plain_lines_until_it_is_interrupted() {
+    let mut demo = command::start(&["demo", "--weights"]);
     wait::until("traffic on both variants after an edit", async || {
         if let Some(exit) = demo.process.try_exit() {
             panic!("the demo ended by itself: {exit:?}");

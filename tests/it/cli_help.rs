@@ -88,13 +88,17 @@ async fn bash_completes_commands_and_options() {
     };
     let script = command::run(&["completions", "bash"]).await;
     assert_eq!(script.code, 0, "{script:?}");
+    // It is longer than an argument may be.
+    let dir = TempDir::new().expect("a directory");
+    let file = dir.path().join("tidegate.bash");
+    fs::write(&file, script.stdout).expect("a file");
     let complete = |words: &str| {
         let n_words = words.split(' ').count();
         let test = format!(
-            "{}\nCOMP_WORDS=({words}); COMP_CWORD={}\n\
+            "source {}\nCOMP_WORDS=({words}); COMP_CWORD={}\n\
              _tidegate tidegate \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"\n\
              echo \"${{COMPREPLY[@]}}\"",
-            script.stdout,
+            file.display(),
             n_words - 1,
         );
         tool::run(Command::new(&bash).args(["--norc", "-c", &test]))

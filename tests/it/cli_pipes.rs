@@ -55,6 +55,7 @@ async fn a_command_whose_reader_has_gone_ends_quietly() {
         &["reload", "--admin", &admin],
         &["healthcheck", "--admin", &admin],
         &["demo", "--seconds", "1"],
+        &["demo", "--weights", "--seconds", "1"],
     ] {
         let (reader, writer) = io::pipe().expect("a pipe");
         drop(reader);

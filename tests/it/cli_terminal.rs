@@ -156,7 +156,7 @@ async fn a_terminal_that_knows_no_sequences_gets_none() {
     let admin = proxy.admin_url();
     for arguments in [
         &["top", "-n", "2", "--interval", "100ms", "--admin", &admin][..],
-        &["demo", "--seconds", "2"],
+        &["demo", "--weights", "--seconds", "2"],
         &["--help"],
     ] {
         let mut terminal = terminal::start((100, 20), arguments, |command| {
@@ -174,7 +174,7 @@ async fn a_terminal_that_knows_no_sequences_gets_none() {
 
 #[tokio::test]
 async fn the_demo_is_drawn_over_and_gives_the_cursor_back() {
-    let mut terminal = terminal::start((100, 40), &["demo"], |_| {});
+    let mut terminal = terminal::start((100, 40), &["demo", "--weights"], |_| {});
     wait::until("a view that is drawn over", async || {
         let sent = terminal.sent();
         sent.contains("\x1b[?25l") && sent.matches("connections   ").count() > 2
