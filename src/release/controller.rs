@@ -21,7 +21,8 @@ use crate::release::overlay::left_by;
 use crate::release::percent::Percent;
 use crate::release::reconcile::{Change, Effect, File, reconcile};
 use crate::release::state::{Asked, Phase, State};
-use crate::release::step::{Decision, Move, allowed, decide};
+use crate::release::step::{Decision, Move, allowed, decide, required};
+use crate::release::strategy::Requirement;
 use crate::release::test::TestResult;
 use crate::release::watched::Watched;
 use crate::store::{Actor, ActorKind, CommitError, ConfigOrigin, Via};
@@ -230,7 +231,9 @@ impl Controller {
                 } else {
                     "release.step"
                 };
-                let reason = report.map_or_else(|| "nothing holds it".to_owned(), look::text);
+                // What was not asked of the analysis is no reason.
+                let asked = report.filter(|_| required(&state) != Requirement::NotFailed);
+                let reason = asked.map_or_else(|| "nothing holds it".to_owned(), look::text);
                 state.enter(step, Percent::NONE, now);
                 let route = world.routes.get(&state.spec.route);
                 let candidate = route.and_then(|route| route.variants.get(&state.spec.candidate));

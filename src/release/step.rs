@@ -260,8 +260,8 @@ fn waited_too_long(state: &State, seen: &Seen, now: SystemTime) -> bool {
     over_at(state, seen).is_some_and(|over| most <= between(over, now))
 }
 
-/// What the analysis has to say.
-fn required(state: &State) -> Requirement {
+/// What the analysis has to say before the next step.
+pub fn required(state: &State) -> Requirement {
     let step = state
         .step
         .and_then(|step| state.spec.strategy.steps.get(step));

@@ -123,6 +123,9 @@ pub enum Action {
 /// What a request has to have to get a candidate that nobody else gets; all of it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Preview {
+    /// The host that it is for, without a port, in lower case.
+    #[serde(default)]
+    pub host: Option<String>,
     /// Fields with their values.
     pub headers: BTreeMap<String, String>,
 }

@@ -82,12 +82,15 @@ impl Wish {
 }
 
 impl Preview {
-    /// The variant of a request that has all of the fields, unless it is off.
+    /// The variant of a request that is for the host and has all of the fields, unless it is off.
     fn of(&self, request: &RequestHead, variants: &[VariantSpec]) -> Option<usize> {
         let has = |(name, value): &(String, String)| {
             request.field(name.as_bytes()) == Some(value.as_bytes())
         };
-        if self.fields.is_empty() || !self.fields.iter().all(has) {
+        let says_something = self.host.is_some() || !self.fields.is_empty();
+        let host = self.host.as_ref();
+        let is_for = host.is_none_or(|host| request.host().eq_ignore_ascii_case(host.as_bytes()));
+        if !(says_something && is_for && self.fields.iter().all(has)) {
             return None;
         }
         let is_it =

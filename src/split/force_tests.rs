@@ -175,6 +175,7 @@ proptest! {
 #[test]
 fn who_has_all_fields_of_a_preview_gets_it_and_nobody_else() {
     let preview = |variant: &str| Preview {
+        host: None,
         fields: vec![
             ("x-canary".to_owned(), "1".to_owned()),
             ("x-team".to_owned(), "shop".to_owned()),
@@ -205,6 +206,27 @@ fn who_has_all_fields_of_a_preview_gets_it_and_nobody_else() {
             (variant, reason),
             "{fields}"
         );
+    }
+    let mut by_host = preview("canary");
+    by_host.host = Some("preview.example.com".to_owned());
+    by_host.fields.clear();
+    let split_by_host = Split::new(SplitSpec {
+        force: Some(Force {
+            preview: Some(by_host),
+            ..Force::default()
+        }),
+        ..spec("stable=1 canary=0 gone=off")
+    })
+    .unwrap();
+    for (authority, variant) in [
+        ("preview.example.com", 1),
+        ("Preview.Example.com:8443", 1),
+        ("shop.example.com", 0),
+    ] {
+        let mut request = request("", "");
+        request.authority = request.append(authority.as_bytes());
+        let assignment = assign(&split_by_host, &request, OUTSIDE);
+        assert_eq!(assignment.variant, variant, "{authority}");
     }
     let off = assign(&split("gone"), &request("", all), OUTSIDE);
     assert_eq!((off.variant, off.reason), (0, Reason::Draw), "it is off");

@@ -83,10 +83,12 @@ pub struct Force {
     pub preview: Option<Preview>,
 }
 
-/// Fields by which a request gets a variant that nobody else may get.
+/// A host and fields by which a request gets a variant that nobody else may get.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Preview {
-    /// Names with values, at least one; a request has to have all of them.
+    /// The host that a request has to be for, if any will not do; without a port, in lower case.
+    pub host: Option<String>,
+    /// Names with values; a request has to have all of them. Without a host there is one at least.
     pub fields: Vec<(String, String)>,
     /// The name of the variant.
     pub variant: String,

@@ -76,6 +76,7 @@ mod release_api;
 mod release_cli;
 mod release_cli_trail;
 mod release_demo;
+mod release_kinds;
 mod release_metrics;
 mod release_notices;
 mod release_trail;

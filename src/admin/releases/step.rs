@@ -11,10 +11,9 @@ pub(in crate::admin::releases) fn words(step: &Step) -> String {
     let mut words = match &step.action {
         Action::Preview(preview) => {
             let fields = preview.headers.iter();
-            let fields: Vec<String> = fields
-                .map(|(name, value)| format!("{name}: {value}"))
-                .collect();
-            format!("preview by {}", fields.join(", "))
+            let fields = fields.map(|(name, value)| format!("{name}: {value}"));
+            let asked: Vec<String> = preview.host.iter().cloned().chain(fields).collect();
+            format!("preview by {}", asked.join(", "))
         }
         Action::Mirror(mirror) => format!("mirror {}", mirror.percent),
         Action::Weight(weight) => weight.to_string(),

@@ -61,7 +61,8 @@ fn step(step: &Step) -> Value {
     match &step.action {
         Action::Preview(of) => {
             preview = json!(true);
-            matched = json!({ "headers": of.headers });
+            let headers = (!of.headers.is_empty()).then(|| json!(of.headers));
+            matched = object([("host", json!(of.host)), ("headers", headers.into())]);
         }
         Action::Mirror(of) => {
             mirror = json!(of.percent);

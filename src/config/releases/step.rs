@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::uri::Authority;
+
 use crate::config::listener::WAIT;
 use crate::config::mirror;
 use crate::config::reader::{Table, Value};
@@ -118,16 +120,31 @@ pub(in crate::config::releases) fn preview(
         return None;
     }
     let matched = table.needed("match", MATCH)?;
-    let headers = matched.table(|table| {
-        let value = table.required("headers", "fields such as { x-canary = \"1\" }")?;
-        let headers = test::headers(&value)?;
-        if headers.is_empty() {
-            value.refuse("empty: everybody would have that; at least one field belongs here");
+    matched.table(|table| {
+        let mut preview = Preview::default();
+        if let Some(value) = table.optional("host") {
+            let host = value.parsed(
+                "a host such as \"preview.example.com\", without a port",
+                host,
+            );
+            preview.host = Some(host?);
+        }
+        if let Some(value) = table.optional("headers") {
+            preview.headers = test::headers(&value)?;
+        }
+        if preview.host.is_none() && preview.headers.is_empty() {
+            table.refuse("empty: everybody would have that; a host or a field belongs here");
             return None;
         }
-        Some(headers)
-    })??;
-    Some(Preview { headers })
+        Some(preview)
+    })?
+}
+
+/// A host as requests name it, whatever the case.
+fn host(text: &str) -> Option<String> {
+    let authority: Authority = text.parse().ok()?;
+    let is_host = authority.as_str() == authority.host() && !text.contains('*');
+    is_host.then(|| text.to_ascii_lowercase())
 }
 
 fn mirror(value: &Value<'_>, table: &mut Table<'_>) -> Option<MirrorStep> {

@@ -68,7 +68,7 @@ fn a_step_does_one_thing_for_a_time() {
             "4:13 strategy.s.steps[1].preview: false says nothing; leave it out",
             "5:1 strategy.s.steps[2].match: missing; what a request has to have, such as { headers = { \
              x-canary = \"1\" } }, belongs here",
-            "6:39 strategy.s.steps[3].match.headers: empty: everybody would have that; at least one \
+            "6:19 strategy.s.steps[3].match: empty: everybody would have that; a host or a \
              field belongs here",
             "7:41 strategy.s.steps[4].match.headers.\"a b\": \"a b\" is not the name of a header",
             "7:58 strategy.s.steps[4].match.headers.x: \"\" is not the value of a header",

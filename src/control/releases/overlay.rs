@@ -56,6 +56,7 @@ fn divided(route: &RouteConfig, overlay: &RouteOverlay) -> Result<RouteConfig, S
     if let Some((variant, preview)) = &overlay.preview {
         let force = spec.force.get_or_insert_with(Force::default);
         force.preview = Some(Preview {
+            host: preview.host.clone(),
             fields: preview.headers.clone().into_iter().collect(),
             variant: variant.clone(),
         });
