@@ -121,6 +121,8 @@ impl Watched {
         if is_due {
             report = analysis.observe(settings, &counted.source, now);
             self.observed_at = Some(now);
+            // What a tick showed outlives the process.
+            self.noted_at = None;
         }
         // Before every instance obeys the step there is nothing that could be said of it.
         self.report = Some(report).filter(|_| self.progress.acknowledged.is_some());
