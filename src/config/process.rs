@@ -16,13 +16,12 @@ use crate::config::settings::{
 use crate::config::unit::write_duration;
 use crate::message::Known;
 use crate::telemetry::access_log::{Field, Mask};
+use crate::telemetry::stats::Buckets;
 
 /// What a part of the shutdown may last; nothing is a choice, too.
 const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=*WAIT.end();
 /// The most worker threads: more than any machine has cores for.
 const MAX_WORKERS: u64 = 1024;
-/// The most buckets: each costs a number for each variant, outcome and worker.
-const MAX_BUCKETS: usize = 100;
 
 /// Reads `[runtime]`.
 pub(crate) fn runtime(root: &mut Table<'_>) -> RuntimeConfig {
@@ -178,11 +177,9 @@ fn buckets(value: &Value<'_>) -> Option<Vec<f64>> {
         last = bound;
         Some(bound)
     })?;
-    if !(1..=MAX_BUCKETS).contains(&buckets.len()) {
-        value.refuse(format!(
-            "{} buckets are not from 1 to {MAX_BUCKETS}",
-            buckets.len()
-        ));
+    // What the measuring takes: a file that is checked is one that runs.
+    if let Err(error) = Buckets::new(&buckets) {
+        value.refuse(error.to_string());
         return None;
     }
     Some(buckets)

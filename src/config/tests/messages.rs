@@ -413,6 +413,15 @@ fn buckets_ascend() {
     );
     refused(
         "[metrics]\nbuckets = []\n",
-        &["2:11 metrics.buckets: 0 buckets are not from 1 to 100"],
+        &["2:11 metrics.buckets: 0 bounds where 1 to 23 are possible"],
+    );
+    let many: Vec<String> = (1..=24).map(|bound| bound.to_string()).collect();
+    refused(
+        &format!("[metrics]\nbuckets = [{}]\n", many.join(", ")),
+        &["2:11 metrics.buckets: 24 bounds where 1 to 23 are possible"],
+    );
+    refused(
+        "[metrics]\nbuckets = [1, 7200]\n",
+        &["2:11 metrics.buckets: 7200 is not a number of seconds from 1 µs to 1 h"],
     );
 }
