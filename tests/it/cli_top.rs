@@ -1,6 +1,9 @@
 //! `tidegate top` in pipes: tables and JSON of what happened in between.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::support::ask;
 use crate::support::command::{self, Output};
@@ -10,13 +13,28 @@ use crate::support::pair::Pair;
 use crate::support::proxy::{self, Proxy};
 use crate::support::wait;
 
-/// Runs `top` while requests go on and on.
+/// How often a request begins: often enough for a rate, and seldom enough that local ports, which each
+/// connection keeps for a while after its end, do not run out.
+const EVERY: Duration = Duration::from_millis(2);
+
+/// Runs `top` while paths are got on and on.
 async fn top_of(proxy: &Proxy, arguments: &[&str]) -> Output {
+    let get = async || {
+        proxy.get("/").await;
+    };
+    top_during(proxy, arguments, get).await
+}
+
+/// Runs `top` while something is done on and on.
+async fn top_during(proxy: &Proxy, arguments: &[&str], mut each: impl AsyncFnMut()) -> Output {
     let admin = proxy.admin_url();
     let arguments = [&["top", "--admin", &admin], arguments].concat();
     let traffic = async {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            proxy.get("/").await;
+            ticks.tick().await;
+            each().await;
         }
     };
     tokio::select! {
@@ -97,27 +115,13 @@ async fn an_answer_that_is_cut_is_a_failure() {
     })
     .await;
     let proxy = proxy::start(&config::to(cutting.address)).await;
-    let admin = proxy.admin_url();
-    let traffic = async {
-        loop {
-            let mut client = proxy.connect().await;
-            client.wire.send(ask::get("/").http1()).await;
-            client.wire.rest().await;
-        }
+    let get = async || {
+        let mut client = proxy.connect().await;
+        client.wire.send(ask::get("/").http1()).await;
+        client.wire.rest().await;
     };
-    let arguments = [
-        "top",
-        "--once",
-        "--interval",
-        "2s",
-        "--json",
-        "--admin",
-        &admin,
-    ];
-    let output = tokio::select! {
-        output = command::run(&arguments) => output,
-        () = traffic => unreachable!("it has no end"),
-    };
+    let arguments = ["--once", "--interval", "2s", "--json"];
+    let output = top_during(&proxy, &arguments, get).await;
     let variant = objects(&output)[0]["routes"]["all"]["variants"]["default"].clone();
     assert_eq!(variant["failed"], 1.0, "{variant}");
     assert_eq!(variant["failed_by_proxy"], 0.0, "{variant}");

@@ -59,6 +59,9 @@ pub(in crate::cli::top) struct Traffic {
 struct Counted {
     requests: u64,
     failures: u64,
+    /// Requests among which the failures are. An instance goes on while it is read, so that this is
+    /// not always as many as the requests; who is in one is in the other.
+    failures_of: u64,
     failures_by_proxy: u64,
     /// Requests for which the variant was chosen, and not named.
     chosen: u64,
@@ -130,7 +133,7 @@ impl Traffic {
         let rate = |counted: Counted| counted.requests as f64 / took.as_secs_f64();
         Self {
             requests_per_second: counted.map(rate).filter(|rate| rate.is_finite()),
-            failed: counted.and_then(|counted| part(counted.failures, counted.requests)),
+            failed: counted.and_then(|counted| part(counted.failures, counted.failures_of)),
             failed_by_proxy: counted
                 .and_then(|counted| part(counted.failures_by_proxy, counted.requests)),
             in_flight,
@@ -146,6 +149,7 @@ impl Counted {
         Some(Self {
             requests: after.requests.checked_sub(before.requests)?,
             failures: failed(after).checked_sub(failed(before))?,
+            failures_of: ended(after).checked_sub(ended(before))?,
             failures_by_proxy: after
                 .failures_by_proxy
                 .checked_sub(before.failures_by_proxy)?,
@@ -156,6 +160,7 @@ impl Counted {
     fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.failures += other.failures;
+        self.failures_of += other.failures_of;
         self.failures_by_proxy += other.failures_by_proxy;
         self.chosen += other.chosen;
     }
@@ -163,6 +168,12 @@ impl Counted {
 
 fn failed(variant: &VariantStatus) -> u64 {
     variant.detail.as_ref().map_or(0, |detail| detail.failed)
+}
+
+/// Requests that have ended, as they were counted together with those that failed.
+fn ended(variant: &VariantStatus) -> u64 {
+    let durations = variant.detail.iter().map(|detail| &detail.request_duration);
+    durations.flat_map(|duration| &duration.counts).sum()
 }
 
 fn chosen(variant: &VariantStatus) -> u64 {

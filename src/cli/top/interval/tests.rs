@@ -16,6 +16,8 @@ struct Counts {
     drawn: u64,
     forced: u64,
     requests: u64,
+    /// Requests that ended after those above had been read, and before what is below was.
+    late: u64,
     failures: u64,
     by_proxy: u64,
     fast: u64,
@@ -33,7 +35,7 @@ fn variant(weight: u32, counts: Counts) -> Value {
             "selections": { "draw": counts.drawn, "forced": counts.forced },
             "errors": {},
             "response_headers": { "counts": [counts.fast, counts.slow, 0], "sum_seconds": 1.0 },
-            "request_duration": { "counts": [0, 0, 0], "sum_seconds": 0.0 },
+            "request_duration": { "counts": [counts.requests, counts.late, 0], "sum_seconds": 0.0 },
         },
     })
 }
@@ -95,6 +97,28 @@ fn rates_are_of_the_time_between_and_not_of_all_time() {
     assert_eq!(interval.total.requests_per_second, Some(50.0));
     assert_eq!(interval.total.failed, Some(0.05));
     assert_eq!((interval.total.in_flight, interval.total.tunnels), (6, 2));
+}
+
+#[test]
+fn what_ended_while_an_instance_was_read_makes_no_more_than_all_of_it_fail() {
+    let look = |requests, late| Counts {
+        requests,
+        late,
+        failures: requests + late,
+        ..Counts::default()
+    };
+    let rest = variant(95, Counts::default());
+    for (before, after) in [((0, 0), (2019, 1)), ((10, 1), (2029, 0))] {
+        let before = variant(5, look(before.0, before.1));
+        let after = variant(5, look(after.0, after.1));
+        let interval = Interval::between(
+            &status("a", [rest.clone(), before]),
+            SECOND,
+            &status("a", [rest.clone(), after]),
+        );
+        assert_eq!(canary(&interval).traffic.failed, Some(1.0));
+        assert_eq!(interval.total.failed, Some(1.0));
+    }
 }
 
 #[test]
