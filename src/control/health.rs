@@ -130,6 +130,13 @@ impl Asked {
 
     fn hear(&self, judge: &mut Judge, answer: Result<(), ProbeError>) {
         let (upstream, endpoint) = (&self.upstream, self.endpoint.address());
+        if let Err(error) = &answer
+            && error.is_ours()
+        {
+            // It was not asked, so what was known of it stands.
+            warn!(%upstream, %endpoint, %error, "no health check: not enough here to ask");
+            return;
+        }
         self.stats.checked(match &answer {
             Ok(()) => CheckResult::Success,
             Err(ProbeError::Timeout) => CheckResult::Timeout,

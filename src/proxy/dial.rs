@@ -179,9 +179,9 @@ impl Dial {
                 Err(ConnectError::Overflow(limit)) => return Err(Error::Overflow(limit)),
                 Err(error) => error,
             };
-            exchange.not_connected(pool.endpoint().address());
+            exchange.not_connected(pool.endpoint().address(), &error);
             let failed = match error {
-                ConnectError::Failed(_) => AttemptResult::ConnectFailure,
+                ConnectError::Failed(_) | ConnectError::Short(_) => AttemptResult::ConnectFailure,
                 ConnectError::Timeout | ConnectError::Full | ConnectError::Overflow(_) => {
                     AttemptResult::ConnectTimeout
                 }
@@ -192,7 +192,9 @@ impl Dial {
             let is_another = another.is_some_and(|another| !Rc::ptr_eq(&another, &pool));
             self.n_connects += 1;
             let may_retry = self.n_connects < CONNECTS && self.target.left.has(RetryKind::Connect);
-            let leaves = may_retry && self.leave_variant(exchange, RetryCause::Connect);
+            // What there is not enough of here is no reason to leave a variant.
+            let may_leave = may_retry && !matches!(error, ConnectError::Short(_));
+            let leaves = may_leave && self.leave_variant(exchange, RetryCause::Connect);
             if !leaves {
                 if !(may_retry && is_another || self.fail_over(exchange)) {
                     return Err(error.into());

@@ -164,7 +164,9 @@ impl Error {
             | Self::Drained
             | Self::Overflow(_)
             | Self::BreakerOpen { .. }
-            | Self::Connect(ConnectError::Full | ConnectError::Overflow(_)) => 503,
+            | Self::Connect(
+                ConnectError::Short(_) | ConnectError::Full | ConnectError::Overflow(_),
+            ) => 503,
             Self::Connect(ConnectError::Timeout) | Self::ResponseTimeout => 504,
             Self::Loop | Self::RedirectLoop => 508,
         }
@@ -203,6 +205,7 @@ impl Error {
             Self::Drained => ErrorReason::Draining,
             Self::Unavailable => ErrorReason::NoHealthyUpstream,
             Self::Connect(ConnectError::Failed(_)) => ErrorReason::ConnectFailure,
+            Self::Connect(ConnectError::Short(_)) => ErrorReason::LocalShortage,
             Self::Connect(ConnectError::Timeout) => ErrorReason::ConnectTimeout,
             Self::Connect(ConnectError::Tls { .. }) | Self::UpstreamTls { .. } => {
                 ErrorReason::TlsFailure
@@ -225,7 +228,11 @@ impl Error {
     /// The side to blame.
     pub fn side(&self) -> Side {
         match self {
-            Self::NoRoute | Self::Overloaded | Self::RedirectLoop | Self::Drained => Side::Proxy,
+            Self::NoRoute
+            | Self::Overloaded
+            | Self::RedirectLoop
+            | Self::Drained
+            | Self::Connect(ConnectError::Short(_)) => Side::Proxy,
             Self::Denied
             | Self::RateLimited(_)
             | Self::MethodNotAllowed
@@ -261,6 +268,7 @@ impl Error {
                 "destination_unavailable"
             }
             Self::Connect(ConnectError::Failed(_)) => "connection_refused",
+            Self::Connect(ConnectError::Short(_)) => "proxy_internal_error",
             Self::Connect(ConnectError::Timeout) => "connection_timeout",
             Self::Overflow(_) | Self::Connect(ConnectError::Full | ConnectError::Overflow(_)) => {
                 "connection_limit_reached"
@@ -295,7 +303,7 @@ impl Error {
     pub fn detail(&self) -> &'static str {
         match self {
             Self::NoRoute => "no route for this request",
-            Self::Overloaded => "too much to do right now",
+            Self::Overloaded | Self::Connect(ConnectError::Short(_)) => "too much to do right now",
             Self::Denied => "this is not open to you",
             Self::RateLimited(_) => "more requests than are taken in this time",
             Self::MethodNotAllowed => "this method is not forwarded",

@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::message::Address;
 use crate::upstream::outlier::Record;
+use crate::upstream::shortage::told_apart;
 use crate::upstream::{Outlier, Place};
 
 /// How long an endpoint that could not be connected to is left alone: long enough that a dead
@@ -111,7 +112,9 @@ impl Endpoint {
     pub async fn connect(&self) -> io::Result<TcpStream> {
         match &self.address {
             Address::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
+                let stream = TcpStream::connect(address)
+                    .await
+                    .map_err(|error| told_apart(error, *address))?;
                 stream.set_nodelay(true)?;
                 Ok(stream)
             }

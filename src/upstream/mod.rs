@@ -23,6 +23,7 @@ mod rendezvous;
 mod resolve;
 mod retry;
 mod set;
+mod shortage;
 mod spec;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use thiserror::Error;
@@ -17,7 +17,11 @@ use crate::tls::{Fault, Secured, Stream};
 use crate::upstream::guard::Pending;
 use crate::upstream::{
     Behalf, Budget, Endpoint, FailureKind, Guard, Outlier, Protocol, ProxyHeader, UpstreamLimits,
+    shortage,
 };
+
+/// How often the log is told of a shortage, at most: each request may meet it.
+const SHORTAGE_TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Why no connection could be had.
 #[derive(Debug, Error)]
@@ -28,6 +32,9 @@ pub enum ConnectError {
     /// The endpoint refused, or could not be reached.
     #[error("connect failed")]
     Failed(#[source] io::Error),
+    /// There is not enough here of what a connection takes: descriptors, ports, memory.
+    #[error("short of what a connection takes")]
+    Short(#[source] io::Error),
     /// No TLS with the endpoint: it is not who it should be, or does not speak it as we do.
     #[error("tls handshake with the endpoint failed")]
     Tls {
@@ -48,12 +55,22 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Tells whose fault it is that a connection could not be opened.
+    fn of(error: io::Error) -> Self {
+        if shortage::is_ours(&error) {
+            Self::Short(error)
+        } else {
+            Self::Failed(error)
+        }
+    }
+
     /// The same once more, for another one who waited for the same connection.
     pub(crate) fn again(&self) -> Self {
         let again = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
         match self {
             Self::Timeout => Self::Timeout,
             Self::Failed(source) => Self::Failed(again(source)),
+            Self::Short(source) => Self::Short(again(source)),
             Self::Tls { fault, source } => Self::Tls {
                 fault: *fault,
                 source: again(source),
@@ -92,6 +109,8 @@ pub(crate) struct Reach {
     pub(crate) is_quiet: Cell<bool>,
     /// What tells the endpoint of clients, if it expects that.
     pub(crate) proxy_protocol: Cell<Option<ProxyHeader>>,
+    /// When the log was last told of a shortage.
+    told_shortage_at: Cell<Option<Instant>>,
 }
 
 impl Reach {
@@ -117,6 +136,7 @@ impl Reach {
             slow_start: Cell::new(None),
             is_quiet: Cell::new(false),
             proxy_protocol: Cell::new(None),
+            told_shortage_at: Cell::new(None),
         }
     }
 
@@ -150,14 +170,31 @@ impl Reach {
         let connected = timeout(within, connecting)
             .await
             .unwrap_or(Err(ConnectError::Timeout));
-        if connected.is_ok() {
-            self.endpoint.connected();
-            self.shard().connection_opened();
-        } else if !self.is_quiet.get() {
-            self.endpoint.refused();
-            self.failed(FailureKind::Connect);
+        match &connected {
+            Ok(_) => {
+                self.endpoint.connected();
+                self.shard().connection_opened();
+            }
+            Err(ConnectError::Short(error)) => self.tell_shortage(error),
+            Err(_) if self.is_quiet.get() => {}
+            Err(_) => {
+                self.endpoint.refused();
+                self.failed(FailureKind::Connect);
+            }
         }
         connected
+    }
+
+    /// Tells that there is not enough here for another connection.
+    #[cold]
+    fn tell_shortage(&self, error: &io::Error) {
+        let now = Instant::now();
+        let told_at = self.told_shortage_at.get();
+        if told_at.is_none_or(|at| SHORTAGE_TOLD_EVERY <= now - at) {
+            self.told_shortage_at.set(Some(now));
+            let endpoint = self.endpoint.address();
+            warn!(%endpoint, %error, "not enough here for another connection");
+        }
     }
 
     /// Notes a failure, if it counts.
@@ -176,7 +213,7 @@ impl Reach {
     /// Connects, and does the handshake of TLS where there is one.
     async fn open(&self, behalf: Option<&Behalf>) -> Result<Stream, ConnectError> {
         let tcp = self.endpoint.connect().await;
-        let mut tcp = tcp.map_err(ConnectError::Failed)?;
+        let mut tcp = tcp.map_err(ConnectError::of)?;
         if self.endpoint.address().tcp().is_some() {
             keep_alive(&SockRef::from(&tcp)).map_err(ConnectError::Failed)?;
         }
@@ -214,5 +251,54 @@ impl Reach {
             });
         }
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustix::io::Errno;
+
+    use crate::telemetry::stats::UpstreamStats;
+    use crate::upstream::reach::{ConnectError, Reach};
+    use crate::upstream::{Endpoint, FailureKind, Failures, Guard, Outlier, Place, Protocol};
+
+    /// Connects in vain, for a reason, and tells whether the endpoint is left alone for it.
+    async fn is_left_alone(error: ConnectError) -> bool {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let SocketAddr::V4(address) = listener.local_addr().unwrap() else {
+            unreachable!("it is bound to one of IPv4");
+        };
+        let place = Place::from((address.ip().octets(), address.port()));
+        let endpoint = Arc::new(Endpoint::new(&place));
+        let stats = Arc::new(UpstreamStats::new("u".into(), 1));
+        let guard = Arc::new(Guard::new(stats));
+        let reach = Reach::new(Arc::clone(&endpoint), Protocol::Http1, guard, 0, None);
+        let hour = Duration::from_secs(3600);
+        reach.outlier.set(Some(Outlier {
+            failures: 1,
+            on: Failures::from_iter([FailureKind::Connect]),
+            ejection: hour,
+            max_ejection: hour,
+        }));
+        let in_vain = async |_stream| Err::<(), _>(error);
+        let connected = reach.connect(hour, None, in_vain).await;
+        assert!(connected.is_err());
+        let is_ejected = endpoint.ejected_for().is_some();
+        assert_eq!(endpoint.was_refused(), is_ejected);
+        is_ejected
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_not_blamed_for_what_there_is_not_enough_of_here() {
+        let of = |errno| ConnectError::of(io::Error::from(errno));
+        assert!(!is_left_alone(of(Errno::MFILE)).await);
+        assert!(!is_left_alone(of(Errno::ADDRNOTAVAIL)).await);
+        assert!(is_left_alone(of(Errno::CONNREFUSED)).await);
+        assert!(is_left_alone(ConnectError::Timeout).await);
     }
 }

@@ -74,11 +74,13 @@ impl Exchange {
         Ok(())
     }
 
-    /// Notes that an endpoint could not be connected to.
-    pub(crate) fn not_connected(&mut self, endpoint: &Address) {
+    /// Notes that an endpoint could not be connected to; where that is its fault, the breaker is told.
+    pub(crate) fn not_connected(&mut self, endpoint: &Address, error: &ConnectError) {
         self.endpoint = Some(endpoint.clone());
         self.n_attempts += 1;
-        self.tell_breaker(Some(FailureKind::Connect));
+        if !matches!(error, ConnectError::Short(_)) {
+            self.tell_breaker(Some(FailureKind::Connect));
+        }
     }
 
     /// Tells whoever counts it how an attempt fared: in a way that may be a failure, or well.
@@ -230,7 +232,9 @@ fn failure_kind(result: AttemptResult) -> Option<FailureKind> {
 /// What an error says of the attempt that it ended.
 fn attempt_result(error: &Error) -> Option<AttemptResult> {
     match error {
-        Error::Connect(ConnectError::Failed(_)) => Some(AttemptResult::ConnectFailure),
+        Error::Connect(ConnectError::Failed(_) | ConnectError::Short(_)) => {
+            Some(AttemptResult::ConnectFailure)
+        }
         Error::Connect(ConnectError::Timeout | ConnectError::Full) => {
             Some(AttemptResult::ConnectTimeout)
         }

@@ -65,11 +65,17 @@ pub(crate) fn of(seen: &Seen<'_>) -> Class {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use crate::http1::codec::HeadError;
     use crate::proxy::Error;
     use crate::proxy::exchange::class::{Seen, of};
     use crate::telemetry::stats::{Class, GrpcStatus, RetryCause, Source};
     use crate::upstream::ConnectError;
+
+    fn short() -> ConnectError {
+        ConnectError::Short(io::Error::from(io::ErrorKind::AddrNotAvailable))
+    }
 
     /// An answer of the upstream's.
     fn answer(status: u16) -> Seen<'static> {
@@ -116,6 +122,7 @@ mod tests {
             (Error::Denied, Class::Excused),
             (Error::Drained, Class::Excused),
             (Error::Overloaded, Class::Excused),
+            (Error::Connect(short()), Class::Excused),
         ] {
             let status = error.status();
             let seen = Seen {

@@ -86,6 +86,8 @@ label_values! {
         NoHealthyUpstream = "no_healthy_upstream",
         /// No connection to the endpoint: refused, reset, unreachable (502).
         ConnectFailure = "connect_failure",
+        /// Not enough descriptors, local ports or memory here for a connection to the endpoint (503).
+        LocalShortage = "local_shortage",
         /// No TLS with the endpoint (502).
         TlsFailure = "tls_failure",
         /// No connection to the endpoint in time (504).

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::tls::Secured;
 use crate::upstream::health::{HealthCheck, Probe, grpc};
-use crate::upstream::{Endpoint, Protocol, ProxyHeader};
+use crate::upstream::{Endpoint, Protocol, ProxyHeader, shortage};
 
 /// What is said of who asks.
 const AGENT: &str = concat!("tidegate-health/", env!("CARGO_PKG_VERSION"));
@@ -44,6 +44,21 @@ pub enum ProbeError {
     /// A call of the health service that failed.
     #[error("answered grpc-status {0}")]
     GrpcStatus(String),
+}
+
+impl ProbeError {
+    /// True when it says nothing of the endpoint: there was not enough here to ask it.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::Connect(error) => shortage::is_ours(error),
+            Self::Timeout
+            | Self::Tls(_)
+            | Self::Exchange(_)
+            | Self::Status(_)
+            | Self::NotServing
+            | Self::GrpcStatus(_) => false,
+        }
+    }
 }
 
 /// A connection, of whatever kind.
