@@ -1,5 +1,6 @@
 //! All of it, in order: settings, workers, control, admin; signals; and the end.
 
+mod last_good;
 mod signals;
 
 use std::io::{self, Write};
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin};
+use crate::app::last_good::instead_of;
 use crate::app::signals::{Signals, Told};
 use crate::config::watch::Watcher;
 use crate::config::{self, Io, Problems, Sources};
@@ -39,6 +41,8 @@ use crate::telemetry::trace::{self, TraceError};
 /// How long the admin listener may take to finish what it is answering, at the very end.
 const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_secs(1);
 
+pub use crate::app::last_good::StandIn;
+
 /// What `tidegate run` was told.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -46,6 +50,8 @@ pub struct Options {
     pub config: PathBuf,
     /// A file to write when everything serves: JSON with the addresses that are bound.
     pub ready_file: Option<PathBuf>,
+    /// What is obeyed where the file is refused.
+    pub stand_in: StandIn,
     /// Whether the log has colours.
     pub colour: Colour,
 }
@@ -55,6 +61,8 @@ pub struct Options {
 enum StartError {
     #[error("{0}")]
     Config(#[from] Problems),
+    #[error("{problems}\n{hint}")]
+    Refusable { problems: Problems, hint: String },
     #[error("{0}")]
     Refused(Rejected),
     #[error("metrics.buckets")]
@@ -171,7 +179,15 @@ async fn start(
     let signals = Signals::new().map_err(io("no signals"))?;
     // It watches before the file is read, so that no change falls in between.
     let watcher = Watcher::start(Sources::of(options.config.clone()));
-    let loaded = config::load(&options.config)?;
+    let (loaded, stands_in) = match config::load(&options.config) {
+        Ok(loaded) => (loaded, None),
+        // Who is to take over leaves it to who serves.
+        Err(problems) if predecessor.is_some() => return Err(problems.into()),
+        Err(problems) => {
+            let (loaded, why) = instead_of(&options.config, problems, &options.stand_in)?;
+            (loaded, Some(why))
+        }
+    };
     let n_workers = match loaded.config.runtime.workers {
         0 => thread::available_parallelism().map_or(1, usize::from),
         n => n,
@@ -187,6 +203,7 @@ async fn start(
     let prepared = Prepared::new(Start {
         path: options.config.clone(),
         loaded,
+        stands_in,
         telemetry: Arc::clone(&telemetry),
         n_workers,
         watcher,

@@ -15,12 +15,13 @@ use crate::admin::explain::{Asked, AskedError, explain as explain_by};
 use crate::admin::mutation::Etag;
 use crate::admin::upstreams;
 use crate::admin::wire::{
-    AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, JudgedDetail, Latency,
-    LimitStatus, ListenerStatus, MirrorStatus, OverloadStatus, RateLimitStatus, Reloaded,
-    RouteStatus, RuleStatus, Status, UpgradeStatus, Upgraded, VariantDetail, VariantStatus,
+    AnswerStatus, CertificateStatus, ConfigProblem, Endpoints, Explained, JudgedDetail,
+    LastGoodStatus, Latency, LimitStatus, ListenerStatus, MirrorStatus, OverloadStatus,
+    RateLimitStatus, Reloaded, RouteStatus, RuleStatus, Status, UpgradeStatus, Upgraded,
+    VariantDetail, VariantStatus,
 };
 use crate::config::write_rate;
-use crate::control::{self, Control, Live, UpgradeError, UpgradeState};
+use crate::control::{self, Control, Live, StandsIn, UpgradeError, UpgradeState};
 use crate::proxy::{Direct, Route, Snapshot};
 use crate::release::ledger::Page;
 use crate::split::{Reason, State};
@@ -78,6 +79,7 @@ pub(in crate::admin) fn status(admin: &Admin, detail: Detail) -> Status {
             }
         },
         warnings: live.warnings.iter().map(ConfigProblem::from).collect(),
+        last_good: live.stands_in.as_deref().map(last_good),
         routes: routes(&live, page.as_deref(), detail),
         upstreams: upstreams::of(control, &live),
         listeners: listeners(control, &live),
@@ -146,6 +148,13 @@ pub(in crate::admin) async fn upgrade(control: &Control) -> Result<Upgraded, Upg
         former_pid: std::process::id(),
         took_ms: upgraded.took.as_secs_f64() * 1000.0,
     })
+}
+
+fn last_good(stands_in: &StandsIn) -> LastGoodStatus {
+    LastGoodStatus {
+        kept_at: rfc3339(stands_in.kept_at),
+        problems: stands_in.problems.iter().map(ConfigProblem::from).collect(),
+    }
 }
 
 fn last_upgrade(upgrade: control::UpgradeStatus) -> UpgradeStatus {

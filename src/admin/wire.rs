@@ -82,6 +82,9 @@ pub struct Status {
     /// What is allowed in that configuration and hardly meant.
     #[serde(default)]
     pub warnings: Vec<ConfigProblem>,
+    /// Why that is the last good configuration and not the file's, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<LastGoodStatus>,
     /// Routes by name.
     pub routes: BTreeMap<String, RouteStatus>,
     /// Upstreams by name.
@@ -94,6 +97,15 @@ pub struct Status {
     /// The store, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreStatus>,
+}
+
+/// Why an instance obeys the last good configuration: it was started so, with a file that is refused.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct LastGoodStatus {
+    /// When that configuration was applied, RFC 3339.
+    pub kept_at: String,
+    /// What was wrong with the file at the start.
+    pub problems: Vec<ConfigProblem>,
 }
 
 /// How much the process carries.

@@ -43,7 +43,7 @@ use clap::{
     Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
 };
 
-use crate::app;
+use crate::app::{self, StandIn};
 use crate::cli::output::{Failure, Ink};
 use crate::telemetry::colour::Colour;
 
@@ -149,6 +149,16 @@ enum Command {
 struct Run {
     #[command(flatten)]
     file: ConfigFile,
+    /// Where the file is refused, start with the last configuration that was applied, as it is kept in
+    /// the store's folder: the one that the file names, or DIR.
+    #[arg(
+        long,
+        value_name = "DIR",
+        num_args = 0..=1,
+        require_equals = true,
+        value_hint = ValueHint::DirPath
+    )]
+    last_good: Option<Option<PathBuf>>,
     /// Written once everything is bound and serving, with the addresses.
     #[arg(long, value_name = "PATH", hide = true)]
     ready_file: Option<PathBuf>,
@@ -332,6 +342,11 @@ fn serve(run: Run, colour: Colour) -> Result<ExitCode, Failure> {
     Ok(app::run(&app::Options {
         config: run.file.path()?,
         ready_file: run.ready_file,
+        stand_in: match run.last_good {
+            None => StandIn::Never,
+            Some(None) => StandIn::FromStore,
+            Some(Some(folder)) => StandIn::From(folder),
+        },
         colour,
     }))
 }

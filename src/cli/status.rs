@@ -115,6 +115,17 @@ fn print(out: &mut dyn Write, status: &wire::Status) -> Result<(), Failure> {
         )?;
     }
     owners(out, status)?;
+    if let Some(last_good) = &status.last_good {
+        writeln!(out)?;
+        let of = &last_good.kept_at;
+        writeln!(
+            out,
+            "the last good configuration is obeyed, that of {of}, as the file is refused:"
+        )?;
+        for problem in &last_good.problems {
+            writeln!(out, "{problem}")?;
+        }
+    }
     if !status.warnings.is_empty() {
         writeln!(out)?;
     }

@@ -46,6 +46,9 @@ pub(crate) struct Reading<'d, 'e> {
     sources: Sources,
 }
 
+/// A key with its value.
+type Entry<'d> = (Spanned<DeString<'d>>, Spanned<DeValue<'d>>);
+
 /// What was read.
 pub(crate) struct Read<'d> {
     /// All files as one table; `None` when one of them is no TOML.
@@ -62,7 +65,36 @@ impl<'d, 'e> Reading<'d, 'e> {
         bytes: Vec<u8>,
         variable: &'e dyn Fn(&str) -> Option<OsString>,
     ) -> Read<'d> {
-        let mut reading = Self {
+        let mut reading = Self::new(document, path, variable);
+        let real = real(path);
+        reading.seen.insert(real.clone());
+        reading.file(path.to_path_buf(), real, bytes);
+        reading.done()
+    }
+
+    /// Reads once more what was read before from the first file and all that it includes, in the order
+    /// of then, wherever that is now.
+    pub(crate) fn again(
+        document: &'d Document,
+        path: &Path,
+        texts: Vec<(PathBuf, String)>,
+        variable: &'e dyn Fn(&str) -> Option<OsString>,
+    ) -> Read<'d> {
+        let mut reading = Self::new(document, path, variable);
+        for (path, text) in texts {
+            reading.sources.add_file(path.clone());
+            // What it includes comes by itself.
+            let _include = reading.take(&path, text.into_bytes());
+        }
+        reading.done()
+    }
+
+    fn new(
+        document: &'d Document,
+        path: &Path,
+        variable: &'e dyn Fn(&str) -> Option<OsString>,
+    ) -> Self {
+        Self {
             document,
             variable,
             entries: DeTable::new(),
@@ -71,18 +103,27 @@ impl<'d, 'e> Reading<'d, 'e> {
             chain: Vec::new(),
             seen: HashSet::new(),
             sources: Sources::of(path.to_path_buf()),
-        };
-        let real = real(path);
-        reading.seen.insert(real.clone());
-        reading.file(path.to_path_buf(), real, bytes);
+        }
+    }
+
+    fn done(self) -> Read<'d> {
         Read {
-            entries: reading.is_toml.then_some(reading.entries),
-            sources: reading.sources,
+            entries: self.is_toml.then_some(self.entries),
+            sources: self.sources,
         }
     }
 
     /// Takes in a file and all that it includes.
     fn file(&mut self, path: PathBuf, real: PathBuf, bytes: Vec<u8>) {
+        if let Some((key, value)) = self.take(&path, bytes) {
+            self.chain.push((path, real));
+            self.includes(&key, &value);
+            self.chain.pop();
+        }
+    }
+
+    /// Takes in a file, and gives what it includes.
+    fn take(&mut self, path: &Path, bytes: Vec<u8>) -> Option<Entry<'d>> {
         self.n_bytes += bytes.len() as u64;
         let (text, error) = match String::from_utf8(bytes) {
             Ok(text) => (text, None),
@@ -92,14 +133,12 @@ impl<'d, 'e> Reading<'d, 'e> {
                 (text, Some((at, error.as_bytes()[at])))
             }
         };
-        let Some(text) = self.document.add(path.clone(), text) else {
-            return;
-        };
+        let text = self.document.add(path.to_path_buf(), text)?;
         if let Some((at, byte)) = error {
             let message = format!("byte 0x{byte:02x} is not UTF-8");
             self.document.problem(text.start + at, "", message);
             self.is_toml = false;
-            return;
+            return None;
         }
         let (table, errors) = DeTable::parse_recoverable(&text.text);
         for error in &errors {
@@ -109,18 +148,14 @@ impl<'d, 'e> Reading<'d, 'e> {
         if !errors.is_empty() {
             // Beside a syntax error, what could be read may not be what was meant.
             self.is_toml = false;
-            return;
+            return None;
         }
         let mut table = table.into_inner();
         shift(&mut table, text.start);
         expand(self.document, &mut table, &text.text, self.variable);
         let include = table.remove_entry(INCLUDE);
         merge(self.document, &mut self.entries, table);
-        if let Some((key, value)) = include {
-            self.chain.push((path, real));
-            self.includes(&key, &value);
-            self.chain.pop();
-        }
+        include
     }
 
     /// Follows an `include`.

@@ -35,6 +35,13 @@ pub struct Loaded {
     pub texts: Texts,
 }
 
+impl Loaded {
+    /// Notes what is to be watched besides: what a refused configuration was read from.
+    pub fn watch_also(&mut self, sources: &Sources) {
+        self.sources.extend(sources);
+    }
+}
+
 /// Loads the configuration in a file.
 ///
 /// # Errors
@@ -43,7 +50,20 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
     let bytes = disk::read(path, MAX_FILE).map_err(|error| {
         Problems::of_file(path.to_path_buf(), format!("cannot be read: {error}"))
     })?;
-    loaded(bytes, path)
+    loaded(path, |document| {
+        Reading::of(document, path, bytes, &variable)
+    })
+}
+
+/// Loads a configuration from the texts that it was read from before, the file `path` and all that it
+/// included; the other files that they name are read from disk.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn again(texts: Vec<(PathBuf, String)>, path: &Path) -> Result<Loaded, Problems> {
+    loaded(path, |document| {
+        Reading::again(document, path, texts, &variable)
+    })
 }
 
 /// Loads a configuration from its text, as if it had come from the file `path`; the files that it
@@ -52,7 +72,10 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
 /// # Errors
 /// All that is wrong with it.
 pub fn parse(text: String, path: &Path) -> Result<Loaded, Problems> {
-    loaded(text.into_bytes(), path)
+    let bytes = text.into_bytes();
+    loaded(path, |document| {
+        Reading::of(document, path, bytes, &variable)
+    })
 }
 
 /// Checks a text as [`load`] does, but looks at nothing besides it: no file that it names, and no
@@ -69,25 +92,27 @@ pub fn parse_alone(bytes: Vec<u8>, path: &Path) -> Result<(Config, Vec<Problem>)
     checked.config.map(|config| (config, checked.warnings))
 }
 
-fn loaded(bytes: Vec<u8>, path: &Path) -> Result<Loaded, Problems> {
+/// What a variable of the environment is.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+fn loaded(
+    path: &Path,
+    read: impl for<'d> FnOnce(&'d Document) -> Read<'d>,
+) -> Result<Loaded, Problems> {
     let mut named = Vec::new();
-    let checked = check(
-        bytes,
-        path,
-        Disk::Read,
-        &|name| std::env::var_os(name),
-        |files| {
-            for NamedFile { value, path } in files {
-                match disk::read(&path, MAX_FILE) {
-                    Ok(bytes) => named.push((path, Some(Sha256::digest(&bytes).into()))),
-                    Err(error) => {
-                        value.refuse(format!("{} cannot be read: {error}", path.display()));
-                        named.push((path, None));
-                    }
+    let checked = check_what(path, Disk::Read, read, |files| {
+        for NamedFile { value, path } in files {
+            match disk::read(&path, MAX_FILE) {
+                Ok(bytes) => named.push((path, Some(Sha256::digest(&bytes).into()))),
+                Err(error) => {
+                    value.refuse(format!("{} cannot be read: {error}", path.display()));
+                    named.push((path, None));
                 }
             }
-        },
-    );
+        }
+    });
     let mut sources = checked.sources;
     let mut hash = checked.hash;
     named.extend(checked.contents);
@@ -135,8 +160,23 @@ pub(crate) fn check(
     variable: &dyn Fn(&str) -> Option<OsString>,
     look: impl for<'d> FnOnce(Vec<NamedFile<'d>>),
 ) -> Checked {
+    check_what(
+        path,
+        disk,
+        |document| Reading::of(document, path, bytes, variable),
+        look,
+    )
+}
+
+/// Checks what is read of the file `path`.
+fn check_what(
+    path: &Path,
+    disk: Disk,
+    read: impl for<'d> FnOnce(&'d Document) -> Read<'d>,
+    look: impl for<'d> FnOnce(Vec<NamedFile<'d>>),
+) -> Checked {
     let document = Document::new(disk);
-    let Read { entries, sources } = Reading::of(&document, path, bytes, variable);
+    let Read { entries, sources } = read(&document);
     let config =
         entries.and_then(|entries| document.root(&entries, |root| sections::read(root, look)));
     let found = document.take_found();

@@ -21,6 +21,11 @@ impl Texts {
         Self { texts }
     }
 
+    /// The files, in the order in which they were read.
+    pub(crate) fn into_texts(self) -> Vec<(PathBuf, String)> {
+        self.texts
+    }
+
     /// Gives a problem that has a key and no place the place of the key, or of what it would be in;
     /// without any of it in the files, it stays as it is.
     pub fn locate(&self, problem: Problem) -> Problem {

@@ -18,6 +18,7 @@ mod effective;
 mod guard;
 mod health;
 mod include;
+mod last_good;
 mod listener;
 mod load;
 mod locate;
@@ -56,6 +57,7 @@ pub mod watch;
 pub use admin::{ADMIN_TOKEN, AdminConfig, TokenConfig, TokenSecret};
 pub use direct::{DirectConfig, RespondBody, RespondConfig};
 pub use dump::{as_file, of_effective};
+pub use last_good::{LastGood, store_folder};
 #[doc(hidden)]
 pub use load::parse_alone;
 pub use load::{Loaded, load, parse};

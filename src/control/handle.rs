@@ -45,10 +45,21 @@ pub struct Live {
     pub overlay: Arc<Overlay>,
     /// What is not wrong with it, but hardly meant.
     pub warnings: Vec<Problem>,
+    /// What it is obeyed instead of, where it is the last good configuration.
+    pub stands_in: Option<Arc<StandsIn>>,
     /// The hash over the file and all that it names.
     pub(crate) files_sha256: [u8; 32],
     /// What it was read from.
     pub(crate) sources: Sources,
+}
+
+/// Why the last good configuration is obeyed instead of the file.
+#[derive(Clone, Debug)]
+pub struct StandsIn {
+    /// When that was applied.
+    pub kept_at: SystemTime,
+    /// What is wrong with the file.
+    pub problems: Vec<Problem>,
 }
 
 /// What a reload did.

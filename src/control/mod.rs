@@ -13,6 +13,7 @@ mod follow;
 mod handle;
 mod health;
 mod inherit;
+mod kept;
 mod mirror;
 mod overload;
 mod releases;
@@ -40,10 +41,11 @@ use tokio::time::{interval, interval_at};
 use tracing::{info, warn};
 
 use crate::config::watch::{Change, Watcher};
-use crate::config::{Config, Loaded, Problem};
+use crate::config::{Config, LastGood, Loaded, Problem};
 use crate::control::build::Builder;
 use crate::control::handle::{Request, Shared};
 use crate::control::health::Checker;
+use crate::control::kept::ToKeep;
 use crate::control::overload::Guard;
 use crate::control::releases::Plane;
 use crate::control::resolver::{Done, Resolver};
@@ -55,8 +57,9 @@ use crate::proxy::Snapshot;
 use crate::store::Via;
 use crate::telemetry::Telemetry;
 
-pub use handle::{Applied, Control, Live, Outcome, Rejected};
+pub use handle::{Applied, Control, Live, Outcome, Rejected, StandsIn};
 pub use inherit::Inherited;
+pub use kept::last_good;
 pub use resolver::NameStatus;
 pub use sockets::ListenerStatus;
 pub use upgrade::{
@@ -94,14 +97,18 @@ pub struct Controller {
     plane: Option<Plane>,
     /// What was made to fit last: the revision of what is kept, and the generation.
     conformed: (u64, u64),
+    /// The copy of what is live that is still to be kept.
+    to_keep: Option<ToKeep>,
 }
 
 /// What is needed to begin.
 pub struct Start {
     /// The configuration file.
     pub path: PathBuf,
-    /// It, loaded.
+    /// It, loaded; or the last good one, where it is refused.
     pub loaded: Loaded,
+    /// Why that is obeyed instead, if it is.
+    pub stands_in: Option<StandsIn>,
     /// Everything that is counted.
     pub telemetry: Arc<Telemetry>,
     /// How many workers there will be.
@@ -132,6 +139,7 @@ impl Prepared {
         let Start {
             path,
             loaded,
+            stands_in,
             telemetry,
             n_workers,
             watcher: (watcher, changes),
@@ -165,6 +173,7 @@ impl Prepared {
             file,
             overlay,
             warnings: loaded.warnings,
+            stands_in: stands_in.map(Arc::new),
             files_sha256: loaded.files_sha256,
             sources: loaded.sources,
             config_sha256,
@@ -175,6 +184,14 @@ impl Prepared {
             began.elapsed(),
             live.applied_at,
         );
+        let is_good = live.stands_in.is_none();
+        if !is_good {
+            telemetry.recorder().config_rejected();
+        }
+        let to_keep = (is_good && plane.is_some()).then(|| {
+            let copy = LastGood::new(loaded.texts, &path, live.applied_at);
+            ToKeep::new(copy)
+        });
         let pointer = Arc::new(ArcSwap::new(Arc::clone(&live.snapshot)));
         if let Some(plane) = &plane {
             plane
@@ -218,6 +235,7 @@ impl Prepared {
                 guard,
                 plane,
                 conformed: (0, 0),
+                to_keep,
             },
             control,
             sockets: plan,
@@ -277,6 +295,7 @@ impl Controller {
         let mut days = interval_at(first, certificates::LOOK);
         let mut n_looks = 0_u32;
         let mut available = self.availability();
+        self.keep_copy().await;
         loop {
             tokio::select! {
                 () = resumed(&mut self.held) => {
@@ -326,6 +345,7 @@ impl Controller {
                     self.retired.sweep();
                     if self.held.is_none() {
                         self.follow_releases().await;
+                        self.keep_copy().await;
                     }
                     n_looks = n_looks.wrapping_add(1);
                     if n_looks.is_multiple_of(UPKEEP_LOOKS) {

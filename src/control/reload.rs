@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime};
 use tracing::{error, info};
 
 use crate::config::plan::needs_restart;
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, LastGood, Sources};
+use crate::control::kept::ToKeep;
 use crate::control::{
     Applied, Controller, Live, Outcome, Rejected, follow, hex, refused, releases, sockets,
     tell_warnings,
@@ -89,8 +90,13 @@ impl Controller {
             file,
             overlay,
             warnings: loaded.warnings,
+            stands_in: None,
             files_sha256: loaded.files_sha256,
             sources: loaded.sources,
+        });
+        self.to_keep = self.plane.is_some().then(|| {
+            let copy = LastGood::new(loaded.texts, &self.path, next.applied_at);
+            ToKeep::new(copy)
         });
         self.obey(&live, &next);
         if let Some(plane) = &self.plane {
@@ -111,6 +117,7 @@ impl Controller {
         if let Some(plane) = &self.plane {
             plane.tell(&next.written.releases).await;
         }
+        self.keep_copy().await;
         tell_warnings(&next.warnings);
         let generation = next.generation;
         info!(
@@ -229,6 +236,7 @@ impl Controller {
             file: Arc::clone(&live.file),
             overlay,
             warnings: live.warnings.clone(),
+            stands_in: live.stands_in.clone(),
             files_sha256: live.files_sha256,
             sources: live.sources.clone(),
         });

@@ -69,6 +69,7 @@ mod tests {
             file: Arc::default(),
             overlay: Arc::default(),
             warnings: Vec::new(),
+            stands_in: None,
             files_sha256: loaded.files_sha256,
             sources: loaded.sources,
         })

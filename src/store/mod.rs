@@ -8,6 +8,7 @@
 //! The store knows nothing of releases, of configuration or of HTTP. One process writes it at a time.
 
 mod batch;
+mod beside;
 mod canonical;
 mod chain;
 mod commit;
@@ -42,6 +43,7 @@ use serde_json::{Value, json};
 use thiserror::Error as ThisError;
 use tokio::sync::watch;
 
+pub use crate::store::beside::read_beside;
 pub use crate::store::chain::{Flaw, Head};
 pub use crate::store::commit::{
     Commit, CommitError, Committed, Expect, MAX_KEY_BYTES, MAX_RECORD_BYTES, Urgency,

@@ -45,7 +45,7 @@ const MAX_UNWRITTEN: usize = 10_000;
 /// What the clones of a store share.
 #[derive(Debug)]
 pub(in crate::store) struct Shared {
-    settings: Settings,
+    pub(in crate::store) settings: Settings,
     author: Author,
     memory: RwLock<Memory>,
     queue: Mutex<Queue>,
@@ -451,7 +451,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(in crate::store) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

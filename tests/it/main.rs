@@ -56,6 +56,7 @@ mod interplay;
 mod io_uring;
 mod large_bodies;
 mod judged;
+mod last_good;
 mod life;
 mod limits;
 mod mirror;

@@ -142,6 +142,7 @@ other = {{ upstream = "other", weight = 1 }}
         let telemetry = Arc::new(Telemetry::new(N_WORKERS, Buckets::default()));
         let prepared = Prepared::new(Start {
             loaded: config::load(&path).unwrap_or_else(|problems| panic!("{problems}")),
+            stands_in: None,
             path,
             telemetry,
             n_workers: N_WORKERS,

@@ -44,7 +44,7 @@ use crate::release::strategy::Strategy;
 const CLUSTER: &str = "tidegate";
 
 /// The folder of the store unless told otherwise, beside the file.
-const FOLDER: &str = "state";
+pub(in crate::config) const FOLDER: &str = "state";
 
 /// What is configured of releases.
 #[derive(Clone, Debug)]
