@@ -153,6 +153,7 @@ impl Event {
             },
             "release.failed" => format!("failed, back on {stable}"),
             "release.rolled_back" => format!("rolled back to {stable}"),
+            "release.alarm" => format!("promoted, and {candidate} is bad"),
             "release.promoted" => format!("promoted, {candidate} serves everyone"),
             "release.approval_needed" => "waits for an approval".to_owned(),
             "freeze.override" => "a freeze was overridden".to_owned(),

@@ -25,13 +25,16 @@ pub(in crate::notify) enum Standing {
 /// What only lasts while a release stays where it is.
 const OF_STANDSTILL: [&str; 2] = ["release.held", "release.approval_needed"];
 /// What lasts until a release goes on.
-const OF_FAILURE: [&str; 2] = ["release.failed", "release.rolled_back"];
+const OF_FAILURE: [&str; 3] = ["release.failed", "release.rolled_back", "release.alarm"];
+/// What is over when a release is rolled back.
+const OF_PROMOTION: [&str; 3] = ["release.held", "release.approval_needed", "release.alarm"];
 /// All that is about a release that is no more.
-const OF_RELEASE: [&str; 4] = [
+const OF_RELEASE: [&str; 5] = [
     "release.held",
     "release.approval_needed",
     "release.failed",
     "release.rolled_back",
+    "release.alarm",
 ];
 
 /// The alert that an event raises, if it does.
@@ -43,7 +46,7 @@ pub(in crate::notify) fn raised_by(event: &Event) -> Option<Standing> {
         | "metrics_source.down"
         | "store.unavailable"
         | "state.lost" => Some(Standing::UntilEnded),
-        "release.failed" | "release.rolled_back" | "freeze.override" => {
+        "release.failed" | "release.rolled_back" | "release.alarm" | "freeze.override" => {
             Some(Standing::AtMost(A_DAY))
         }
         kind if !ended_by(kind).is_empty() => None,
@@ -59,11 +62,8 @@ pub(in crate::notify) fn ended_by(kind: &str) -> &'static [&'static str] {
     match kind {
         "release.resumed" => &["release.held"],
         "release.approved" | "release.rejected" => &["release.approval_needed"],
-        "release.step"
-        | "release.baking"
-        | "release.aborted"
-        | "release.failed"
-        | "release.rolled_back" => &OF_STANDSTILL,
+        "release.step" | "release.baking" | "release.aborted" | "release.failed" => &OF_STANDSTILL,
+        "release.rolled_back" => &OF_PROMOTION,
         "release.started" | "release.retried" => &OF_FAILURE,
         "release.promoted" | "release.superseded" | "release.cancelled" | "release.archived" => {
             &OF_RELEASE

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use tracing::{info, warn};
 
+use crate::release::aftermath::{self, Aftermath, is_watched, still_serves};
 use crate::release::analysis::{self, CheckVerdict, Counters, Report};
 use crate::release::desk::{Board, Told};
 use crate::release::gate::GateState;
@@ -118,6 +119,15 @@ impl Controller {
             if state.phase.is_active() {
                 let told = self.look_after(&page, state, world, now).await;
                 board.releases.insert(id.clone(), told);
+            } else if is_watched(state, now)
+                && still_serves(
+                    state,
+                    &page.known,
+                    &world.file,
+                    world.routes.get(&state.spec.route),
+                )
+            {
+                self.look_back(&page, state, world, now).await;
             } else {
                 self.watched.remove(id);
             }
@@ -190,6 +200,45 @@ impl Controller {
             warn!(release = id, %error, "what was decided cannot be kept");
         }
         told
+    }
+
+    /// Looks at a release that is promoted, while it can be rolled back at once.
+    async fn look_back(&mut self, page: &Page, state: &State, world: &World, now: SystemTime) {
+        let id = &state.spec.id;
+        let watched = self
+            .watched
+            .entry(id.clone())
+            .or_insert_with(|| Watched::resume(&self.ledger, id));
+        let report = watched.look_back(state, world.counted.get(id), now);
+        watched.note(&self.ledger, id, now).await;
+        let Some(report) = report else {
+            return;
+        };
+        let route = world.routes.get(&state.spec.route);
+        let stable = route.and_then(|route| route.variants.get(&state.spec.stable));
+        let decision = aftermath::decide(state, &report, stable.copied().unwrap_or_default());
+        let mut state = state.clone();
+        let (action, reason) = match decision {
+            Aftermath::Stay => return,
+            Aftermath::RollBack(cause) => {
+                state.end(Phase::RolledBack, cause.clone(), now);
+                ("release.rollback", cause)
+            }
+            Aftermath::Alarm(what) => {
+                state.alarm = Some(what.clone());
+                ("release.alarm", what)
+            }
+        };
+        state.first_bad_at = state.first_bad_at.or(Some(now));
+        let evidence = serde_json::to_value(&report).ok();
+        let kept = self
+            .keep(page, action, reason, state, world, (evidence, now))
+            .await;
+        if let Err(error) = kept
+            && !matches!(error, CommitError::Conflict { .. })
+        {
+            warn!(release = id, %error, "what was decided cannot be kept");
+        }
     }
 
     /// Keeps what was decided.

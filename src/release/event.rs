@@ -97,6 +97,7 @@ fn kind(
         "release.conflict.clear" | "release.accept-file" | "release.keep" => {
             Some(("config.resolved", Severity::Info))
         }
+        "release.alarm" => Some(("release.alarm", Severity::Critical)),
         "release.pause" => Some(("release.paused", Severity::Info)),
         "release.resume" => Some(("release.unpaused", Severity::Info)),
         "release.gate.approve" => Some(("release.approved", Severity::Info)),
@@ -108,6 +109,9 @@ fn kind(
 }
 
 fn detail(kind: &str, after: &State) -> Option<String> {
+    if kind == "release.alarm" {
+        return after.alarm.clone();
+    }
     if let Some(cause) = &after.cause {
         return Some(cause.clone());
     }

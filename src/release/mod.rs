@@ -7,6 +7,7 @@
 //! sockets or HTTP, and nothing but the store is written to. What routes then obey is the
 //! [`overlay`].
 
+pub mod aftermath;
 pub mod analysis;
 pub mod calendar;
 pub mod command;

@@ -176,6 +176,9 @@ pub struct State {
     /// When the candidate was first seen to be worse.
     #[serde(with = "instant::rfc3339_option")]
     pub first_bad_at: Option<SystemTime>,
+    /// What was bad after its promotion, where it was not taken back for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<String>,
     /// Why it ended.
     pub cause: Option<String>,
     /// The weights of the route in the file when the release was last made to fit them.
@@ -220,6 +223,7 @@ impl State {
             tests: BTreeMap::new(),
             extended: None,
             first_bad_at: None,
+            alarm: None,
             cause: None,
             file_weights: BTreeMap::new(),
         }
@@ -271,6 +275,7 @@ impl State {
         self.asked.clear();
         self.paused = None;
         self.conflict = None;
+        self.alarm = None;
     }
 
     /// Begins it anew: nothing of what was seen or said counts any more.

@@ -111,7 +111,7 @@ impl By {
                 &[Self::Controller, Self::Operator]
             }
             Phase::Promoted => &[Self::Controller, Self::Operator],
-            Phase::RolledBack => &[Self::Operator],
+            Phase::RolledBack => &[Self::Analysis, Self::Operator],
             Phase::Aborted => &Self::ALL,
             Phase::Superseded | Phase::Cancelled => &[Self::Operator, Self::File],
         }

@@ -27,6 +27,9 @@ struct Progress {
     #[serde(with = "instant::rfc3339_option")]
     acknowledged: Option<SystemTime>,
     analysis: Analysis,
+    /// True once it is promoted.
+    #[serde(default)]
+    is_over: bool,
 }
 
 /// What is seen of a release.
@@ -53,7 +56,7 @@ impl Watched {
 
     /// Follows a release into another attempt or another step.
     pub(in crate::release) fn follow(&mut self, state: &State) {
-        if self.progress.attempt != state.attempt {
+        if self.progress.attempt != state.attempt || self.progress.is_over {
             *self = Self::default();
             self.progress.attempt = state.attempt;
         }
@@ -126,6 +129,35 @@ impl Watched {
         }
         // Before every instance obeys the step there is nothing that could be said of it.
         self.report = Some(report).filter(|_| self.progress.acknowledged.is_some());
+    }
+
+    /// Lets the hard stops look at a release that is promoted. What they knew before counts no more:
+    /// whoever promoted it knew it, too.
+    pub(in crate::release) fn look_back(
+        &mut self,
+        state: &State,
+        counted: Option<&Counted>,
+        now: SystemTime,
+    ) -> Option<Report> {
+        let settings = &state.spec.strategy.analysis;
+        if self.progress.attempt != state.attempt || !self.progress.is_over {
+            let step = Step {
+                users: Users::AllOnCandidate,
+                at_least: Duration::ZERO,
+            };
+            let mut analysis = Analysis::default();
+            analysis.begin_step(settings, step, None, now);
+            *self = Self::default();
+            self.progress = Progress {
+                attempt: state.attempt,
+                step: state.step,
+                acknowledged: None,
+                analysis,
+                is_over: true,
+            };
+        }
+        let candidate = &counted?.candidate;
+        Some(self.progress.analysis.watch(settings, candidate, now))
     }
 
     /// Says whether the candidate has an endpoint left.

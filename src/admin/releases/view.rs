@@ -145,6 +145,7 @@ impl View {
                 .and_then(|at| instant::after(at, window))
                 .map(stamp),
             first_bad_at: state.first_bad_at.map(stamp),
+            alarm: state.alarm.clone(),
             paused: state.paused.as_ref().map(said),
             started: state.start.as_ref().map(said),
             extended: state.extended.as_ref().map(said),

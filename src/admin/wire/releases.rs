@@ -174,6 +174,9 @@ pub struct Release {
     /// When the candidate was first seen to be worse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_bad_at: Option<String>,
+    /// What was bad after its promotion, where it was not taken back for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<String>,
     /// Who paused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Said>,

@@ -139,6 +139,7 @@ fn print(out: &mut dyn Write, release: &Release, checks: &[CheckStatus]) -> Resu
         ("ticket", &release.ticket),
         ("deadline", &release.deadline_at),
         ("rollback until", &release.rollback_until),
+        ("alarm", &release.alarm),
         ("conflict", &release.conflict),
         ("ended by", &row.cause),
     ] {

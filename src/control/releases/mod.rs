@@ -25,11 +25,13 @@ use tracing::{info, warn};
 use crate::config::{Config, OnStateLost, ReleasesConfig, with_causes};
 use crate::control::handle::{Rejected, Shared};
 use crate::control::{Live, refused};
+use crate::release::aftermath::is_watched;
 use crate::release::controller::{Controller, conform};
 use crate::release::desk::{Board, Desk};
 use crate::release::ledger::{Ledger, Page};
 use crate::release::overlay::Overlay;
 use crate::release::reconcile::{File, reconcile};
+use crate::release::state::State;
 use crate::store::{Condition, ConfigOrigin, OpenError, Settings, Store, Via};
 
 pub(in crate::control) use crate::control::releases::overlay::obeyed;
@@ -142,9 +144,8 @@ impl Plane {
     /// Shows those who ask what is live, before it is looked at the next time.
     pub(in crate::control) fn show(&self, live: &Live) {
         let page = self.ledger.read();
-        let active = page.known.releases.values();
-        let active = active.filter(|state| state.phase.is_active());
-        let world = Arc::new(world::world(live, active, Vec::new()));
+        let watched = watched(&page, SystemTime::now());
+        let world = Arc::new(world::world(live, watched, Vec::new()));
         let releases = self.desk.board().releases.clone();
         let board = Board { world, releases };
         self.desk.shared_board().store(Arc::new(board));
@@ -231,8 +232,8 @@ async fn run(
         let page = ledger.read();
         let active = page.known.releases.values();
         let active = active.filter(|state| state.phase.is_active());
-        let tests = trials.follow(&live, active.clone());
-        let world = world::world(&live, active, tests);
+        let tests = trials.follow(&live, active);
+        let world = world::world(&live, watched(&page, SystemTime::now()), tests);
         let n_active = active_in(&page);
         controller.tick(&Arc::new(world), SystemTime::now()).await;
         let has_ended = active_in(&ledger.read()) < n_active;
@@ -249,6 +250,12 @@ async fn run(
                 .set_plane(gauges.look(&live, &desk, &sinks, now).await);
         }
     }
+}
+
+/// The releases that are looked at: those that are not over, and those that the hard stops look back at.
+fn watched(page: &Page, now: SystemTime) -> impl Iterator<Item = &State> {
+    let releases = page.known.releases.values();
+    releases.filter(move |state| state.phase.is_active() || is_watched(state, now))
 }
 
 fn active_in(page: &Page) -> usize {

@@ -35,7 +35,15 @@ pub(in crate::release::tests) struct Instance {
     counts: [[f64; 2]; 2],
     /// The part of the candidate's requests that are bad.
     pub(in crate::release::tests) bad: f64,
+    /// How much of stable is there.
+    pub(in crate::release::tests) stable: Endpoints,
 }
+
+/// A variant that is all there.
+const TWO: Endpoints = Endpoints {
+    available: 2,
+    total: 2,
+};
 
 impl Instance {
     pub(in crate::release::tests) async fn start(path: &Path, file: File, seconds: u64) -> Self {
@@ -50,6 +58,7 @@ impl Instance {
             seconds,
             counts: [[0.0; 2]; 2],
             bad: 0.0,
+            stable: TWO,
         };
         instance.conform().await;
         instance
@@ -71,7 +80,7 @@ impl Instance {
     }
 
     /// What the data plane obeys: a function of the file and of what is kept, and of nothing else.
-    fn served(&self) -> Weights {
+    pub(in crate::release::tests) fn served(&self) -> Weights {
         let page = self.ledger.read();
         let overlay = page.known.overlay(&self.file.weights, later(self.seconds));
         overlay.routes.get("shop").map_or_else(
@@ -80,8 +89,8 @@ impl Instance {
         )
     }
 
-    /// A second with a hundred requests.
-    async fn tick(&mut self) {
+    /// A second with a thousand requests.
+    pub(in crate::release::tests) async fn tick(&mut self) {
         self.seconds += 1;
         let served = self.served();
         let sum: u32 = served.values().sum();
@@ -98,10 +107,6 @@ impl Instance {
         let [baseline, candidate] = self.counts.map(counters);
         let page = self.ledger.read();
         let overlay = page.known.overlay(&self.file.weights, later(self.seconds));
-        let two = Endpoints {
-            available: 2,
-            total: 2,
-        };
         let world = World {
             file: Arc::clone(&self.file),
             rules: Arc::new(Rules::default()),
@@ -109,7 +114,10 @@ impl Instance {
                 "shop".to_owned(),
                 RouteSeen {
                     obeyed: overlay.routes.get("shop").cloned(),
-                    variants: BTreeMap::from([("v1".to_owned(), two), ("v2".to_owned(), two)]),
+                    variants: BTreeMap::from([
+                        ("v1".to_owned(), self.stable),
+                        ("v2".to_owned(), TWO),
+                    ]),
                 },
             )]),
             counted: BTreeMap::from([(
@@ -167,7 +175,7 @@ impl Instance {
         asked.map(|(state, _)| state)
     }
 
-    fn records(&self) -> Vec<Record> {
+    pub(in crate::release::tests) fn records(&self) -> Vec<Record> {
         let query = Query {
             order: Order::Oldest,
             ..Query::default()

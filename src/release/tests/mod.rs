@@ -1,5 +1,6 @@
 //! The promises of releases, over anything that can happen.
 
+mod aftermath;
 mod commands;
 mod controller;
 mod counted;
