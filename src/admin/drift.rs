@@ -24,10 +24,12 @@ pub(in crate::admin) async fn drift(
     Params::of(&uri, &[])?;
     let desk = desk(&served)?;
     Ok(aside(served, move |admin| {
-        let routes = drifted(&admin.control.live(), &View::of(&desk));
+        let (live, view) = (admin.control.live(), View::of(&desk));
+        let (routes, stable) = (drifted(&live, &view), replaced(&live, &view));
         reply::json(&Drift {
-            has_drifted: !routes.is_empty(),
+            has_drifted: !(routes.is_empty() && stable.is_empty()),
             routes,
+            stable,
         })
     })
     .await)
@@ -42,7 +44,8 @@ pub(in crate::admin) async fn patch(
     let desk = desk(&served)?;
     Ok(aside(served, move |admin| {
         let view = View::of(&desk);
-        let text = written(&drifted(&admin.control.live(), &view), &view);
+        let live = admin.control.live();
+        let text = written(&drifted(&live, &view), &replaced(&live, &view), &view);
         reply::text(StatusCode::OK, TEXT_TYPE, text)
     })
     .await)
@@ -100,8 +103,35 @@ fn drifted(live: &Live, view: &View) -> BTreeMap<String, RouteDrift> {
     routes
 }
 
+/// What `stable` is to be of releases in the file that have not started: once another one has brought
+/// a variant to everyone, they would begin with what nobody gets.
+fn replaced(live: &Live, view: &View) -> BTreeMap<String, String> {
+    let known = &view.page.known.releases;
+    let file = &live.file;
+    let waiting = file.releases.values().filter(|spec| {
+        let state = known.get(&spec.id);
+        state.is_none_or(|state| state.phase == Phase::Pending && state.origin == Origin::File)
+    });
+    let replaced = waiting.filter_map(|spec| {
+        let obeyed = live.overlay.routes.get(&spec.route);
+        let obeyed = obeyed.map(|obeyed| &obeyed.weights);
+        let weights = obeyed.or_else(|| file.weights.get(&spec.route))?;
+        let mut serving = weights.iter().filter(|(_, weight)| **weight != 0);
+        let (only, None) = (serving.next()?.0, serving.next()) else {
+            return None;
+        };
+        let is_other = *only != spec.stable && *only != spec.candidate;
+        is_other.then(|| (spec.id.clone(), only.clone()))
+    });
+    replaced.collect()
+}
+
 /// The keys that the file is to have; what a release still moves is not settled.
-fn written(routes: &BTreeMap<String, RouteDrift>, view: &View) -> String {
+fn written(
+    routes: &BTreeMap<String, RouteDrift>,
+    stable: &BTreeMap<String, String>,
+    view: &View,
+) -> String {
     let mut out = String::new();
     for (name, drift) in routes {
         if drift.cause == "release" {
@@ -122,6 +152,15 @@ fn written(routes: &BTreeMap<String, RouteDrift>, view: &View) -> String {
                 out += &format!("[route.{route}.split.{variant}]\nweight = {weight}\n");
             }
         }
+    }
+    for (id, variant) in stable {
+        let value = serde_json::json!(variant);
+        out += &format!(
+            "# the release {} has not started, and its stable variant was replaced\n\
+             [release.{}]\nstable = {value}\n",
+            plain(id),
+            key(id)
+        );
     }
     let over = view.page.known.releases.values();
     let over = over.filter(|state| state.phase == Phase::Promoted && state.origin == Origin::File);

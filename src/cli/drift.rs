@@ -31,7 +31,7 @@ impl Drift {
         if self.json {
             answer.copy(out)?;
         } else if drift.has_drifted {
-            print(out, &drift.routes)?;
+            print(out, &drift)?;
         } else {
             writeln!(out, "everything is as the file says")?;
         }
@@ -42,7 +42,22 @@ impl Drift {
     }
 }
 
-fn print(out: &mut dyn Write, routes: &BTreeMap<String, RouteDrift>) -> Result<(), Failure> {
+fn print(out: &mut dyn Write, drift: &Status) -> Result<(), Failure> {
+    let Status { routes, stable, .. } = drift;
+    if !routes.is_empty() {
+        divided(out, routes)?;
+    }
+    for (id, variant) in stable {
+        let advice = "commit that as its `stable`, as `tidegate export` has it";
+        writeln!(
+            out,
+            "\nthe release {id}: {variant} serves in the place of its stable variant; {advice}"
+        )?;
+    }
+    Ok(())
+}
+
+fn divided(out: &mut dyn Write, routes: &BTreeMap<String, RouteDrift>) -> Result<(), Failure> {
     let weights = |weights: &BTreeMap<String, u32>| {
         let pairs = weights
             .iter()
@@ -94,7 +109,7 @@ mod tests {
             }}}))
             .unwrap();
         let mut out = Vec::new();
-        print(&mut out, &drift.routes).unwrap();
+        print(&mut out, &drift).unwrap();
         let text = String::from_utf8(out).unwrap();
         let row: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
         let expected =

@@ -33,7 +33,7 @@ pub(in crate::cli) struct Export {
     patch: bool,
     #[command(flatten)]
     instance: Instance,
-    /// Print JSON: the file, the routes that change, and the text that was asked for.
+    /// Print JSON: the file, the routes and releases that change, and the text that was asked for.
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }
@@ -51,7 +51,7 @@ impl Export {
             .filter(|(_, drift)| is_lasting(drift))
             .map(|(name, drift)| (name.as_str(), simplified(&drift.weights)))
             .collect();
-        let edited = with_weights(&text, &wished).map_err(refused)?;
+        let edited = edited(&text, &wished, &drift.stable).map_err(refused)?;
         let shown = if self.patch {
             patch(&path, &text, &edited)
         } else {
@@ -59,7 +59,10 @@ impl Export {
         };
         if self.json {
             let routes: Vec<_> = wished.keys().collect();
-            let answer = serde_json::json!({ "file": path, "routes": routes, "text": shown });
+            let releases: Vec<_> = drift.stable.keys().collect();
+            let answer = serde_json::json!({
+                "file": path, "routes": routes, "releases": releases, "text": shown,
+            });
             return json(out, &answer);
         }
         write!(out, "{shown}")?;
@@ -105,26 +108,34 @@ fn gcd(one: u32, other: u32) -> u32 {
     }
 }
 
-/// Replaces the weights of routes, and leaves everything else as it is.
-fn with_weights(
+/// Replaces the weights of routes and the stable variants of releases, and leaves everything else as it
+/// is.
+fn edited(
     text: &str,
-    wished: &BTreeMap<&str, BTreeMap<String, u32>>,
+    weights: &BTreeMap<&str, BTreeMap<String, u32>>,
+    stable: &BTreeMap<String, String>,
 ) -> Result<String, String> {
     let root = DeTable::parse(text).map_err(|error| error.to_string())?;
+    let place = |keys: &[&str]| {
+        let place = find(root.get_ref(), keys);
+        place.ok_or_else(|| format!("has no {}: is it in another file?", keys.join(".")))
+    };
     let mut edits = Vec::new();
-    for (route, weights) in wished {
+    for (route, weights) in weights {
         for (variant, weight) in weights {
-            let keys = ["route", route, "split", variant, "weight"];
-            let place = find(root.get_ref(), &keys).ok_or_else(|| {
-                format!("has no {}: is the route in another file?", keys.join("."))
-            })?;
-            edits.push((place, weight));
+            let place = place(&["route", route, "split", variant, "weight"])?;
+            edits.push((place, weight.to_string()));
         }
+    }
+    for (release, variant) in stable {
+        let place = place(&["release", release, "stable"])?;
+        // A text of JSON is one of TOML.
+        edits.push((place, serde_json::json!(variant).to_string()));
     }
     edits.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
     let mut edited = text.to_owned();
-    for (place, weight) in edits {
-        edited.replace_range(place, &weight.to_string());
+    for (place, value) in edits {
+        edited.replace_range(place, &value);
     }
     Ok(edited)
 }
@@ -195,7 +206,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use crate::cli::export::{patch, simplified, with_weights};
+    use crate::cli::export::{edited, patch, simplified};
 
     const TEXT: &str = "\
 # weight = 1 is no weight here
@@ -232,7 +243,7 @@ stable = { upstream = \"v1\", weight = 5 }";
     #[test]
     fn weights_are_changed_however_they_are_written_and_nothing_else_is() {
         let shop = weights([("stable", 0), ("canary", 100)]);
-        let edited = with_weights(TEXT, &BTreeMap::from([("shop", shop)])).unwrap();
+        let edited = edited(TEXT, &BTreeMap::from([("shop", shop)]), &BTreeMap::new()).unwrap();
         let expected = TEXT
             .replace("weight = 95", "weight = 0")
             .replace("weight = 5\n", "weight = 100\n");
@@ -260,9 +271,18 @@ stable = { upstream = \"v1\", weight = 5 }";
     }
 
     #[test]
+    fn a_release_that_waits_begins_with_what_serves_by_then() {
+        let text = "[release]\n\"shop-2.1\" = { stable = 'v1', candidate = \"v3\" } # next\n";
+        let stable = BTreeMap::from([("shop-2.1".to_owned(), "v2".to_owned())]);
+        let edited = edited(text, &BTreeMap::new(), &stable).unwrap();
+        assert_eq!(edited, text.replace("'v1'", "\"v2\""));
+    }
+
+    #[test]
     fn a_route_that_is_not_in_the_file_is_told_of() {
         let there = weights([("stable", 0), ("canary", 1)]);
-        let error = with_weights(TEXT, &BTreeMap::from([("api", there)])).unwrap_err();
+        let there = BTreeMap::from([("api", there)]);
+        let error = edited(TEXT, &there, &BTreeMap::new()).unwrap_err();
         assert!(error.contains("route.api.split.canary.weight"), "{error}");
     }
 }

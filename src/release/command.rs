@@ -382,6 +382,7 @@ fn passed_by_skip(reason: &Reason) -> bool {
         | Reason::Freeze(_)
         | Reason::StopTheLine
         | Reason::CandidateUnhealthy
+        | Reason::StableIdle
         | Reason::ReplicaLag
         | Reason::ConfigConflict
         | Reason::StateLost

@@ -33,6 +33,8 @@ pub enum Reason {
     CheckFailed(String),
     /// Too little of the candidate is available.
     CandidateUnhealthy,
+    /// Stable gets no requests: what it would be given would be another variant's.
+    StableIdle,
     /// Not every instance obeys what was decided.
     ReplicaLag,
     /// The file asks for something else.
@@ -70,6 +72,7 @@ impl Reason {
             Self::UntrustedMetric => "untrusted_metric",
             Self::CheckFailed(_) => "check_failed",
             Self::CandidateUnhealthy => "candidate_unhealthy",
+            Self::StableIdle => "stable_idle",
             Self::ReplicaLag => "replica_lag",
             Self::ConfigConflict => "config_conflict",
             Self::StateLost => "state_lost",
@@ -84,7 +87,7 @@ impl Reason {
     }
 
     /// All kinds.
-    pub const NAMES: [&str; 21] = [
+    pub const NAMES: [&str; 22] = [
         "manual",
         "not_started",
         "approval",
@@ -96,6 +99,7 @@ impl Reason {
         "untrusted_metric",
         "check_failed",
         "candidate_unhealthy",
+        "stable_idle",
         "replica_lag",
         "config_conflict",
         "state_lost",
@@ -122,6 +126,7 @@ impl Reason {
             Self::UntrustedMetric => "somebody retries it, or skips the step".into(),
             Self::CheckFailed(_) => "somebody aborts it, or skips the step".into(),
             Self::CandidateUnhealthy => "enough of the candidate's endpoints are available".into(),
+            Self::StableIdle => "the file says which variant is stable by now".into(),
             Self::ReplicaLag => "every instance obeys what was decided".into(),
             Self::ConfigConflict => {
                 "the file is put back, or somebody accepts it or keeps what runs".into()
@@ -154,6 +159,7 @@ impl Reason {
             | Self::NoData
             | Self::MetricsDown
             | Self::CandidateUnhealthy
+            | Self::StableIdle
             | Self::ReplicaLag
             | Self::StoreUnavailable
             | Self::Dependency(_)
@@ -182,6 +188,7 @@ impl Display for Reason {
             | Self::MetricsDown
             | Self::UntrustedMetric
             | Self::CandidateUnhealthy
+            | Self::StableIdle
             | Self::ReplicaLag
             | Self::ConfigConflict
             | Self::StateLost

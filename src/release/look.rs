@@ -11,7 +11,8 @@ use crate::release::gate::{
 };
 use crate::release::instant;
 use crate::release::ledger::Page;
-use crate::release::overlay::RouteOverlay;
+use crate::release::overlay::{RouteOverlay, share};
+use crate::release::percent::Percent;
 use crate::release::state::{Phase, State};
 use crate::release::step::{Endpoints, GateSeen, Judged, Seen};
 
@@ -137,6 +138,7 @@ impl Rules {
                 .copied()
                 .unwrap_or_default(),
             gone_since: since.gone,
+            idle: served_instead(page, state, route),
             judged: report.map_or(Judged::Nothing, judged),
             gate,
             freezes: self.frozen(page, state, now),
@@ -149,6 +151,15 @@ impl Rules {
             unwritable: since.unwritable.clone(),
         }
     }
+}
+
+/// The variant that has most of a route's requests, where stable of a release has none.
+fn served_instead(page: &Page, state: &State, route: &RouteSeen) -> Option<String> {
+    let obeyed = route.obeyed.as_ref().map(|obeyed| &obeyed.weights);
+    let weights = obeyed.or_else(|| page.known.file.get(&state.spec.route))?;
+    let (most, weight) = weights.iter().max_by_key(|(_, weight)| **weight)?;
+    let is_idle = share(weights, &state.spec.stable) == Percent::NONE;
+    (is_idle && *weight != 0).then(|| most.clone())
 }
 
 /// What a gate's state is for the release that waits at it.

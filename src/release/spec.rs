@@ -107,7 +107,8 @@ impl Spec {
         if self.route != wished.route {
             return Difference::Conflict("its route");
         }
-        if self.stable != wished.stable {
+        // One that has not started has moved nothing: its stable may have been replaced meanwhile.
+        if self.stable != wished.stable && step.is_some() {
             return Difference::Conflict("its stable variant");
         }
         if self.strategy.kind != wished.strategy.kind {

@@ -35,6 +35,8 @@ pub struct Seen {
     pub candidate: Endpoints,
     /// Since when none of them could be used.
     pub gone_since: Option<SystemTime>,
+    /// Who has the requests that stable would begin with, where it has none.
+    pub idle: Option<String>,
     /// What the analysis says.
     pub judged: Judged,
     /// The gate before what comes next.
@@ -350,6 +352,11 @@ fn before_start(
     now: SystemTime,
     hold: &mut impl FnMut(Reason, String),
 ) {
+    if let Some(other) = &seen.idle {
+        let stable = &state.spec.stable;
+        let detail = format!("`{stable}` gets no requests: `{other}` does");
+        hold(Reason::StableIdle, detail);
+    }
     if state.spec.start == Start::Manual && state.start.is_none() {
         hold(
             Reason::NotStarted,

@@ -266,6 +266,7 @@ impl View {
             | Reason::UntrustedMetric
             | Reason::CheckFailed(_)
             | Reason::CandidateUnhealthy
+            | Reason::StableIdle
             | Reason::ReplicaLag
             | Reason::ConfigConflict
             | Reason::StateLost

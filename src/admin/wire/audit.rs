@@ -66,6 +66,10 @@ pub struct Drift {
     pub has_drifted: bool,
     /// Each route whose traffic is not divided as the file says, by name.
     pub routes: BTreeMap<String, RouteDrift>,
+    /// What `stable` is to be of releases in the file that have not started and whose stable variant has
+    /// been replaced since, by their identity.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stable: BTreeMap<String, String>,
 }
 
 /// A route that is not divided as the file says.

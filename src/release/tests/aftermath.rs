@@ -6,11 +6,12 @@ use tempfile::TempDir;
 
 use crate::release::analysis::{Bad, Check, Kind, OnFail};
 use crate::release::command::Command;
+use crate::release::hold::Reason;
 use crate::release::reconcile::File;
 use crate::release::state::{Phase, State};
 use crate::release::step::Endpoints;
 use crate::release::tests::controller::{Instance, wished};
-use crate::release::tests::fixture::weights;
+use crate::release::tests::fixture::{spec, weights};
 use crate::store::ActorKind;
 
 /// A file with a release that has a hard stop besides, and a window of ten minutes.
@@ -167,6 +168,40 @@ async fn what_was_passed_over_before_the_promotion_takes_nothing_back() {
     }
     let state = instance.state();
     assert_eq!((state.phase, state.alarm), (Phase::Promoted, None));
+}
+
+#[tokio::test]
+async fn the_next_release_does_not_begin_with_what_the_last_one_has_replaced() {
+    let folder = TempDir::new().unwrap();
+    let mut file = wished();
+    file.releases.insert("s".into(), spec("s", "v1", "v3"));
+    let weights = file.weights.get_mut("shop").unwrap();
+    weights.insert("v3".into(), 0);
+    let first = promoted(&folder, file.clone(), 1).await;
+    let seconds = first.seconds;
+    first.ledger.store().close();
+    drop(first);
+    let mut instance = Instance::start(folder.path(), file.clone(), seconds).await;
+    let state = |instance: &Instance| instance.ledger.read().known.releases["s"].clone();
+    for _ in 0..10 {
+        instance.tick().await;
+    }
+    let waits = state(&instance);
+    assert_eq!(waits.phase, Phase::Pending);
+    let mut holds = waits.holds.iter();
+    assert!(holds.any(|hold| hold.reason == Reason::StableIdle && hold.detail.contains("v2")));
+    assert_eq!(instance.served()["v2"], 10_000);
+    // What it begins with may be said anew, as it has moved nothing.
+    let seconds = instance.seconds;
+    instance.ledger.store().close();
+    drop(instance);
+    file.releases.insert("s".into(), spec("s", "v2", "v3"));
+    let mut instance = Instance::start(folder.path(), file, seconds).await;
+    instance.tick().await;
+    let waits = state(&instance);
+    assert_eq!((waits.spec.stable.as_str(), waits.conflict), ("v2", None));
+    let mut holds = waits.holds.iter();
+    assert!(holds.all(|hold| hold.reason != Reason::StableIdle));
 }
 
 #[tokio::test]

@@ -140,6 +140,7 @@ pub(in crate::release::tests) fn fine(acknowledged: SystemTime, judged: Judged) 
             total: 2,
         },
         gone_since: None,
+        idle: None,
         judged,
         gate: GateSeen::Open,
         freezes: Vec::new(),

@@ -131,6 +131,20 @@ fn a_candidate_without_endpoints_is_given_up_after_a_moment() {
 }
 
 #[test]
+fn a_release_whose_stable_serves_nobody_does_not_start() {
+    let mut state = in_step(0);
+    state.phase = Phase::Pending;
+    state.step = None;
+    let seen = Seen {
+        idle: Some("v3".into()),
+        ..fine(start(), Judged::Nothing)
+    };
+    held(&state, &seen, 100, &Reason::StableIdle);
+    let decision = decide(&state, &fine(start(), Judged::Nothing), later(100));
+    assert_eq!(decision.next, Move::Enter(0));
+}
+
+#[test]
 fn a_half_of_the_candidate_gets_half_of_its_share() {
     let mut state = in_step(1);
     state.spec.strategy.min_healthy = MinHealthy {
