@@ -25,9 +25,9 @@ const INCIDENTS: &str = "incident/";
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Kept {
     release: String,
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     started: SystemTime,
-    #[serde(default, with = "crate::release::instant::rfc3339_option")]
+    #[serde(default, with = "crate::store::instant::rfc3339_option")]
     resolved: Option<SystemTime>,
     by: String,
     reason: String,

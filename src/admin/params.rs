@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::admin::fault::{Code, Fault};
 use crate::config::read_duration;
-use crate::release::instant;
+use crate::store::instant;
 
 /// The parameters of a request.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use crate::app::StartError;
 use crate::config::{LastGood, Loaded, Problems, store_folder};
 use crate::control::{StandsIn, last_good};
-use crate::release::instant;
+use crate::store::instant;
 
 /// Whether a start may obey the last good configuration instead of the file, and where that is kept.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

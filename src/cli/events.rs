@@ -11,8 +11,8 @@ use crate::cli::client::{Client, Instance};
 use crate::cli::output::Failure;
 use crate::cli::{block_on, printing};
 use crate::notify::Event;
-use crate::release::instant;
 use crate::store::Record;
+use crate::store::instant;
 
 /// Follow what releases tell others, until Ctrl-C.
 #[derive(Args, Debug)]

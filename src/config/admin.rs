@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::listener::address;
 use crate::config::reader::{Table, Value};
+use crate::config::role::roles;
 use crate::config::secret::Secret;
 use crate::config::settings::ListenerConfig;
 use crate::release::role::Role;
@@ -23,8 +24,6 @@ pub const ADMIN_TOKEN: &str = "admin";
 
 /// How long a bearer token may be: not a mere placeholder, and no more than a header takes.
 const TOKEN: RangeInclusive<usize> = 8..=4096;
-/// What matches the name of a role, and little else.
-const ROLE: &str = "[a-z][a-z0-9._-]{0,63}";
 /// The most roles of a token: more are no roles.
 const MAX_ROLES: usize = 32;
 
@@ -157,7 +156,7 @@ pub(crate) fn read(
 
 fn read_token(table: &mut Table<'_>) -> Option<TokenConfig> {
     let roles = table.required("roles", "a list of roles such as [\"operator\"]");
-    let roles = roles.and_then(|value| read_roles(&value));
+    let roles = roles.and_then(|value| roles_of_token(&value));
     let secret = table.optional("secret");
     let hash = table.optional("sha256");
     let secret = match (&secret, &hash) {
@@ -186,24 +185,9 @@ fn read_token(table: &mut Table<'_>) -> Option<TokenConfig> {
     })
 }
 
-fn read_roles(value: &Value<'_>) -> Option<Vec<Role>> {
-    let mut seen = Vec::new();
-    let roles = value.list("a list of roles", |value| {
-        value.looks_like(|| ROLE);
-        let role = match value.string()?.parse::<Role>() {
-            Ok(role) => role,
-            Err(error) => {
-                value.refuse(error.to_string());
-                return None;
-            }
-        };
-        if seen.contains(&role) {
-            value.refuse(format!("{} stands there twice", value.shown()));
-            return None;
-        }
-        seen.push(role.clone());
-        Some(role)
-    })?;
+/// Reads the roles of a token; one at least.
+fn roles_of_token(value: &Value<'_>) -> Option<Vec<Role>> {
+    let roles = roles(value)?;
     if !(1..=MAX_ROLES).contains(&roles.len()) {
         value.refuse(format!(
             "{} roles are not from 1 to {MAX_ROLES}",

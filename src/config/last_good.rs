@@ -16,7 +16,7 @@ use crate::config::load::{self, Loaded};
 use crate::config::locate::Texts;
 use crate::config::problem::Problems;
 use crate::config::releases::FOLDER;
-use crate::release::instant;
+use crate::store::instant;
 
 /// The texts of a configuration that was obeyed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

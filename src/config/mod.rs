@@ -35,6 +35,7 @@ mod rate_limit;
 mod reader;
 mod releases;
 mod resolver;
+mod role;
 mod route;
 mod schema;
 mod secret;

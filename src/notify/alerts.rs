@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::notify::event::{Entry, Event};
-use crate::notify::instant;
 use crate::notify::sink::{Kind, Sink};
 use crate::notify::standing::{Standing, ended_by, raised_by};
+use crate::store::instant;
 
 /// How often an active alert is sent: Alertmanager asks for 30 s to 3 min.
 pub(in crate::notify) const AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -39,10 +39,10 @@ struct Alert {
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
     url: Option<String>,
-    #[serde(with = "instant")]
+    #[serde(with = "instant::milliseconds")]
     starts: SystemTime,
     /// When it was or will be over, if that is known.
-    #[serde(with = "instant::maybe")]
+    #[serde(with = "instant::milliseconds_option")]
     ends: Option<SystemTime>,
     /// When it was last sent; never, after a restart.
     #[serde(skip)]
@@ -80,8 +80,8 @@ impl Alert {
         let mut alert = json!({
             "labels": self.labels,
             "annotations": self.annotations,
-            "startsAt": instant::text(self.starts),
-            "endsAt": instant::text(ends.max(self.starts)),
+            "startsAt": instant::text_in_milliseconds(self.starts),
+            "endsAt": instant::text_in_milliseconds(ends.max(self.starts)),
         });
         if let Some(url) = &self.url {
             alert["generatorURL"] = json!(url);

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::notify::instant;
+use crate::store::instant;
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -33,7 +33,7 @@ pub struct Link {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Event {
     /// When, to the millisecond in what is written.
-    #[serde(with = "instant")]
+    #[serde(with = "instant::milliseconds")]
     pub at: SystemTime,
     /// What: words with dots between them, such as `release.rolled_back`.
     pub kind: String,

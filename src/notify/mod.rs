@@ -13,7 +13,6 @@ mod edge;
 mod event;
 #[cfg(test)]
 pub(crate) mod fixture;
-mod instant;
 mod outbox;
 mod pattern;
 mod queue;

@@ -7,13 +7,13 @@
 use std::time::SystemTime;
 
 use crate::release::analysis::{CheckReport, CheckVerdict, OnFail, Report};
-use crate::release::instant::between;
 use crate::release::look::RouteSeen;
 use crate::release::overlay::{same_shares, weights};
 use crate::release::percent::Percent;
 use crate::release::reconcile::{File, Known};
 use crate::release::state::{Origin, Phase, State};
 use crate::release::step::{Endpoints, is_healthy};
+use crate::store::instant::between;
 
 /// What is decided about a release that is promoted.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use crate::release::freeze::Period;
-use crate::release::instant;
+use crate::store::instant;
 
 /// The longest line, in octets without its end (RFC 5545, section 3.1).
 const MAX_LINE: usize = 75;

@@ -10,12 +10,12 @@ use thiserror::Error;
 
 use crate::release::gate::{Answer, Gate, Vote, VoteError};
 use crate::release::hold::Reason;
-use crate::release::instant::between;
 use crate::release::readiness::{Exception, ReviewError};
 use crate::release::role::Roles;
 use crate::release::spec::{Difference, Spec};
 use crate::release::state::{Phase, Said, State};
 use crate::release::step::{Endpoints, GateSeen};
+use crate::store::instant::between;
 
 /// What is asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]

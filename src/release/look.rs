@@ -9,12 +9,12 @@ use crate::release::freeze::{Act, Freeze, Move, blocked};
 use crate::release::gate::{
     CheckState, Facts, Gate, GateState, Grade, Judged as Graded, Standing, judge,
 };
-use crate::release::instant;
 use crate::release::ledger::Page;
 use crate::release::overlay::{RouteOverlay, share};
 use crate::release::percent::Percent;
 use crate::release::state::{Phase, State};
 use crate::release::step::{Endpoints, GateSeen, Judged, Seen};
+use crate::store::instant;
 
 /// What is configured for all releases.
 #[derive(Clone, Debug, Default)]

@@ -19,7 +19,6 @@ pub mod event;
 pub mod freeze;
 pub mod gate;
 pub mod hold;
-pub mod instant;
 pub mod keys;
 pub mod ledger;
 pub mod look;

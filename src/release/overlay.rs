@@ -9,10 +9,10 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::release::instant;
 use crate::release::percent::Percent;
 use crate::release::state::{Phase, State};
 use crate::release::strategy::{Action, MirrorStep, Preview};
+use crate::store::instant;
 
 /// The weights of a route's variants, by name.
 pub type Weights = BTreeMap<String, u32>;

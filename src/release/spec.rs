@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::release::instant;
 use crate::release::readiness::{ChangeType, Documents, Risk};
 use crate::release::strategy::{Action, Step, Strategy};
+use crate::store::instant;
 
 /// A release as it is wished for.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::release::gate::{Author, Vote};
 use crate::release::hold::Hold;
-use crate::release::instant;
 use crate::release::percent::Percent;
 use crate::release::readiness::Review;
 use crate::release::spec::Spec;
 use crate::release::strategy::{Action, Kind, Salt};
 use crate::release::test::TestResult;
+use crate::store::instant;
 
 /// Where a release stands.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]

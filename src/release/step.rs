@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::release::analysis::{OnFail, OnInsufficient, OnMissing};
 use crate::release::hold::Reason;
-use crate::release::instant::{between, text};
 use crate::release::percent::Percent;
 use crate::release::spec::Start;
 use crate::release::state::{Phase, State};
 use crate::release::strategy::{Kind, MinHealthy, OnDeadline, Requirement};
+use crate::store::instant::{between, text};
 
 /// How long the candidate may have no endpoint before it counts as gone: a restart of the only one
 /// is within it.

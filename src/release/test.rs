@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::release::analysis::OnFail;
-use crate::release::instant;
+use crate::store::instant;
 
 /// One test.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

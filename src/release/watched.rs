@@ -8,13 +8,13 @@ use tracing::warn;
 
 use crate::release::analysis::{Analysis, Report, Seen, Step, Users};
 use crate::release::controller::Counted;
-use crate::release::instant::{self, between};
 use crate::release::ledger::Ledger;
 use crate::release::look::{RouteSeen, Since};
 use crate::release::overlay::of_release;
 use crate::release::percent::Percent;
 use crate::release::state::State;
 use crate::release::strategy::Action;
+use crate::store::instant::{self, between};
 
 /// How often what was seen is noted, so that a restart goes on from there.
 const NOTE: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::store::OUTBOX;
 use crate::store::chain::{self, Head};
 use crate::store::commit::{Commit, CommitError, Committed, MAX_RECORD_BYTES, check_key};
-use crate::store::moment;
+use crate::store::instant;
 use crate::store::record::{Draft, Record, VERSION};
 use crate::store::state::State;
 
@@ -133,7 +133,7 @@ impl<'a> Batch<'a> {
             v: VERSION,
             seq: self.head.seq + 1,
             id,
-            at: moment::in_milliseconds(commit.at),
+            at: instant::in_milliseconds(commit.at),
             cluster: self.author.cluster.clone(),
             replica: self.author.replica.clone(),
             fence: None,

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use thiserror::Error as ThisError;
 
-use crate::store::moment;
+use crate::store::instant;
 use crate::store::record::Record;
 use crate::store::segment::{Lines, Piece, Segment};
 
@@ -86,7 +86,7 @@ pub struct ReadError {
 #[derive(Deserialize)]
 struct Sketch {
     seq: u64,
-    #[serde(rename = "ts", with = "crate::store::moment")]
+    #[serde(rename = "ts", with = "crate::store::instant::milliseconds")]
     at: SystemTime,
     action: String,
     object: Named,
@@ -111,7 +111,7 @@ impl Query {
         };
         let begins = |wanted: &String| sketch.action.starts_with(wanted.as_str());
         // Records have whole milliseconds, so a bound has them, too.
-        let not_before = self.not_before.map(moment::in_milliseconds);
+        let not_before = self.not_before.map(instant::in_milliseconds);
         self.takes_seq(sketch.seq)
             && not_before.is_none_or(|bound| bound <= sketch.at)
             && self.not_after.is_none_or(|bound| sketch.at <= bound)

@@ -186,7 +186,7 @@ pub struct Record {
     /// Its identity (a ULID), which is that of its event, too.
     pub id: String,
     /// When it was made, in whole milliseconds.
-    #[serde(rename = "ts", with = "crate::store::moment")]
+    #[serde(rename = "ts", with = "crate::store::instant::milliseconds")]
     pub at: SystemTime,
     /// The cluster.
     pub cluster: String,

@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use crate::store::moment::millisecond;
+use crate::store::instant::millisecond;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 

@@ -14,7 +14,6 @@ use crate::admin::wire::{
 use crate::release::analysis::{Baseline, Kind, Report};
 use crate::release::desk::{Board, Desk, Told};
 use crate::release::hold::{Hold, Reason};
-use crate::release::instant;
 use crate::release::keys;
 use crate::release::ledger::Page;
 use crate::release::look;
@@ -23,6 +22,7 @@ use crate::release::readiness::{Document, Passed};
 use crate::release::state::{self, Phase, State};
 use crate::release::step::Endpoints;
 use crate::release::test::TestKind;
+use crate::store::instant;
 
 /// What is known at a moment.
 pub(in crate::admin) struct View {

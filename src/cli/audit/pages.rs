@@ -10,7 +10,7 @@ use crate::cli::client::{Client, encode};
 use crate::cli::moment::time_of_day;
 use crate::cli::output::Failure;
 use crate::cli::signals::Ends;
-use crate::release::instant;
+use crate::store::instant;
 use crate::store::{ActorKind, Record};
 
 /// The most records that one answer has.

@@ -9,8 +9,8 @@ use crate::admin::wire::Audit;
 use crate::cli::block_on;
 use crate::cli::client::{Client, Instance};
 use crate::cli::output::{Failure, json};
-use crate::release::instant;
 use crate::store::Record;
+use crate::store::instant;
 
 /// Show one record whole.
 #[derive(Args, Debug)]

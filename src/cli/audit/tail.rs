@@ -6,8 +6,8 @@ use crate::cli::audit::pages::{Pages, Which};
 use crate::cli::client::{Client, Instance};
 use crate::cli::output::{Failure, json, table};
 use crate::cli::{block_on, printing};
-use crate::release::instant;
 use crate::store::Record;
+use crate::store::instant;
 
 /// Show the last records.
 #[derive(Args, Debug)]

@@ -11,9 +11,9 @@ use crate::config::releases::{NotifyConfig, ReleasesConfig};
 use crate::notify;
 use crate::release::freeze::{Freeze, Kind, Window};
 use crate::release::gate::{Gate, OnTimeout};
-use crate::release::instant;
 use crate::release::readiness::{Document, Risk};
 use crate::release::spec::{Spec, Start};
+use crate::store::instant;
 
 /// The sections that say it.
 pub(in crate::config::effective) fn of(config: &ReleasesConfig) -> Map<String, Value> {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::config::near;
 use crate::config::reader::{Table, Value};
-use crate::config::releases::gate::roles;
 use crate::config::releases::number::moment;
+use crate::config::role::roles;
 use crate::release::freeze::{Act, ClockTime, Freeze, Kind, Pattern, Span, Weekly, Window, Zone};
 
 /// What belongs where a time of day is.
@@ -39,7 +39,7 @@ fn freeze(name: &str, table: &mut Table<'_>, known_routes: &BTreeSet<&str>) -> O
         some(value, routes)
     });
     let mut override_roles = Freeze::default_override_roles();
-    table.set("override_roles", &mut override_roles, |value| roles(value));
+    table.set("override_roles", &mut override_roles, roles);
     Some(Freeze {
         name: name.to_owned(),
         kind: kind?,

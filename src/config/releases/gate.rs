@@ -8,17 +8,14 @@ use crate::config::listener::WAIT;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::releases::{named, names};
+use crate::config::role::roles;
 use crate::release::gate::{Criterion, Gate, OnTimeout};
-use crate::release::role::Role;
 
 /// How long an approval counts, and a gate is asked, unless told otherwise.
 const EXPIRES: Duration = Duration::from_secs(86_400);
 
 /// How many people a gate may ask for: more than anybody would find.
 const MOST_APPROVALS: u64 = 100;
-
-/// What belongs where roles are listed.
-pub(in crate::config::releases) const ROLES: &str = "a list of roles such as [\"sre\"]";
 
 /// The gates of a file.
 #[derive(Default)]
@@ -79,7 +76,7 @@ fn gate(name: &str, table: &mut Table<'_>, known_releases: &BTreeSet<&str>) -> O
         on_timeout: OnTimeout::Hold,
         criteria: Vec::new(),
     };
-    table.set("roles", &mut gate.roles, |value| roles(value));
+    table.set("roles", &mut gate.roles, roles);
     table.set("approvals", &mut gate.approvals, |value| {
         u32::try_from(value.whole(0..=MOST_APPROVALS)?).ok()
     });
@@ -107,26 +104,6 @@ fn gate(name: &str, table: &mut Table<'_>, known_releases: &BTreeSet<&str>) -> O
         );
     }
     Some(gate)
-}
-
-/// Reads roles, each at most once.
-pub(in crate::config::releases) fn roles(value: &Value<'_>) -> Option<Vec<Role>> {
-    let mut seen = Vec::new();
-    value.list(ROLES, |value| {
-        let role = match value.string()?.parse::<Role>() {
-            Ok(role) => role,
-            Err(error) => {
-                value.refuse(error.to_string());
-                return None;
-            }
-        };
-        if seen.contains(&role) {
-            value.refuse(format!("{} is named twice", value.shown()));
-            return None;
-        }
-        seen.push(role.clone());
-        Some(role)
-    })
 }
 
 fn criterion(value: &Value<'_>, known_releases: &BTreeSet<&str>) -> Option<Criterion> {

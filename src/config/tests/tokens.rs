@@ -44,7 +44,7 @@ fn roles_are_names() {
         ),
         (
             "[\"a\", \"a\"]",
-            "2:15 admin.tokens.ana.roles[1]: \"a\" stands there twice",
+            "2:15 admin.tokens.ana.roles[1]: \"a\" is named twice",
         ),
         (
             "[\"a b\"]",
@@ -58,7 +58,7 @@ fn roles_are_names() {
         ),
         (
             "\"viewer\"",
-            "2:9 admin.tokens.ana.roles: \"viewer\" is not a list of roles",
+            "2:9 admin.tokens.ana.roles: \"viewer\" is not a list of roles such as [\"operator\", \"sre\"]",
         ),
     ] {
         refused(

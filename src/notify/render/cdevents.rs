@@ -8,9 +8,9 @@
 use serde_json::{Value, json};
 
 use crate::notify::event::Event;
-use crate::notify::instant;
 use crate::notify::render::Outgoing;
 use crate::notify::render::cloudevents::{Attributes, carry, source};
+use crate::store::instant;
 
 /// What happened to a service.
 #[derive(Clone, Copy)]
@@ -65,7 +65,7 @@ fn request(environment: &str, event: &Event, id: &str, predicate: Predicate<'_>)
     let id = format!("{id}-{word}");
     let kind = format!("dev.cdevents.service.{word}.0.3.0");
     let source = source(event);
-    let time = instant::text(event.at);
+    let time = instant::text_in_milliseconds(event.at);
     let service = event.route.as_deref().unwrap_or(event.subject());
     let subject = format!("service/{service}");
     let mut content = json!({ "environment": { "id": environment } });

@@ -6,9 +6,9 @@ use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::notify::event::{Entry, Event};
-use crate::notify::instant;
 use crate::notify::render::{Outgoing, document};
 use crate::notify::sink::Sink;
+use crate::store::instant;
 
 /// What a CloudEvent says about itself.
 pub(in crate::notify::render) struct Attributes<'a> {
@@ -26,7 +26,7 @@ pub(in crate::notify::render) fn request(sink: &Sink, entry: &Entry) -> Outgoing
         source: &source(event),
         kind: &format!("dev.tidegate.{}.v1", event.kind),
         subject: event.subject(),
-        time: &instant::text(event.at),
+        time: &instant::text_in_milliseconds(event.at),
     };
     carry(&attributes, "application/json", &document(sink, entry))
 }

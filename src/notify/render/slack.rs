@@ -6,9 +6,9 @@
 use serde_json::{Value, json};
 
 use crate::notify::event::{Entry, Event, Severity};
-use crate::notify::instant;
 use crate::notify::render::Outgoing;
 use crate::notify::sink::Sink;
+use crate::store::instant;
 
 // The bounds of Slack's block kit, in characters.
 const MAX_TEXT: usize = 3000;
@@ -88,7 +88,7 @@ fn context(sink: &Sink, entry: &Entry) -> Value {
         mark(event.severity),
         escape(&event.cluster),
         escape(&event.kind),
-        instant::text(event.at),
+        instant::text_in_milliseconds(event.at),
         escape(&entry.id),
     );
     for (name, value) in sink.labels.iter() {

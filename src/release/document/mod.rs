@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use crate::release::document::markdown::{code, head, inline, quotation, row};
 use crate::release::gate::{GateState, Item, Why};
-use crate::release::instant;
 use crate::release::readiness::{ChangeType, Document, Documents, Review, Risk};
+use crate::store::instant;
 
 /// Everything that a document tells.
 #[derive(Clone, Debug, Serialize)]
@@ -56,7 +56,7 @@ pub struct Contents {
     /// What happened, in order.
     pub timeline: Vec<Happening>,
     /// When the document was made.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub written_at: SystemTime,
 }
 
@@ -102,7 +102,7 @@ pub struct HoldRow {
     /// What it is: `approval:sre`.
     pub reason: String,
     /// Since when.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub since: SystemTime,
     /// What there is to know.
     pub detail: String,
@@ -133,7 +133,7 @@ pub struct EvidenceRow {
 #[derive(Clone, Debug, Serialize)]
 pub struct Happening {
     /// When.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub at: SystemTime,
     /// Who.
     pub actor: String,

@@ -80,10 +80,10 @@ pub struct Incident {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Window {
     /// Where it begins.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub from: SystemTime,
     /// Where it ends.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub to: SystemTime,
 }
 

@@ -22,8 +22,8 @@ pub use crate::release::freeze::pattern::{Pattern, PatternError};
 pub use crate::release::freeze::schedule::{MAX_AHEAD, Period, opens_at, schedule};
 pub use crate::release::freeze::weekly::{ClockTime, Weekly, WeeklyError, Zone};
 
-use crate::release::instant;
 use crate::release::role::{Permission, Role};
+use crate::store::instant;
 
 /// A window, what it stops, where, and who may pass it all the same.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -69,17 +69,17 @@ pub enum Window {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "WrittenSpan")]
 pub struct Span {
-    #[serde(with = "crate::release::instant::rfc3339_option")]
+    #[serde(with = "crate::store::instant::rfc3339_option")]
     from: Option<SystemTime>,
-    #[serde(with = "crate::release::instant::rfc3339_option")]
+    #[serde(with = "crate::store::instant::rfc3339_option")]
     to: Option<SystemTime>,
 }
 
 #[derive(Deserialize)]
 struct WrittenSpan {
-    #[serde(default, with = "crate::release::instant::rfc3339_option")]
+    #[serde(default, with = "crate::store::instant::rfc3339_option")]
     from: Option<SystemTime>,
-    #[serde(default, with = "crate::release::instant::rfc3339_option")]
+    #[serde(default, with = "crate::store::instant::rfc3339_option")]
     to: Option<SystemTime>,
 }
 
@@ -127,7 +127,7 @@ pub struct Blocking {
     /// Whether it is active (deny), or is not (allow).
     pub kind: Kind,
     /// When this one will no longer stand in the way by itself; another may even then.
-    #[serde(with = "crate::release::instant::rfc3339_option")]
+    #[serde(with = "crate::store::instant::rfc3339_option")]
     pub until: Option<SystemTime>,
     /// Who may pass it.
     pub who_may_override: Vec<Role>,

@@ -19,10 +19,10 @@ pub struct Override {
     /// Why.
     pub reason: String,
     /// When.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub at: SystemTime,
     /// When the freeze holds again.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub expires_at: SystemTime,
 }
 

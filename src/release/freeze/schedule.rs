@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::release::freeze::{Freeze, Move, Override, blocked};
-use crate::release::instant;
+use crate::store::instant;
 
 /// How far ahead is looked: more than a year, so that what comes every year is seen once.
 pub const MAX_AHEAD: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -14,10 +14,10 @@ pub const MAX_AHEAD: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Period {
     /// Where it begins.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub from: SystemTime,
     /// Where it ends: something changes, or nobody looked further.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub to: SystemTime,
     /// The freezes in the way, in the order of the file; none when the move is open.
     pub freezes: Vec<String>,

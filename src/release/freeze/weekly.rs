@@ -15,7 +15,7 @@ use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
 
-use crate::release::instant;
+use crate::store::instant;
 
 /// How far a change is looked for. A window that changes at all does so within a week; a place that
 /// skips a whole day, as Samoa did in 2011, makes that two.

@@ -105,7 +105,7 @@ fn changes(of: &Weekly, from: &str, to: &str) -> String {
     let mut out = Vec::new();
     while let Some(next) = of.next_change(at).filter(|next| *next < to) {
         let sign = if of.contains(next) { '+' } else { '-' };
-        let text = crate::release::instant::text(next);
+        let text = crate::store::instant::text(next);
         out.push(format!("{sign}{}", &text[5..16]));
         at = next;
     }

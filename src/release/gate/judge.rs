@@ -7,8 +7,8 @@ use crate::release::gate::vote::{Answer, Author, Vote};
 use crate::release::gate::{
     Approval, Gate, GateState, Ignored, OnTimeout, Open, Rejected, Waiting, Why,
 };
-use crate::release::instant;
 use crate::release::readiness::{Exception, Passed};
+use crate::store::instant;
 
 /// The least time between two instants.
 const INSTANT: Duration = Duration::from_nanos(1);

@@ -68,10 +68,10 @@ pub enum GateState {
     /// Nobody opened it in time, and the gate says that this ends the release.
     TimedOut {
         /// When it was asked.
-        #[serde(with = "crate::release::instant::rfc3339")]
+        #[serde(with = "crate::store::instant::rfc3339")]
         asked_at: SystemTime,
         /// When its time was over.
-        #[serde(with = "crate::release::instant::rfc3339")]
+        #[serde(with = "crate::store::instant::rfc3339")]
         at: SystemTime,
     },
 }
@@ -86,7 +86,7 @@ pub struct Open {
     /// What was asked for besides, all done unless there is an exception.
     pub checklist: Vec<Item>,
     /// When too few approvals are left, if they get old.
-    #[serde(with = "crate::release::instant::rfc3339_option")]
+    #[serde(with = "crate::store::instant::rfc3339_option")]
     pub until: Option<SystemTime>,
 }
 
@@ -106,10 +106,10 @@ pub struct Waiting {
     /// What has to be true besides.
     pub checklist: Vec<Item>,
     /// When it was asked.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub asked_at: SystemTime,
     /// When it times out, or did.
-    #[serde(with = "crate::release::instant::rfc3339_option")]
+    #[serde(with = "crate::store::instant::rfc3339_option")]
     pub expires_at: Option<SystemTime>,
     /// Whether that is past: the gate still waits, since it says `hold`.
     pub overdue: bool,
@@ -123,7 +123,7 @@ pub struct Rejected {
     /// Why.
     pub reason: String,
     /// When.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub at: SystemTime,
 }
 
@@ -135,10 +135,10 @@ pub struct Approval {
     /// Why.
     pub reason: String,
     /// When.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub at: SystemTime,
     /// When it no longer counts.
-    #[serde(with = "crate::release::instant::rfc3339_option")]
+    #[serde(with = "crate::store::instant::rfc3339_option")]
     pub expires_at: Option<SystemTime>,
 }
 
@@ -148,7 +148,7 @@ pub struct Ignored {
     /// Whose.
     pub by: String,
     /// When.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub at: SystemTime,
     /// Why not.
     pub why: Why,

@@ -27,7 +27,7 @@ pub struct Vote {
     /// Why.
     pub reason: String,
     /// When.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub at: SystemTime,
 }
 

@@ -29,7 +29,7 @@ pub struct Exception {
     /// Why.
     pub reason: String,
     /// When.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub at: SystemTime,
     /// The specification for which a gate was passed: for another, the gate asks again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub struct Closing {
     /// What was found.
     pub comment: String,
     /// When.
-    #[serde(with = "crate::release::instant::rfc3339")]
+    #[serde(with = "crate::store::instant::rfc3339")]
     pub at: SystemTime,
 }
 
