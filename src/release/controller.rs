@@ -43,6 +43,8 @@ pub struct World {
     pub tests: Vec<Tested>,
     /// The configuration that is obeyed.
     pub config: Option<ConfigOrigin>,
+    /// Its number.
+    pub generation: u64,
 }
 
 /// What was counted of a release.
@@ -132,7 +134,14 @@ impl Controller {
                 self.watched.remove(id);
             }
         }
-        self.board.store(Arc::new(board));
+        // A reload may have shown something newer meanwhile; what became of releases is of now.
+        self.board.rcu(|shown| {
+            let mut next = board.clone();
+            if board.world.generation < shown.world.generation {
+                next.world = Arc::clone(&shown.world);
+            }
+            next
+        });
     }
 
     /// Looks at a release, and does what is decided about it.

@@ -30,6 +30,7 @@ pub(in crate::control) fn world<'a>(
             sha256: live.config_sha256.clone(),
             revision: None,
         }),
+        generation: live.generation,
     };
     for state in releases {
         let spec = &state.spec;

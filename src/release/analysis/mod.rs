@@ -16,6 +16,8 @@ mod eprocess;
 mod eprocess_tests;
 mod evidence;
 #[cfg(test)]
+mod guard_tests;
+#[cfg(test)]
 mod life_tests;
 mod progress;
 #[cfg(test)]

@@ -135,6 +135,7 @@ impl Instance {
             )]),
             tests: Vec::new(),
             config: None,
+            generation: 1,
         };
         self.controller
             .tick(&Arc::new(world), later(self.seconds))
@@ -409,4 +410,36 @@ impl Instance {
             .tick(&Arc::new(world), SystemTime::UNIX_EPOCH)
             .await;
     }
+}
+
+#[tokio::test]
+async fn a_tick_does_not_hide_what_a_reload_has_shown_meanwhile() {
+    let folder = TempDir::new().unwrap();
+    let mut instance = Instance::start(folder.path(), wished(), 0).await;
+    let show = |generation| {
+        let world = Arc::new(World {
+            generation,
+            ..World::default()
+        });
+        let releases = BTreeMap::new();
+        let board = Board { world, releases };
+        instance.desk.shared_board().store(Arc::new(board));
+    };
+    show(2);
+    instance.tick().await;
+    let board = instance.desk.board();
+    assert_eq!(
+        board.world.generation, 2,
+        "it was computed from the one before"
+    );
+    assert!(
+        board.releases.contains_key("r"),
+        "and what it decided counts"
+    );
+    instance
+        .desk
+        .shared_board()
+        .store(Arc::new(Board::default()));
+    instance.tick().await;
+    assert_eq!(instance.desk.board().world.generation, 1);
 }
