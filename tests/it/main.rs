@@ -101,6 +101,7 @@ mod segments;
 mod schema;
 mod shared;
 mod shared_writes;
+mod shortage;
 mod smuggling;
 mod smuggling_answers;
 mod split;
