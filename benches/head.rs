@@ -63,6 +63,7 @@ fn rewrites(criterion: &mut Criterion) {
         identity: None,
     };
     let edit = RequestEdit {
+        flags: &[],
         from: &from,
         trusted: false,
         source: ForwardedSource::XForwardedFor,

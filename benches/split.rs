@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion};
 use tidegate::message::RequestHead;
 use tidegate::segment::{ConditionSpec, Operand, Operator, Segment, SegmentSpec};
 use tidegate::split::{
-    Draw, Force, Key, PinSpec, RuleSpec, SharedSecret, Split, SplitSpec, State, Sticky,
+    Asked, Draw, Force, Key, PinSpec, RuleSpec, SharedSecret, Split, SplitSpec, State, Sticky,
     StickyCookie, VariantSpec, ln,
 };
 
@@ -138,8 +138,7 @@ fn main() {
             group.bench_function(BenchmarkId::new(name, n_variants), |bencher| {
                 bencher.iter(|| {
                     split.assign(
-                        black_box(&request),
-                        CLIENT,
+                        &Asked::plain(black_box(&request), CLIENT),
                         |_| draw.point(0),
                         || 0,
                         |_| true,
@@ -150,13 +149,17 @@ fn main() {
         let failing = split(n_variants, Some(by_user.clone()), None, 0);
         let request = request(&user);
         let usual = failing
-            .assign(&request, CLIENT, |_| draw.point(0), || 0, |_| true)
+            .assign(
+                &Asked::plain(&request, CLIENT),
+                |_| draw.point(0),
+                || 0,
+                |_| true,
+            )
             .variant;
         group.bench_function(BenchmarkId::new("failover", n_variants), |bencher| {
             bencher.iter(|| {
                 failing.assign(
-                    black_box(&request),
-                    CLIENT,
+                    &Asked::plain(black_box(&request), CLIENT),
                     |_| draw.point(0),
                     || 0,
                     |variant| variant != usual,

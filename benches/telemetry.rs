@@ -30,6 +30,7 @@ fn entry() -> Entry<'static> {
         served_variant: Some("canary"),
         selection: Some(Selection::Hash),
         segment: None,
+        flags: &[],
         key_hash: Some(0x0123_4567_89ab_cdef),
         method: b"GET",
         host: b"shop.example.com",

@@ -364,6 +364,9 @@ async fn drain(mut running: Running, end: End) {
             () = running.signals.end(&running.telemetry) => cut = true,
         }
     }
+    if let End::Stop { .. } = end {
+        running.control.note_uses().await;
+    }
     // The controller holds the listening sockets, too: with it they close, and who comes now is
     // refused instead of waiting in a backlog that nobody serves.
     running.controller.abort();

@@ -12,6 +12,7 @@ pub mod telemetry;
 pub mod route;
 pub mod segment;
 pub mod split;
+pub mod flag;
 
 // ── wires: I/O towards both sides ────────────────────────────────────────────────────────────
 pub mod ring;
@@ -24,6 +25,7 @@ pub mod upstream;
 pub mod proxy;
 
 // ── control plane ────────────────────────────────────────────────────────────────────────────
+pub mod ofrep;
 pub mod outbound;
 pub mod store;
 pub mod notify;

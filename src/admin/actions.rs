@@ -4,6 +4,7 @@
 //! stand here.
 
 mod audit;
+mod flags;
 mod plan;
 mod release;
 
@@ -235,6 +236,7 @@ impl Action {
             &PROCESS[..],
             &release::ACTIONS[..],
             &plan::ACTIONS[..],
+            &flags::ACTIONS[..],
             &audit::ACTIONS[..],
         ];
         parts.into_iter().flatten()

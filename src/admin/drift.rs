@@ -10,13 +10,14 @@ use crate::admin::fault::Fault;
 use crate::admin::handlers::{TEXT_TYPE, aside};
 use crate::admin::params::Params;
 use crate::admin::releases::{View, desk, stamp};
-use crate::admin::wire::{Drift, RouteDrift};
-use crate::admin::{Served, reply};
+use crate::admin::wire::{Drift, FlagDrift, RouteDrift};
+use crate::admin::{Served, flags, reply};
 use crate::control::Live;
 use crate::release::overlay::{Owner, same_shares};
+use crate::release::spec::FLAG;
 use crate::release::state::{Origin, Phase};
 
-/// Every route that is not divided as the file says.
+/// Every route that is not divided as the file says, and every flag that is not as it says.
 pub(in crate::admin) async fn drift(
     State(served): State<Served>,
     uri: Uri,
@@ -26,10 +27,12 @@ pub(in crate::admin) async fn drift(
     Ok(aside(served, move |admin| {
         let (live, view) = (admin.control.live(), View::of(&desk));
         let (routes, stable) = (drifted(&live, &view), replaced(&live, &view));
+        let flags = flags::drifted(&live, &view.page);
         reply::json(&Drift {
-            has_drifted: !(routes.is_empty() && stable.is_empty()),
+            has_drifted: !(routes.is_empty() && stable.is_empty() && flags.is_empty()),
             routes,
             stable,
+            flags,
         })
     })
     .await)
@@ -43,9 +46,13 @@ pub(in crate::admin) async fn patch(
     Params::of(&uri, &[])?;
     let desk = desk(&served)?;
     Ok(aside(served, move |admin| {
-        let view = View::of(&desk);
-        let live = admin.control.live();
-        let text = written(&drifted(&live, &view), &replaced(&live, &view), &view);
+        let (live, view) = (admin.control.live(), View::of(&desk));
+        let told = Told {
+            routes: drifted(&live, &view),
+            stable: replaced(&live, &view),
+            flags: flags::drifted(&live, &view.page),
+        };
+        let text = written(&told, &view);
         reply::text(StatusCode::OK, TEXT_TYPE, text)
     })
     .await)
@@ -126,16 +133,29 @@ fn replaced(live: &Live, view: &View) -> BTreeMap<String, String> {
     replaced.collect()
 }
 
+/// What runs otherwise than the file says.
+struct Told {
+    routes: BTreeMap<String, RouteDrift>,
+    stable: BTreeMap<String, String>,
+    flags: Vec<FlagDrift>,
+}
+
 /// The keys that the file is to have; what a release still moves is not settled.
-fn written(
-    routes: &BTreeMap<String, RouteDrift>,
-    stable: &BTreeMap<String, String>,
-    view: &View,
-) -> String {
+fn written(told: &Told, view: &View) -> String {
+    let Told {
+        routes,
+        stable,
+        flags,
+    } = told;
     let mut out = String::new();
     for (name, drift) in routes {
+        let flag = name.strip_prefix(FLAG);
+        let what = match flag {
+            Some(flag) => format!("flag {}", plain(flag)),
+            None => format!("route {}", plain(name)),
+        };
         if drift.cause == "release" {
-            out += &format!("# route {}: {}\n", plain(name), plain(&drift.advice));
+            out += &format!("# {what}: {}\n", plain(&drift.advice));
             continue;
         }
         let who = match (&drift.release, &drift.by) {
@@ -145,7 +165,15 @@ fn written(
         };
         let until = drift.expires_at.as_ref();
         let until = until.map_or_else(String::new, |until| format!(", until {until}"));
-        out += &format!("# route {}: {}{until}\n", plain(name), plain(&who));
+        out += &format!("# {what}: {}{until}\n", plain(&who));
+        if flag.is_some() {
+            // Where it is said depends on its rules: `tidegate export` finds the place.
+            let weights = drift.weights.iter();
+            let weights = weights.map(|(variant, weight)| format!("{} = {weight}", key(variant)));
+            let weights = weights.collect::<Vec<_>>().join(", ");
+            out += &format!("# its first rule without a segment: split = {{ {weights} }}\n");
+            continue;
+        }
         for (variant, weight) in &drift.weights {
             if drift.file.get(variant) != Some(weight) {
                 let (route, variant) = (key(name), key(variant));
@@ -160,6 +188,19 @@ fn written(
              [release.{}]\nstable = {value}\n",
             plain(id),
             key(id)
+        );
+    }
+    // How a file has to say it depends on the rules of the flag: that is for people.
+    let settled = ["release", "left"];
+    for drift in flags
+        .iter()
+        .filter(|drift| !settled.contains(&&*drift.cause))
+    {
+        let (flag, obeyed) = (plain(&drift.flag), plain(&drift.obeyed));
+        let (cause, by) = (plain(&drift.cause), plain(&drift.said.by));
+        out += &format!(
+            "# flag {flag}: {obeyed} ({cause}, {by}): {}\n",
+            plain(&drift.advice)
         );
     }
     let over = view.page.known.releases.values();

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{MatchedPath, Query, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, ETAG};
 use http::{HeaderMap, StatusCode, Uri};
@@ -26,22 +26,39 @@ use crate::admin::state::Detail;
 use crate::admin::{Admin, Served, reply, state};
 use crate::config::with_causes;
 use crate::control::UpgradeError;
+use crate::ofrep::{Arrival, Client};
 
 /// The content type of the Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The content type of what people and probes read.
 pub(in crate::admin) const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 
+/// Streams of changes of flags at a time: others need connections, too.
+const OFREP_STREAMS: usize = 32;
+
 /// Makes the whole of it: paths, and the guard before them.
 pub(in crate::admin) fn router(served: Served) -> Router {
     let router = Action::all().fold(Router::new(), |router, action| {
         router.route(action.path, (action.handler)())
+    });
+    let ofrep = served.admin.control.ofrep().router(Arrival::Direct {
+        max_streams: OFREP_STREAMS,
     });
     router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(served.clone(), admit))
         .with_state(served)
+        // Applications have tokens of their own.
+        .merge(ofrep.layer(map_request(client)))
+}
+
+/// Tells whoever evaluates flags where a request comes from.
+async fn client(mut request: Request) -> Request {
+    if let Some(peer) = request.extensions().get::<Peer>().map(|peer| peer.0) {
+        request.extensions_mut().insert(Client(peer));
+    }
+    request
 }
 
 /// Lets in whom the guard lets in, and who has the role that is needed. The tokens are those of the

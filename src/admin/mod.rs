@@ -13,6 +13,7 @@ mod dora;
 mod events;
 pub mod explain;
 mod fault;
+pub mod flags;
 mod freezes;
 mod guard;
 mod handlers;

@@ -44,6 +44,11 @@ impl Params {
         (!text.is_empty()).then_some(text)
     }
 
+    /// Whether a parameter is there, whatever its value.
+    pub(in crate::admin) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// A parameter that is a whole number.
     ///
     /// # Errors

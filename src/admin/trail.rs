@@ -11,6 +11,7 @@ use crate::admin::releases::desk;
 use crate::admin::wire::{Audit, AuditHead, AuditVerified};
 use crate::admin::{Served, reply};
 use crate::config::with_causes;
+use crate::release::desk::Desk;
 use crate::store::{Broken, Head, Order, Query, verify};
 
 /// The most records of an answer; who wants more goes on from there.
@@ -63,27 +64,29 @@ pub(in crate::admin) async fn audit(
         }
     };
     let desk = desk(&served)?;
-    Ok(aside(served, move |_| {
-        let store = desk.ledger().store();
-        let head = *store.watch().borrow();
-        match store.records(&query) {
-            Ok(records) => {
-                let is_full = query.limit <= records.len();
-                let last = records.last().map(|record| record.seq).filter(|_| is_full);
-                let next = last.and_then(|last| match query.order {
-                    Order::Oldest => last.checked_add(1).filter(|next| *next <= head),
-                    Order::Newest => last.checked_sub(1).filter(|next| 0 < *next),
-                });
-                reply::json(&Audit {
-                    records,
-                    head,
-                    next,
-                })
-            }
-            Err(error) => reply::fault(Fault::new(Code::Internal, with_causes(&error))),
+    Ok(aside(served, move |_| answered(&desk, &query)).await)
+}
+
+/// The records of a query, as they are answered.
+pub(in crate::admin) fn answered(desk: &Desk, query: &Query) -> Response {
+    let store = desk.ledger().store();
+    let head = *store.watch().borrow();
+    match store.records(query) {
+        Ok(records) => {
+            let is_full = query.limit <= records.len();
+            let last = records.last().map(|record| record.seq).filter(|_| is_full);
+            let next = last.and_then(|last| match query.order {
+                Order::Oldest => last.checked_add(1).filter(|next| *next <= head),
+                Order::Newest => last.checked_sub(1).filter(|next| 0 < *next),
+            });
+            reply::json(&Audit {
+                records,
+                head,
+                next,
+            })
         }
-    })
-    .await)
+        Err(error) => reply::fault(Fault::new(Code::Internal, with_causes(&error))),
+    }
 }
 
 fn neither(name: &str) -> Fault {

@@ -16,6 +16,7 @@ use crate::admin::{Served, reply};
 use crate::control::Live;
 use crate::release::keys;
 use crate::release::overlay::{Owner, Weights};
+use crate::release::spec::flag_of;
 
 /// All routes that are divided.
 pub(in crate::admin) async fn routes(
@@ -26,7 +27,9 @@ pub(in crate::admin) async fn routes(
     let desk = desk(&served)?;
     Ok(aside(served, move |admin| {
         let (live, view) = (admin.control.live(), View::of(&desk));
-        let routes = live.file.weights.iter().map(|(name, file)| {
+        let routes = live.file.weights.iter();
+        let routes = routes.filter(|(name, _)| flag_of(name).is_none());
+        let routes = routes.map(|(name, file)| {
             let told = told(&live, &view, name, file);
             (name.clone(), told)
         });
@@ -110,6 +113,8 @@ async fn change(
 fn of_route(served: &Served, view: &View, route: &str) -> Result<RouteWeights, Fault> {
     let live = served.admin.control.live();
     let file = live.file.weights.get(route);
+    // What a flag serves is asked of the flag.
+    let file = file.filter(|_| flag_of(route).is_none());
     let file = file.ok_or_else(|| unknown("route with variants", route))?;
     Ok(told(&live, view, route, file))
 }

@@ -5,6 +5,7 @@
 mod analysis;
 mod audit;
 mod detail;
+mod flags;
 mod freezes;
 mod gates;
 mod mirror;
@@ -24,10 +25,15 @@ pub use analysis::{
     TallyStatus,
 };
 pub use audit::{
-    Audit, AuditHead, AuditVerified, Dora, DoraFigures, Drift, IncidentChanged, IncidentStatus,
-    Incidents, LinkIncident, RouteDrift, Spread,
+    Audit, AuditHead, AuditVerified, Dora, DoraFigures, Drift, FlagDrift, IncidentChanged,
+    IncidentStatus, Incidents, LinkIncident, RouteDrift, Spread,
 };
 pub use detail::{JudgedDetail, Latency, VariantDetail};
+pub use flags::{
+    Flag, FlagAnswers, FlagChanged, FlagCondition, FlagEvaluation, FlagInject, FlagNeed, FlagRow,
+    FlagRule, FlagSet, FlagStep, Flags, OverrideFlag, StaleFlag, StaleFlags, StaleStatus,
+    SwitchFlag,
+};
 pub use freezes::{
     Closed, ClosedPeriod, FreezeOverridden, FreezeOverride, FreezeStatus, Freezes, Line,
     LineChanged, OverrideFreeze, Schedule, ScheduledRelease,
@@ -327,6 +333,9 @@ pub struct Explained {
     /// Whether it is copied, where the route has a mirror.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<ExplainedMirror>,
+    /// The flags that the route serves, and which variants of them the request has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<ExplainedFlag>,
     /// Remarks, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -346,6 +355,23 @@ pub struct ExplainedRule {
     pub any: Vec<Vec<ExplainedCondition>>,
     /// The weight of each variant.
     pub weights: BTreeMap<String, u32>,
+}
+
+/// A flag that a route serves, seen from one request.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct ExplainedFlag {
+    /// Its name.
+    pub flag: String,
+    /// The variant that the request has.
+    pub variant: String,
+    /// Why, in the words of OpenFeature: `STATIC`, `DEFAULT`, `TARGETING_MATCH`, `SPLIT`, `DISABLED`.
+    pub reason: String,
+    /// The rule that decided, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The header that tells the upstream of it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
 }
 
 /// One condition of a segment.

@@ -5,10 +5,11 @@ use std::io::Write;
 
 use clap::Args;
 
-use crate::admin::wire::{Drift as Status, RouteDrift};
+use crate::admin::wire::{Drift as Status, FlagDrift, RouteDrift};
 use crate::cli::block_on;
 use crate::cli::client::{Client, Instance};
 use crate::cli::output::{Failure, table};
+use crate::release::spec::FLAG;
 
 /// Show what runs against the file.
 #[derive(Args, Debug)]
@@ -43,9 +44,13 @@ impl Drift {
 }
 
 fn print(out: &mut dyn Write, drift: &Status) -> Result<(), Failure> {
-    let Status { routes, stable, .. } = drift;
+    let Status { stable, .. } = drift;
+    // Flags are told below, each once.
+    let routes = drift.routes.iter();
+    let routes = routes.filter(|(name, _)| !name.starts_with(FLAG));
+    let routes: BTreeMap<_, _> = routes.collect();
     if !routes.is_empty() {
-        divided(out, routes)?;
+        divided(out, &routes)?;
     }
     for (id, variant) in stable {
         let advice = "commit that as its `stable`, as `tidegate export` has it";
@@ -54,10 +59,36 @@ fn print(out: &mut dyn Write, drift: &Status) -> Result<(), Failure> {
             "\nthe release {id}: {variant} serves in the place of its stable variant; {advice}"
         )?;
     }
+    if !routes.is_empty() && !drift.flags.is_empty() {
+        writeln!(out)?;
+    }
+    if !drift.flags.is_empty() {
+        flags(out, &drift.flags)?;
+    }
     Ok(())
 }
 
-fn divided(out: &mut dyn Write, routes: &BTreeMap<String, RouteDrift>) -> Result<(), Failure> {
+fn flags(out: &mut dyn Write, flags: &[FlagDrift]) -> Result<(), Failure> {
+    let rows = flags.iter().map(|drift| {
+        let said = &drift.said;
+        let until = drift.expires_at.as_ref();
+        let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+        vec![
+            drift.flag.clone(),
+            drift.file.clone(),
+            drift.obeyed.clone(),
+            format!("{} by {}: {}{until}", drift.cause, said.by, said.reason),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    table(out, &["FLAG", "FILE", "OBEYED", "BECAUSE OF"], &[], &rows)?;
+    for drift in flags {
+        writeln!(out, "\n{}: {}", drift.flag, drift.advice)?;
+    }
+    Ok(())
+}
+
+fn divided(out: &mut dyn Write, routes: &BTreeMap<&String, &RouteDrift>) -> Result<(), Failure> {
     let weights = |weights: &BTreeMap<String, u32>| {
         let pairs = weights
             .iter()
@@ -66,7 +97,7 @@ fn divided(out: &mut dyn Write, routes: &BTreeMap<String, RouteDrift>) -> Result
     };
     let rows = routes.iter().map(|(name, drift)| {
         vec![
-            name.clone(),
+            (*name).clone(),
             weights(&drift.file),
             weights(&drift.weights),
             cause(drift),
@@ -116,5 +147,20 @@ mod tests {
             "shop canary=0 stable=100 canary=100 stable=0 the release shop-2.0.0 left it so";
         assert_eq!(row.join(" "), expected);
         assert!(text.ends_with("\nshop: commit it\n"), "{text}");
+    }
+    #[test]
+    fn a_flag_that_is_not_as_the_file_says_is_told_with_who_did_it() {
+        let drift: Drift =
+            serde_json::from_value(json!({ "has_drifted": true, "routes": {}, "flags": [{
+                "flag": "cart", "file": "on", "obeyed": "off", "cause": "killed", "by": "ana",
+                "reason": "it burns", "at": "2026-01-01T00:00:00Z", "advice": "unkill it",
+            }]}))
+            .unwrap();
+        let mut out = Vec::new();
+        print(&mut out, &drift).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let row: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(row.join(" "), "cart on off killed by ana: it burns");
+        assert!(text.ends_with("\ncart: unkill it\n"), "{text}");
     }
 }

@@ -133,6 +133,20 @@ fn print(out: &mut dyn Write, explained: &Explained, ink: Ink) -> Result<(), Fai
         let (percent, why) = (mirror.percent, &mirror.why);
         writeln!(out, "mirror   {copied} to {to} ({percent} % are): {why}")?;
     }
+    for flag in &explained.flags {
+        let rule = flag.rule.as_deref();
+        let why = rule.map_or_else(
+            || flag.reason.clone(),
+            |rule| format!("{} by {rule}", flag.reason),
+        );
+        let told = flag.header.as_deref();
+        let told = told.map_or_else(String::new, |header| format!(", told by {header}"));
+        writeln!(
+            out,
+            "flag     {} is {}: {why}{told}",
+            flag.flag, flag.variant
+        )?;
+    }
     rules(out, explained)?;
     writeln!(out)?;
     let rows: Vec<_> = explained

@@ -3,6 +3,8 @@
 //!
 //! The program never writes the file: it prints it, or what to change as a patch.
 
+mod flag;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -16,6 +18,7 @@ use crate::admin::wire::{Drift, RouteDrift};
 use crate::cli::client::{Client, Instance};
 use crate::cli::output::{Failure, json};
 use crate::cli::{NamedFile, block_on};
+use crate::release::spec::FLAG;
 
 /// Lines of a patch around what changes.
 const CONTEXT: usize = 3;
@@ -108,8 +111,8 @@ fn gcd(one: u32, other: u32) -> u32 {
     }
 }
 
-/// Replaces the weights of routes and the stable variants of releases, and leaves everything else as it
-/// is.
+/// Replaces the weights of routes and flags and the stable variants of releases, and leaves everything
+/// else as it is.
 fn edited(
     text: &str,
     weights: &BTreeMap<&str, BTreeMap<String, u32>>,
@@ -122,6 +125,10 @@ fn edited(
     };
     let mut edits = Vec::new();
     for (route, weights) in weights {
+        if let Some(flag) = route.strip_prefix(FLAG) {
+            edits.extend(flag::edits(root.get_ref(), flag, weights)?);
+            continue;
+        }
         for (variant, weight) in weights {
             let place = place(&["route", route, "split", variant, "weight"])?;
             edits.push((place, weight.to_string()));

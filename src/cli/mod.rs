@@ -16,6 +16,7 @@ mod drift;
 mod events;
 mod explain;
 mod export;
+mod flag;
 mod freeze;
 mod gate;
 mod line;
@@ -115,6 +116,8 @@ enum Command {
     Release(release::Release),
     /// Show the gates that releases wait at, and say yes or no there.
     Gate(gate::Gate),
+    /// Show, ask and change flags, and find those that should be gone.
+    Flag(flag::Flag),
     /// Show when nothing moves, and let something through.
     Freeze(freeze::Freeze),
     /// Stop everything that moves forward, or let it go on.
@@ -281,6 +284,7 @@ impl Command {
             Self::Upgrade(upgrade) => upgrade.json,
             Self::Release(release) => release.json(),
             Self::Gate(gate) => gate.json(),
+            Self::Flag(flag) => flag.json(),
             Self::Freeze(freeze) => freeze.json(),
             Self::StopTheLine(line) => line.json(),
             Self::Weights(weights) => weights.json(),
@@ -310,6 +314,7 @@ impl Command {
             Self::Upgrade(upgrade) => printing(|out| upgrade.run(out)),
             Self::Release(release) => release.run(ink),
             Self::Gate(gate) => printing(|out| gate.run(out)),
+            Self::Flag(flag) => printing(|out| flag.run(out, ink)),
             Self::Freeze(freeze) => printing(|out| freeze.run(out)),
             Self::StopTheLine(line) => printing(|out| line.run(out)),
             Self::Weights(weights) => printing(|out| weights.run(out)),

@@ -12,12 +12,12 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use crate::config::listener::address;
+use crate::config::moment::moment;
 use crate::config::reader::{Table, Value};
 use crate::config::role::roles;
 use crate::config::secret::Secret;
 use crate::config::settings::ListenerConfig;
 use crate::release::role::Role;
-use crate::segment::{MOMENT, read_moment};
 
 /// The name of the token that `admin.token` is.
 pub const ADMIN_TOKEN: &str = "admin";
@@ -157,9 +157,24 @@ pub(crate) fn read(
 fn read_token(table: &mut Table<'_>) -> Option<TokenConfig> {
     let roles = table.required("roles", "a list of roles such as [\"operator\"]");
     let roles = roles.and_then(|value| roles_of_token(&value));
+    let secret = token_secret(table);
+    let expires = table.optional("expires");
+    let expires = expires.map(|value| moment(&value));
+    Some(TokenConfig {
+        roles: roles?,
+        secret: secret?,
+        expires: match expires {
+            Some(moment) => Some(moment?),
+            None => None,
+        },
+    })
+}
+
+/// Reads what a token is recognised by: `secret`, or `sha256` in its place.
+pub(crate) fn token_secret(table: &mut Table<'_>) -> Option<TokenSecret> {
     let secret = table.optional("secret");
     let hash = table.optional("sha256");
-    let secret = match (&secret, &hash) {
+    match (&secret, &hash) {
         (Some(value), None) => value.secret(TOKEN).as_ref().map(TokenSecret::of),
         (None, Some(value)) => value
             .secret_hash()
@@ -172,17 +187,7 @@ fn read_token(table: &mut Table<'_>) -> Option<TokenConfig> {
             table.refuse("neither secret nor sha256: one of the two says how it is recognised");
             None
         }
-    };
-    let expires = table.optional("expires");
-    let expires = expires.map(|value| moment(&value));
-    Some(TokenConfig {
-        roles: roles?,
-        secret: secret?,
-        expires: match expires {
-            Some(moment) => Some(moment?),
-            None => None,
-        },
-    })
+    }
 }
 
 /// Reads the roles of a token; one at least.
@@ -196,14 +201,4 @@ fn roles_of_token(value: &Value<'_>) -> Option<Vec<Role>> {
         return None;
     }
     Some(roles)
-}
-
-/// Reads a date with its time and offset, or a date alone, which is its first moment in UTC.
-fn moment(value: &Value<'_>) -> Option<SystemTime> {
-    let text = value.date_text()?;
-    let moment = read_moment(&text);
-    if moment.is_none() {
-        value.is_not(MOMENT);
-    }
-    moment.map(SystemTime::from)
 }

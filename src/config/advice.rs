@@ -3,7 +3,7 @@
 //! A warning must be worth reading every time: what a careful operator would do on purpose gets
 //! none. What concerns one value alone is warned of where that value is read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -37,16 +37,22 @@ pub(crate) fn unused_upstreams(section: &Value<'_>, routes: &BTreeMap<String, Ro
     });
 }
 
-/// Warns of each segment that no route has a rule for.
-pub(crate) fn unused_segments(section: &Value<'_>, routes: &BTreeMap<String, RouteConfig>) {
+/// Warns of each segment that neither a route nor a flag has a rule for; `of_flags` are those that
+/// flags have one for.
+pub(crate) fn unused_segments(
+    section: &Value<'_>,
+    routes: &BTreeMap<String, RouteConfig>,
+    of_flags: Option<BTreeSet<&str>>,
+) {
     let used: HashSet<&str> = routes
         .values()
         .flat_map(|route| &route.split_spec.rules)
         .map(|rule| rule.name.as_str())
+        .chain(of_flags.into_iter().flatten())
         .collect();
     section.entries(|name, value| {
         if !used.contains(name) {
-            value.warn_key("no route has a rule for it");
+            value.warn_key("neither a route nor a flag has a rule for it");
         }
         None::<()>
     });

@@ -82,13 +82,13 @@ impl RespondBody {
 /// catches, if that is known.
 pub(crate) fn redirect(value: &Value<'_>, matched: Option<&Match>) -> Option<Redirect> {
     value.table(|table| {
-        let scheme = optional(table, "scheme", matching::scheme_of);
-        let host = optional(table, "host", |value| {
+        let scheme = table.maybe("scheme", matching::scheme_of);
+        let host = table.maybe("host", |value| {
             let what = "a host without a port, such as \"www.example.com\"";
             let text = value.parsed(what, |text| is_host(text).then_some(text))?;
             Some(text.to_owned())
         });
-        let port = optional(table, "port", |value| {
+        let port = table.maybe("port", |value| {
             value.whole(1..=65535).and_then(|n| u16::try_from(n).ok())
         });
         let path = treatment::path_rewrite(table, matched);
@@ -134,7 +134,7 @@ pub(crate) fn respond(value: &Value<'_>) -> Option<RespondConfig> {
             value.whole(200..=599).and_then(|n| u16::try_from(n).ok())
         });
         let body = body(table);
-        let content_type = optional(table, "content_type", |value| {
+        let content_type = table.maybe("content_type", |value| {
             let what = "a media type such as \"text/html; charset=utf-8\"";
             let is_plain = |text: &str| {
                 text.contains('/')
@@ -233,16 +233,4 @@ fn type_of(path: &Path) -> &'static str {
 fn is_host(text: &str) -> bool {
     let after_bracket = text.rfind(']').map_or(0, |at| at + 1);
     is_authority(text.as_bytes()) && !text[after_bracket..].contains(':')
-}
-
-/// Reads a key that may be missing; the outer `None` is a problem, the inner one is absence.
-fn optional<'d, T>(
-    table: &mut Table<'d>,
-    key: &'static str,
-    read: impl FnOnce(&Value<'d>) -> Option<T>,
-) -> Option<Option<T>> {
-    match table.optional(key) {
-        Some(value) => read(&value).map(Some),
-        None => Some(None),
-    }
 }

@@ -5,7 +5,9 @@
 
 mod division;
 mod direct;
+mod flags;
 mod mirror;
+mod ofrep;
 mod releases;
 mod strategy;
 mod treatment;
@@ -19,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::config::admin::{AdminConfig, TokenConfig, TokenSecret};
+use crate::config::ofrep::OFREP_UPSTREAM;
 use crate::config::overload::{MemoryBound, OverloadConfig};
 use crate::config::rate_limit;
 use crate::config::route::RouteConfig;
@@ -40,13 +43,17 @@ impl Config {
     /// The effective configuration, with the keys of the file; a key that is not set and has no
     /// default is left out.
     pub fn effective(&self) -> Value {
+        // Of that one upstream routes tell in another way.
+        let named = self.upstreams.iter();
+        let named = named.filter(|(name, _)| *name != OFREP_UPSTREAM);
+        let named = named.map(|(name, it)| (name.clone(), upstream::of(it)));
         let mut all = json!({
             "runtime": {
                 "workers": self.runtime.workers,
                 "io": self.runtime.io.name(),
             },
             "listener": all(&self.listeners, listener),
-            "upstream": all(&self.upstreams, upstream::of),
+            "upstream": Value::Object(named.collect()),
             "segment": all(&self.segments, division::segment),
             "route": all(&self.routes, route),
             "overload": overload(&self.overload),
@@ -68,6 +75,8 @@ impl Config {
             },
         });
         if let Value::Object(entries) = &mut all {
+            entries.extend(flags::of(&self.flags));
+            entries.insert("ofrep".into(), ofrep::of(&self.ofrep));
             entries.extend(releases::of(&self.releases));
         }
         as_written(all)
@@ -258,6 +267,9 @@ fn route(route: &RouteConfig) -> Value {
             return value;
         }
         entries.extend(treatment::of(&route.treatment));
+        if route.ofrep {
+            return value;
+        }
         if let Some(config) = &route.mirror {
             entries.insert("mirror".into(), mirror::of(config));
         }
@@ -273,6 +285,9 @@ fn destination(route: &RouteConfig) -> Value {
     let matched = matched(&route.match_spec);
     if let Some(direct) = &route.direct {
         return object([("match", matched), direct::of(direct)]);
+    }
+    if route.ofrep {
+        return object([("match", matched), ("ofrep", json!(true))]);
     }
     if !route.has_split {
         return object([

@@ -103,9 +103,9 @@ pub(crate) fn breaker(value: &Value<'_>) -> Option<Breaker> {
     })?
 }
 
-/// Reads when an attempt that came to nothing is followed by another.
-pub(crate) fn retry(table: &mut Table<'_>) -> Retry {
-    let mut retry = Retry {
+/// When an attempt is followed by another unless told otherwise.
+pub(crate) fn usual_retry() -> Retry {
+    Retry {
         attempts: ATTEMPTS,
         on: RetryKinds::from_iter([RetryKind::Connect, RetryKind::Unsent]),
         other_variant: OtherVariant::default(),
@@ -113,7 +113,12 @@ pub(crate) fn retry(table: &mut Table<'_>) -> Retry {
             share: BUDGET_PERCENT / 100.0,
             per_second: BUDGET_PER_SECOND,
         },
-    };
+    }
+}
+
+/// Reads when an attempt that came to nothing is followed by another.
+pub(crate) fn retry(table: &mut Table<'_>) -> Retry {
+    let mut retry = usual_retry();
     table.section("retry", |table| {
         table.set("attempts", &mut retry.attempts, |value| {
             number(value, 0..=MOST_ATTEMPTS)

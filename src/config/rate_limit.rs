@@ -24,6 +24,16 @@ pub(crate) fn read(table: &mut Table<'_>) -> Option<Vec<Rate>> {
 }
 
 fn rate(table: &mut Table<'_>) -> Option<Rate> {
+    let rate = one(table);
+    let mut keys = Vec::new();
+    table.set("keys", &mut keys, |value: &Value<'_>| {
+        sticky::read_keys(value)
+    });
+    Some(Rate { keys, ..rate? })
+}
+
+/// Reads a rate for all that it is asked of.
+pub(crate) fn one(table: &mut Table<'_>) -> Option<Rate> {
     let rate = table.required("rate", RATE).and_then(|value| {
         value.looks_like(|| "[0-9]+/[smhd]");
         value.parsed(RATE, requests_per)
@@ -32,16 +42,12 @@ fn rate(table: &mut Table<'_>) -> Option<Rate> {
     table.set("burst", &mut burst, |value| {
         Some(Some(number(value, 1..=u64::from(MOST))?))
     });
-    let mut keys = Vec::new();
-    table.set("keys", &mut keys, |value: &Value<'_>| {
-        sticky::read_keys(value)
-    });
     let (requests, per) = rate?;
     Some(Rate {
         requests,
         per,
         burst: burst?,
-        keys,
+        keys: Vec::new(),
     })
 }
 

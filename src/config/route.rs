@@ -9,6 +9,7 @@ use crate::config::listener;
 use crate::config::matching;
 use crate::config::mirror::{self, MirrorConfig};
 use crate::config::near;
+use crate::config::ofrep::OFREP_UPSTREAM;
 use crate::config::rate_limit;
 use crate::config::reader::{Table, Value};
 use crate::config::segment::{self, Segments};
@@ -38,6 +39,9 @@ const FORWARD_KEYS: [&str; 8] = [
     "mirror",
 ];
 
+/// The keys that have no meaning on the way to where flags are evaluated.
+const UPSTREAM_KEYS: [&str; 3] = ["mirror", "tunnels_on_off", "tunnels_spread"];
+
 /// A rule that catches requests, and how it divides them.
 #[derive(Clone, Debug)]
 pub struct RouteConfig {
@@ -62,6 +66,8 @@ pub struct RouteConfig {
     pub treatment: TreatmentConfig,
     /// What becomes of the tunnels of a variant that is switched off or removed.
     pub tunnels: TunnelsConfig,
+    /// Whether it leads to where flags are evaluated; its upstream is [`OFREP_UPSTREAM`] then.
+    pub ofrep: bool,
     /// What it answers by itself; then it has no upstream.
     pub direct: Option<DirectConfig>,
     /// Whose requests it takes.
@@ -107,8 +113,11 @@ pub(crate) fn read(
         let treatment = treatment::read(table, matched, request_id);
         let tunnels = tunnels::read(table);
         let access = listener::access(table);
-        let is_direct = route.as_ref().is_some_and(|route| route.direct.is_some());
-        let mirror = match table.optional("mirror").filter(|_| !is_direct) {
+        // Where it has no meaning it was refused.
+        let may_mirror = route
+            .as_ref()
+            .is_none_or(|route| route.direct.is_none() && !route.ofrep);
+        let mirror = match table.optional("mirror").filter(|_| may_mirror) {
             Some(value) => Some(mirror::read(&value, route.as_ref(), known_upstreams)?),
             None => None,
         };
@@ -137,6 +146,16 @@ fn route(
     let upstream = table.optional("upstream");
     let split = table.optional("split");
     let directs = ["redirect", "respond"].map(|key| (key, table.optional(key)));
+    if let Some(value) = table.optional("ofrep") {
+        let others = directs.iter().map(|(_, value)| value);
+        let others = [&upstream, &split].into_iter().chain(others).flatten();
+        for other in others {
+            other.refuse_key(
+                "leads elsewhere, and the route leads to flags; it does one of the two",
+            );
+        }
+        return ofrep_route(name, table, matched, &value);
+    }
     if directs.iter().any(|(_, value)| value.is_some()) {
         for value in upstream.iter().chain(&split) {
             value.refuse_key("leads on, and the route answers by itself; it does one of the two");
@@ -162,6 +181,7 @@ fn route(
                 secrets: DivisionSecrets::default(),
                 treatment: TreatmentConfig::default(),
                 tunnels: TunnelsConfig::default(),
+                ofrep: false,
                 direct: None,
                 access: AccessList::default(),
                 mirror: None,
@@ -222,6 +242,7 @@ fn route(
                 secrets,
                 treatment: TreatmentConfig::default(),
                 tunnels: TunnelsConfig::default(),
+                ofrep: false,
                 direct: None,
                 access: AccessList::default(),
                 mirror: None,
@@ -238,7 +259,7 @@ fn route(
                 variants(value, known_upstreams);
             } else {
                 table.refuse(
-                    "leads nowhere; an upstream, a split, a redirect or a respond belongs here",
+                    "leads nowhere; an upstream, a split, a redirect, a respond or ofrep belongs here",
                 );
             }
             for key in SPLIT_KEYS {
@@ -247,6 +268,41 @@ fn route(
             None
         }
     }
+}
+
+/// Reads a route that leads to where flags are evaluated.
+fn ofrep_route(
+    name: &str,
+    table: &mut Table<'_>,
+    matched: Option<(MatchSpec, Match)>,
+    value: &Value<'_>,
+) -> Option<RouteConfig> {
+    for key in SPLIT_KEYS.into_iter().chain(UPSTREAM_KEYS) {
+        table.refuse_key(key, "has no effect on a route that leads to flags");
+    }
+    if !value.boolean()? {
+        value.refuse("false says nothing; leave it out");
+        return None;
+    }
+    let split_spec = undivided(name);
+    let (match_spec, matched) = matched?;
+    Some(RouteConfig {
+        match_spec,
+        matched,
+        split: split(table, &split_spec)?,
+        split_spec,
+        upstreams: vec![OFREP_UPSTREAM.to_owned()],
+        on_unavailable: OnUnavailable::default(),
+        has_split: false,
+        secrets: DivisionSecrets::default(),
+        treatment: TreatmentConfig::default(),
+        tunnels: TunnelsConfig::default(),
+        ofrep: true,
+        direct: None,
+        access: AccessList::default(),
+        mirror: None,
+        rates: Vec::new(),
+    })
 }
 
 /// Reads a route that answers by itself.
@@ -290,6 +346,7 @@ fn direct_route<'d>(
         secrets: DivisionSecrets::default(),
         treatment: TreatmentConfig::default(),
         tunnels: TunnelsConfig::default(),
+        ofrep: false,
         direct: Some(direct.filter(|_| is_whole)?),
         access: AccessList::default(),
         mirror: None,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::config::admin;
 use crate::config::advice;
+use crate::config::flags::{self, KnownFlags};
 use crate::config::include::{INCLUDE, INCLUDES};
 use crate::config::listener::{self, NamedFile};
+use crate::config::ofrep;
 use crate::config::overload;
 use crate::config::pins;
 use crate::config::process;
@@ -46,20 +48,34 @@ pub(crate) fn read<'d>(
             .map(|(name, upstream)| (name.to_owned(), upstream))
             .collect();
     }
+    let flag_settings = flags::settings(root);
+    let flag_section = root.optional("flag");
+    let known_flags = flag_section.as_ref().map(KnownFlags::of);
+    let known_flags = known_flags.unwrap_or_default();
     let segment_section = root.optional("segment");
-    let segments = segment_section.as_ref().map(Segments::of);
+    let segments = segment_section.as_ref();
+    let segments = segments.map(|section| Segments::of(section, &known_flags));
     let segments = segments.unwrap_or_default();
     let trace = process::trace(root);
     let request_id = trace.request_id.as_deref();
     let (routes, table) = routes(root, &known_upstreams, &segments, request_id, &listeners);
+    let flags = flags::read(
+        root,
+        flag_settings,
+        &known_flags,
+        &segments,
+        &routes,
+        request_id,
+    );
     let overload = overload::read(root);
     let shutdown = process::shutdown(root);
     let upgrade = upgrade::upgrade(root);
     let access_log = process::access_log(root);
     let admin = admin::read(root, &listeners);
+    let ofrep = ofrep::read(root, &admin);
     let metrics = process::metrics(root);
     let resolver = resolver::read(root);
-    let releases = releases::read(root, &routes);
+    let releases = releases::read(root, &routes, flags.as_ref(), &segments.read);
     look(files);
     // What is wrong may be why something seems unused.
     if root.is_fine() {
@@ -67,7 +83,8 @@ pub(crate) fn read<'d>(
             advice::unused_upstreams(value, &routes);
         }
         if let Some(value) = &segment_section {
-            advice::unused_segments(value, &routes);
+            let flags = flags.as_ref();
+            advice::unused_segments(value, &routes, flags.map(flags::segments));
         }
     }
     Some(Config {
@@ -75,6 +92,7 @@ pub(crate) fn read<'d>(
         listeners,
         upstreams,
         segments: segments.read,
+        flags: flags?,
         routes,
         table: Arc::new(table?),
         overload,
@@ -83,6 +101,7 @@ pub(crate) fn read<'d>(
         access_log,
         trace,
         admin,
+        ofrep,
         metrics,
         resolver,
         releases,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::advice;
+use crate::config::flags::KnownFlags;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::segment::{Attribute, ConditionSpec, Operand, Operator, Segment, SegmentSpec, Takes};
@@ -28,31 +29,41 @@ pub(crate) struct Segments<'d> {
 }
 
 impl<'d> Segments<'d> {
-    /// Reads the section with all of them.
-    pub(crate) fn of(section: &Value<'d>) -> Self {
-        let mut names = BTreeSet::new();
-        section.entries(|name, _| names.insert(name).then_some(()));
+    /// Reads the section with all of them, which may name these flags.
+    pub(crate) fn of(section: &Value<'d>, flags: &KnownFlags<'_>) -> Self {
+        let names = section.keys().collect();
         let read = section
-            .names(|_, value| segment(value))
+            .names(|_, value| segment(value, flags))
             .into_iter()
             .map(|(name, segment)| (name.to_owned(), segment))
             .collect();
         Self { names, read }
     }
+
+    /// Reads the name of one; one with problems is not unknown.
+    pub(crate) fn named(&self, value: &Value<'_>) -> Option<String> {
+        let name = value.parsed("the name of a segment", Some)?;
+        if !self.names.contains(name) {
+            let hint = near::hint(name, self.names.iter().copied());
+            value.refuse(format!("there is no segment {}{hint}", value.shown()));
+            return None;
+        }
+        Some(name.to_owned())
+    }
 }
 
 /// Reads one segment; `None` when a problem was recorded.
-fn segment(value: &Value<'_>) -> Option<SegmentConfig> {
+fn segment(value: &Value<'_>, flags: &KnownFlags<'_>) -> Option<SegmentConfig> {
     let spec = value.table(
         |table| match (table.optional("all"), table.optional("any")) {
             (Some(all), None) => Some(SegmentSpec {
-                any: vec![group(&all)?],
+                any: vec![group(&all, flags)?],
             }),
             (None, Some(any)) => {
                 let groups = any.list("a list of groups such as [{ all = […] }]", |value| {
                     value.table(|table| {
                         let all = table.required("all", "a list of conditions")?;
-                        group(&all)
+                        group(&all, flags)
                     })?
                 })?;
                 if groups.is_empty() {
@@ -80,9 +91,11 @@ fn segment(value: &Value<'_>) -> Option<SegmentConfig> {
 }
 
 /// Reads conditions that have to hold together.
-fn group(value: &Value<'_>) -> Option<Vec<ConditionSpec>> {
+fn group(value: &Value<'_>, flags: &KnownFlags<'_>) -> Option<Vec<ConditionSpec>> {
     let what = "a list of conditions such as [{ attr = \"header:x-plan\", op = \"eq\", value = \"beta\" }]";
-    let conditions = value.list(what, |value| value.table(condition)?)?;
+    let conditions = value.list(what, |value| {
+        value.table(|table| condition(table, flags))?
+    })?;
     if conditions.is_empty() {
         value.refuse("empty, which would hold always; at least one condition belongs here");
         return None;
@@ -90,10 +103,10 @@ fn group(value: &Value<'_>) -> Option<Vec<ConditionSpec>> {
     Some(conditions)
 }
 
-fn condition(table: &mut Table<'_>) -> Option<ConditionSpec> {
+fn condition(table: &mut Table<'_>, flags: &KnownFlags<'_>) -> Option<ConditionSpec> {
     let attribute = table
         .required("attr", Attribute::WHAT)
-        .and_then(|value| value.parsed(Attribute::WHAT, |text| text.parse::<Attribute>().ok()));
+        .and_then(|value| attribute(&value, flags));
     let operators: Vec<_> = Operator::ALL.iter().map(|it| (it.name(), *it)).collect();
     let operator = table
         .required("op", "an operator such as \"eq\"")
@@ -133,9 +146,21 @@ fn condition(table: &mut Table<'_>) -> Option<ConditionSpec> {
             .map_err(|error| value.refuse(error.to_string()));
         checked.ok().map(|()| spec)
     };
+    // The variant that a flag has is one of its own.
+    let check_variant = |value: &Value<'_>, text: &str| {
+        let compares = matches!(
+            operator,
+            Some(Operator::Eq | Operator::Ne | Operator::In | Operator::NotIn)
+        );
+        match &attribute {
+            Some(Attribute::Flag(flag)) if compares => flags.check_variant(flag, value, text),
+            _ => Some(()),
+        }
+    };
     if let Some(values) = several {
         let texts = values.list("a list of texts", |value| {
             let text = value.string()?.to_owned();
+            check_variant(value, &text)?;
             check(value, Operand::Texts(vec![text.clone()]))?;
             Some(text)
         })?;
@@ -147,13 +172,26 @@ fn condition(table: &mut Table<'_>) -> Option<ConditionSpec> {
         return (takes == Takes::Presence).then(|| spec(Operand::Presence(true)))?;
     };
     let operand = match operator?.takes() {
-        Takes::Text => Operand::Text(value.string()?.to_owned()),
+        Takes::Text => {
+            let text = value.string()?;
+            check_variant(&value, text)?;
+            Operand::Text(text.to_owned())
+        }
         Takes::Moment => Operand::Text(value.date_text()?),
         Takes::Number => Operand::Number(value.finite()?),
         Takes::Presence => Operand::Presence(value.boolean()?),
         Takes::Texts => return None,
     };
     check(&value, operand)
+}
+
+/// Reads what a condition is about.
+fn attribute(value: &Value<'_>, flags: &KnownFlags<'_>) -> Option<Attribute> {
+    let attribute = value.parsed(Attribute::WHAT, |text| text.parse::<Attribute>().ok())?;
+    if let Attribute::Flag(flag) = &attribute {
+        flags.check(value, flag)?;
+    }
+    Some(attribute)
 }
 
 /// Reads a route's rules; `None` when a problem was recorded. Without the variants, which have
@@ -170,7 +208,7 @@ pub(crate) fn rules(
         let rule = value.table(|table| {
             let name = table
                 .required("segment", "the name of a segment")
-                .and_then(|value| segment_name(&value, segments));
+                .and_then(|value| segments.named(&value));
             is_first = name.as_ref().is_none_or(|name| names.insert(name.clone()));
             let weights = table
                 .required("weights", "the weights of variants")
@@ -188,16 +226,6 @@ pub(crate) fn rules(
         }
         rule
     })
-}
-
-fn segment_name(value: &Value<'_>, segments: &Segments<'_>) -> Option<String> {
-    let name = value.parsed("the name of a segment", Some)?;
-    if !segments.names.contains(name) {
-        let hint = near::hint(name, segments.names.iter().copied());
-        value.refuse(format!("there is no segment {}{hint}", value.shown()));
-        return None;
-    }
-    Some(name.to_owned())
 }
 
 /// Reads weights by the names of variants; who is not named has 0.

@@ -12,6 +12,8 @@ use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
 use crate::config::admin::AdminConfig;
+use crate::config::flags::FlagsConfig;
+use crate::config::ofrep::OfrepConfig;
 use crate::config::overload::OverloadConfig;
 use crate::config::releases::ReleasesConfig;
 use crate::config::resolver::ResolverConfig;
@@ -39,6 +41,8 @@ pub struct Config {
     pub upstreams: BTreeMap<String, UpstreamConfig>,
     /// The named groups of requests.
     pub segments: BTreeMap<String, SegmentConfig>,
+    /// What applications and upstreams are told, and how that is decided.
+    pub flags: FlagsConfig,
     /// The rules that catch requests.
     pub routes: BTreeMap<String, RouteConfig>,
     /// Which of the routes catches a request: its place in the order of `routes`.
@@ -55,6 +59,8 @@ pub struct Config {
     pub trace: TraceConfig,
     /// Where the control plane listens, and who may ask.
     pub admin: AdminConfig,
+    /// Who may evaluate flags from elsewhere.
+    pub ofrep: OfrepConfig,
     /// What is measured, and how finely.
     pub metrics: MetricsConfig,
     /// How names of endpoints are looked up.

@@ -12,7 +12,7 @@ use crate::upstream::{EndpointSpec, ProxyHeader};
 
 /// Idle connections of a worker to an endpoint unless told otherwise: a burst of that many
 /// requests finds its connections again.
-const POOL_IDLE: usize = 256;
+pub(crate) const POOL_IDLE: usize = 256;
 
 /// What belongs where endpoints are named.
 const ENDPOINTS: &str = "a list of addresses or names such as [\"10.0.0.11:9000\"]";

@@ -8,10 +8,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::config::{self, Config, ListenerConfig, Protocol, RouteConfig, with_causes};
 use crate::control::chance;
 use crate::control::direct;
+use crate::control::flags;
 use crate::control::mirror;
+use crate::control::ofrep::Ofrep;
 use crate::control::resolver::Resolver;
 use crate::control::route_limits;
 use crate::control::secure::{self, TicketKeys};
@@ -42,14 +46,20 @@ pub(crate) struct Builder {
     copies: Arc<Cap>,
     /// Whether the process takes on anything new; all listeners look at it.
     overload: Arc<Overload>,
+    /// What answers applications that ask for flags.
+    ofrep: Ofrep,
 }
 
 impl Builder {
-    /// Makes a builder.
+    /// Makes a builder; what goes on without an end stops at `end`.
     ///
     /// # Errors
     /// When there is no key for session tickets.
-    pub(crate) fn new(telemetry: Arc<Telemetry>, n_workers: usize) -> Result<Self, String> {
+    pub(crate) fn new(
+        telemetry: Arc<Telemetry>,
+        n_workers: usize,
+        end: CancellationToken,
+    ) -> Result<Self, String> {
         let tickets = TicketKeys::new().map_err(|error| error.to_string())?;
         Ok(Self {
             telemetry,
@@ -60,7 +70,13 @@ impl Builder {
             switches: Switches::default(),
             copies: Arc::new(Cap::new(mirror::MOST_COPIES)),
             overload: Arc::default(),
+            ofrep: Ofrep::new(end).map_err(|error| error.to_string())?,
         })
+    }
+
+    /// What answers applications that ask for flags.
+    pub(crate) fn ofrep(&mut self) -> &mut Ofrep {
+        &mut self.ofrep
     }
 
     /// What listeners look at before they take on anything new.
@@ -119,11 +135,16 @@ impl Builder {
             .collect();
         let mut routes = Vec::with_capacity(config.routes.len());
         let request_id = config.trace.request_id.as_deref();
+        let edge = flags::edge(config, self.telemetry.registry());
+        let told = flags::headers(&edge.flags);
         for (name, route) in &config.routes {
+            let guarded = flags::guarded(route, &told);
+            let route = guarded.as_ref();
             let before = before.get(name.as_str()).copied();
-            let built = self
+            let mut built = self
                 .route(name, route, before, &places, request_id)
                 .map_err(|message| refused(path, &format!("route.{name}"), message))?;
+            built.flags = flags::of_route(name, route, config, &edge).map(Box::new);
             routes.push(built);
         }
         self.generation += 1;
@@ -133,6 +154,7 @@ impl Builder {
             table: Arc::clone(&config.table),
             routes,
             upstreams,
+            edge,
             request_id: request_id.map(|name| name.as_bytes().into()),
             access_log: access_log.filter(|log| log.is_on()),
         })
@@ -372,6 +394,9 @@ impl Builder {
                 direct::of(config, &edits, request_id, stats)
             }),
             mirror: mirrors.mirror(&name, route, before),
+            flags: None,
+            // A stream's ticket is in it.
+            hides_query: route.ofrep,
             name,
         })
     }

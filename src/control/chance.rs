@@ -16,3 +16,13 @@ pub(in crate::control) fn bits() -> u64 {
     let _worked = getrandom::fill(&mut bits);
     u64::from_ne_bytes(bits)
 }
+
+/// Bytes that nobody else knows.
+///
+/// # Errors
+/// When the system's generator gives none.
+pub(in crate::control) fn secret() -> Result<[u8; 32], getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}

@@ -10,13 +10,16 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Problem, Problems, Sources, Texts};
+use crate::control::releases::{self, Uses};
 use crate::control::resolver::NameStatus;
 use crate::control::sockets::ListenerStatus;
 use crate::control::upgrade::{self, History, Offer};
 use crate::listener::Overload;
 use crate::message::Address;
+use crate::ofrep::Service;
 use crate::proxy::Snapshot;
 use crate::release::desk::Desk;
 use crate::release::overlay::Overlay;
@@ -148,6 +151,11 @@ pub(crate) struct Shared {
     pub(crate) upgrades: Mutex<History>,
     pub(crate) overload: Arc<Overload>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) uses: tokio::sync::Mutex<Uses>,
+    /// What answers applications that ask for flags.
+    pub(crate) ofrep: Service,
+    /// What goes on without an end stops here.
+    pub(crate) end: CancellationToken,
 }
 
 impl Control {
@@ -189,6 +197,16 @@ impl Control {
         let _obeyed = obeyed.wait_for(|obeyed| revision <= *obeyed).await;
     }
 
+    /// Keeps what is known of the use of flags and is not kept yet: to be called before the end.
+    pub async fn note_uses(&self) {
+        releases::note_uses(&self.shared).await;
+    }
+
+    /// What answers applications that ask for flags.
+    pub fn ofrep(&self) -> &Service {
+        &self.shared.ofrep
+    }
+
     /// The checks of readiness, by name; ready is when none fails.
     pub fn readiness(&self) -> Vec<(&'static str, Result<(), String>)> {
         let draining = self.shared.draining.load(Ordering::SeqCst);
@@ -216,6 +234,7 @@ impl Control {
     /// Says from now on that this instance is not ready.
     pub fn start_draining(&self) {
         self.shared.draining.store(true, Ordering::SeqCst);
+        self.shared.end.cancel();
     }
 
     /// The listeners, and how many connections each has.

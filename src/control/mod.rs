@@ -9,12 +9,14 @@ mod build;
 mod certificates;
 mod chance;
 mod direct;
+mod flags;
 mod follow;
 mod handle;
 mod health;
 mod inherit;
 mod kept;
 mod mirror;
+mod ofrep;
 mod overload;
 mod releases;
 mod reload;
@@ -38,6 +40,8 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{interval, interval_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::config::watch::{Change, Watcher};
@@ -57,6 +61,7 @@ use crate::proxy::Snapshot;
 use crate::store::Via;
 use crate::telemetry::Telemetry;
 
+pub use flags::FlagsOfRoute;
 pub use handle::{Applied, Control, Live, Outcome, Rejected, StandsIn};
 pub use inherit::Inherited;
 pub use kept::last_good;
@@ -95,6 +100,8 @@ pub struct Controller {
     guard: Guard,
     /// The release plane, once there is a store.
     plane: Option<Plane>,
+    /// What tells applications when a schedule of a flag begins or ends.
+    schedules: Option<AbortOnDropHandle<()>>,
     /// What was made to fit last: the revision of what is kept, and the generation.
     conformed: (u64, u64),
     /// The copy of what is live that is still to be kept.
@@ -145,12 +152,13 @@ impl Prepared {
             watcher: (watcher, changes),
             inherited,
         } = start;
-        let mut builder = Builder::new(Arc::clone(&telemetry), n_workers)
+        let end = CancellationToken::new();
+        let mut builder = Builder::new(Arc::clone(&telemetry), n_workers, end.clone())
             .map_err(|message| refused(&path, "", message))?;
         let mut resolver = Resolver::new(&loaded.config.resolver);
         let (_, resolved) = resolver.first(&loaded.config).await;
         let locate = |rejected: Rejected| rejected.located(&loaded.texts);
-        let written = Arc::new(loaded.config);
+        let written = Arc::new(evaluating(&mut builder, loaded.config, &path)?);
         let file = Arc::new(releases::file(&written));
         let plane = releases::open(&written, &path).await?;
         // What was decided before holds from the first request on.
@@ -208,6 +216,9 @@ impl Prepared {
             upgrades: Mutex::default(),
             overload: Arc::clone(builder.overload()),
             telemetry: Arc::clone(&telemetry),
+            uses: tokio::sync::Mutex::default(),
+            ofrep: builder.ofrep().service().clone(),
+            end,
         });
         let guard = Guard::new(Arc::clone(builder.overload()));
         let (requests, received) = mpsc::channel(REQUESTS);
@@ -234,6 +245,7 @@ impl Prepared {
                 retired: Retired::default(),
                 guard,
                 plane,
+                schedules: None,
                 conformed: (0, 0),
                 to_keep,
             },
@@ -267,6 +279,10 @@ impl Prepared {
         let live = controller.shared.live.load_full();
         let now = tokio::time::Instant::now();
         controller.builder.switches().turn(&live.config, now);
+        controller.builder.ofrep().follow(&live);
+        let ofrep = controller.shared.ofrep.clone();
+        let following = tokio::spawn(async move { ofrep.follow_schedules().await });
+        controller.schedules = Some(AbortOnDropHandle::new(following));
         controller.guard.follow(&live.config.overload);
         controller.sockets.set_workers(workers);
         controller.commit_sockets(sockets, None);
@@ -404,6 +420,17 @@ fn tell_warnings(warnings: &[Problem]) {
     for warning in warnings {
         warn!(%warning, "configuration warning");
     }
+}
+
+/// A configuration whose routes that answer evaluations lead to where they are made.
+fn evaluating(
+    builder: &mut Builder,
+    mut config: Config,
+    path: &std::path::Path,
+) -> Result<Config, Rejected> {
+    let served = builder.ofrep().serve(&mut config);
+    served.map_err(|error| refused(path, "ofrep", format!("no socket for it: {error}")))?;
+    Ok(config)
 }
 
 /// A refusal with one problem that has no place in the file.

@@ -9,8 +9,8 @@ use crate::config::plan::needs_restart;
 use crate::config::{self, Config, LastGood, Sources};
 use crate::control::kept::ToKeep;
 use crate::control::{
-    Applied, Controller, Live, Outcome, Rejected, follow, hex, refused, releases, sockets,
-    tell_warnings,
+    Applied, Controller, Live, Outcome, Rejected, evaluating, follow, hex, refused, releases,
+    sockets, tell_warnings,
 };
 use crate::proxy::Snapshot;
 use crate::release::overlay::Overlay;
@@ -57,7 +57,7 @@ impl Controller {
             self.plane = releases::open(&loaded.config, &self.path).await?;
             self.begin_releases();
         }
-        let written = Arc::new(loaded.config);
+        let written = Arc::new(evaluating(&mut self.builder, loaded.config, &self.path)?);
         let file = Arc::new(releases::file(&written));
         // What the file says of releases, and what these make of it, is obeyed at one moment.
         let overlay = Arc::new(releases::foresee(self.plane.as_ref(), &file));
@@ -180,6 +180,7 @@ impl Controller {
         self.builder
             .switches()
             .turn(&next.config, tokio::time::Instant::now());
+        self.builder.ofrep().follow(next);
         self.guard.follow(&next.config.overload);
         follow::retire(&live.snapshot, &next.snapshot);
         follow::forgive(&next.snapshot);

@@ -45,7 +45,7 @@ mod tests {
     use crate::config;
     use crate::control::Live;
     use crate::control::retired::Retired;
-    use crate::proxy::Snapshot;
+    use crate::proxy::{Edge, Snapshot};
 
     fn live() -> Arc<Live> {
         let text = "[listener.http]\naddress = \"127.0.0.1:0\"\n";
@@ -61,6 +61,7 @@ mod tests {
                 table: Arc::clone(&config.table),
                 routes: Vec::new(),
                 upstreams: Vec::new(),
+                edge: Edge::default(),
                 request_id: None,
                 access_log: None,
             }),

@@ -75,6 +75,13 @@ pub(crate) fn shown(live: &Live) -> telemetry::Live {
             .map(|rule| rule.stats.labels().clone())
             .collect(),
         mirrors: mirror::live(&snapshot.routes),
+        flags: snapshot
+            .edge
+            .stats
+            .iter()
+            .flatten()
+            .map(|stats| stats.labels().clone())
+            .collect(),
         upstreams: snapshot
             .upstreams
             .iter()

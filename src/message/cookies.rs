@@ -73,12 +73,15 @@ impl Clone for Cookies {
 
 impl RequestHead {
     /// The value of the first cookie of this name, over all Cookie fields (RFC 6265, section 5.4).
-    pub fn cookie<'a>(&'a self, name: &'a [u8]) -> Option<&'a [u8]> {
+    pub fn cookie(&self, name: &[u8]) -> Option<&[u8]> {
         self.cookies(name).next()
     }
 
     /// The values of all cookies of this name: browsers send several when paths or domains differ.
-    pub fn cookies<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub fn cookies<'a, 'n>(
+        &'a self,
+        name: &'n [u8],
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let found = self.fields.has(Known::Cookie);
         let found = found.then(|| self.fields.cookies().of(self));
         let (kept, are_more) = found.map_or((&[][..], false), |found| {

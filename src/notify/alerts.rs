@@ -35,6 +35,8 @@ struct Alert {
     kind: String,
     release: Option<String>,
     route: Option<String>,
+    #[serde(default)]
+    flag: Option<String>,
     /// Its identity.
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
@@ -112,6 +114,7 @@ impl Alerts {
             kind: event.kind.clone(),
             release: event.release.clone(),
             route: event.route.clone(),
+            flag: event.flag.clone(),
             labels,
             annotations: annotations(entry),
             url: event.links.first().map(|link| link.url.clone()),
@@ -180,12 +183,13 @@ impl Alerts {
         active.count()
     }
 
-    /// Ends the alerts of these kinds that are about the same release and route.
+    /// Ends the alerts of these kinds that are about the same release, route and flag.
     fn end(&mut self, event: &Event, kinds: &[&str]) {
         for alert in &mut self.alerts {
             let is_meant = kinds.contains(&alert.kind.as_str())
                 && alert.release == event.release
-                && alert.route == event.route;
+                && alert.route == event.route
+                && alert.flag == event.flag;
             if is_meant {
                 alert.end(event.at);
             }
@@ -207,6 +211,7 @@ fn labels(sink: &Sink, event: &Event) -> BTreeMap<String, String> {
         ("cluster", Some(event.cluster.clone())),
         ("release", event.release.clone()),
         ("route", event.route.clone()),
+        ("flag", event.flag.clone()),
     ];
     for (name, value) in ours {
         if let Some(value) = value.filter(|value| !value.is_empty()) {

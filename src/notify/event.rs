@@ -48,6 +48,9 @@ pub struct Event {
     /// The route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
+    /// The flag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<String>,
     /// The variant that is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<String>,
@@ -111,6 +114,7 @@ impl Event {
             cluster: cluster.to_owned(),
             release: None,
             route: None,
+            flag: None,
             stable: None,
             candidate: None,
             attempt: None,
@@ -127,10 +131,10 @@ impl Event {
         }
     }
 
-    /// What it is about: the release, else the route, else the cluster.
+    /// What it is about: the release, else the route, else the flag, else the cluster.
     pub(in crate::notify) fn subject(&self) -> &str {
         let named = self.release.as_ref().or(self.route.as_ref());
-        named.unwrap_or(&self.cluster)
+        named.or(self.flag.as_ref()).unwrap_or(&self.cluster)
     }
 
     /// What happened, in a line for people.
@@ -159,9 +163,10 @@ impl Event {
             "freeze.override" => "a freeze was overridden".to_owned(),
             "audit.anchor" => "head of the audit log".to_owned(),
             kind => {
-                let words = match self.release {
-                    Some(_) => kind.strip_prefix("release.").unwrap_or(kind),
-                    None => kind,
+                let words = match (&self.release, &self.flag) {
+                    (Some(_), _) => kind.strip_prefix("release.").unwrap_or(kind),
+                    (None, Some(_)) => kind.strip_prefix("flag.").unwrap_or(kind),
+                    (None, None) => kind,
                 };
                 words.replace(['.', '_'], " ")
             }

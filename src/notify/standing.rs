@@ -43,6 +43,8 @@ pub(in crate::notify) fn raised_by(event: &Event) -> Option<Standing> {
         "release.held"
         | "release.approval_needed"
         | "config.conflict"
+        | "flag.killed"
+        | "flag.stale"
         | "metrics_source.down"
         | "store.unavailable"
         | "state.lost" => Some(Standing::UntilEnded),
@@ -57,7 +59,7 @@ pub(in crate::notify) fn raised_by(event: &Event) -> Option<Standing> {
     }
 }
 
-/// The kinds of the alerts that a kind of event ends, those of the same release and route.
+/// The kinds of the alerts that a kind of event ends, those of the same release, route and flag.
 pub(in crate::notify) fn ended_by(kind: &str) -> &'static [&'static str] {
     match kind {
         "release.resumed" => &["release.held"],
@@ -68,6 +70,8 @@ pub(in crate::notify) fn ended_by(kind: &str) -> &'static [&'static str] {
         "release.promoted" | "release.superseded" | "release.cancelled" | "release.archived" => {
             &OF_RELEASE
         }
+        "flag.unkilled" => &["flag.killed"],
+        "flag.settled" => &["flag.stale"],
         "freeze.review_closed" => &["freeze.override"],
         "config.resolved" => &["config.conflict"],
         "metrics_source.up" => &["metrics_source.down"],
@@ -94,6 +98,8 @@ mod tests {
             ("release.held", "release.resumed"),
             ("release.approval_needed", "release.approved"),
             ("config.conflict", "config.resolved"),
+            ("flag.killed", "flag.unkilled"),
+            ("flag.stale", "flag.settled"),
             ("metrics_source.down", "metrics_source.up"),
             ("store.unavailable", "store.available"),
             ("state.lost", "state.accepted"),
@@ -118,8 +124,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_an_alert_for_an_hour_if_it_matters() {
         let hour = Some(Standing::AtMost(AN_HOUR));
-        assert_eq!(raised("flag.stale", Severity::Info), None);
-        assert_eq!(raised("flag.stale", Severity::Warning), hour);
-        assert_eq!(raised("flag.stale", Severity::Critical), hour);
+        assert_eq!(raised("disk.slow", Severity::Info), None);
+        assert_eq!(raised("disk.slow", Severity::Warning), hour);
+        assert_eq!(raised("disk.slow", Severity::Critical), hour);
     }
 }

@@ -9,6 +9,7 @@ use http::Request;
 use crate::listener::Settings;
 use crate::message::{Framing, Known, RequestHead, Scheme};
 use crate::proxy::Error;
+use crate::proxy::RouteFlags;
 use crate::proxy::exchange::{Assigned, Exchange};
 use crate::proxy::headers::{self, FieldEdits, RequestEdit};
 use crate::proxy::mirror;
@@ -16,7 +17,7 @@ use crate::proxy::rate_limit::Full;
 use crate::proxy::retry::{Left, is_idempotent};
 use crate::proxy::snapshot::{Local, Route};
 use crate::route::LeadsOut;
-use crate::split::{Assignment, ForceRejected, Identity, Reason, State};
+use crate::split::{Assignment, ForceRejected, HashKey, Identity, Reason, State};
 use crate::telemetry::stats::{ForcedRejection, Limit, Selection, StickyKind};
 use crate::upstream::{self, Retry};
 
@@ -150,6 +151,9 @@ pub(crate) fn decide(exchange: &mut Exchange, settings: &Settings) -> Result<Dec
         slice: assignment.slice,
     });
     note(exchange, &assignment, served);
+    if let Some(flags) = &route.flags {
+        expose(exchange, route, flags, &assignment);
+    }
     admit(exchange, route)?;
     let treatment = route.treatment.as_deref();
     let body_bytes = treatment
@@ -277,10 +281,9 @@ fn assign(
 ) -> Assignment {
     let worker = Rc::clone(&exchange.worker);
     let client = exchange.client.address;
-    let request = exchange.request();
+    let asked = route.asked(exchange.request(), client);
     route.split.assign(
-        request,
-        client,
+        &asked,
         |rule| {
             let draw = rule.map_or(&route.draw, |rule| &route.rules[rule].draw);
             draw.point(worker.index)
@@ -297,6 +300,17 @@ fn assign(
                     .is_available()
         },
     )
+}
+
+/// Evaluates the flags of a request's route for it, by the key that its variant was chosen by.
+fn expose(exchange: &mut Exchange, route: &Route, flags: &RouteFlags, assignment: &Assignment) {
+    let client = exchange.client.address;
+    let asked = route.asked(exchange.request(), client);
+    let sent = route.split.key(asked.request, client);
+    let key = sent.as_ref().map(HashKey::as_bytes);
+    let key = key.or(assignment.issue_identity.as_ref().map(Identity::as_bytes));
+    let exposures = flags.expose(&asked, key, exchange.worker.index);
+    exchange.exposures = Some(exposures);
 }
 
 /// 128 bits that nobody can guess, for a new identity.
@@ -382,6 +396,7 @@ pub(crate) fn with_edit<T>(
     let request_id = exchange.request_id();
     let local = exchange.local();
     let route = exchange.assigned.map(|to| &local.snapshot.routes[to.route]);
+    let exposures = exchange.exposures.clone();
     let (scratch, edits) = exchange.scratch_and_edits();
     let split = route.map(|route| &route.split);
     let private = split.map_or(&[][..], |split| split.private_cookies());
@@ -392,6 +407,13 @@ pub(crate) fn with_edit<T>(
     } else {
         &[]
     };
+    let flags = route
+        .and_then(|route| route.flags.as_deref())
+        .zip(exposures.as_deref());
+    let flags: Vec<_> = flags
+        .into_iter()
+        .flat_map(|(flags, of)| flags.told(of))
+        .collect();
     let drop_field = split.and_then(|split| split.private_header());
     write(
         &mut scratch.upstream,
@@ -403,6 +425,7 @@ pub(crate) fn with_edit<T>(
             upgrade: headers::asks_for_upgrade(&scratch.request),
             drop_cookies,
             drop_field: drop_field.map(str::as_bytes),
+            flags: &flags,
             request_id: local
                 .snapshot
                 .request_id

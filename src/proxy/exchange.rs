@@ -18,13 +18,16 @@ use crate::proxy::Error;
 use crate::proxy::Inner;
 use crate::proxy::TunnelSwitch;
 use crate::proxy::decide::Target;
+use crate::proxy::flags::Exposures;
 use crate::proxy::grpc;
 use crate::proxy::headers::FieldEdits;
 use crate::proxy::mirror;
 use crate::proxy::rate_limit::UnderWay;
 use crate::proxy::snapshot::{Local, Route};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::stats::{GrpcStatus, RetryCause, Selection, Shard, Source, VariantStats};
+use crate::telemetry::stats::{
+    FlagStats, GrpcStatus, RetryCause, Selection, Shard, Source, VariantStats,
+};
 use crate::upstream::{Admission, LocalUpstream, Pool};
 
 /// Where a request was assigned to.
@@ -67,6 +70,8 @@ struct Tunnelled {
     variant: Arc<str>,
     served: Arc<str>,
     segment: Option<Arc<str>>,
+    /// The numbers of the variants of flags that it has.
+    flags: Vec<Arc<FlagStats>>,
     stats: Arc<VariantStats>,
     generation: u64,
     access_log: Option<Arc<AccessLog>>,
@@ -87,6 +92,8 @@ pub(crate) struct Exchange {
     /// Where in the request's head its id is.
     request_id: Option<Span>,
     pub(crate) assigned: Option<Assigned>,
+    /// Which variants of its route's flags it has, where that serves any.
+    pub(crate) exposures: Option<Exposures>,
     /// The copy of its request, if it has one.
     pub(crate) mirror: Option<Rc<mirror::Mirrored>>,
     started: Instant,
@@ -141,6 +148,7 @@ impl Exchange {
             client,
             request_id,
             assigned: None,
+            exposures: None,
             mirror: None,
             started: Instant::now(),
             sent: None,
@@ -261,6 +269,13 @@ impl Exchange {
         Some(self.route()?.charged(self.assigned?.variant))
     }
 
+    /// The numbers of the variants of flags that it has, while it is no tunnel.
+    pub(crate) fn flags(&self) -> impl Iterator<Item = &Arc<FlagStats>> {
+        let route = self.route().and_then(|route| route.flags.as_deref());
+        let exposed = route.zip(self.exposures.as_deref());
+        exposed.into_iter().flat_map(|(flags, of)| flags.stats(of))
+    }
+
     /// The upstream of the variant that serves.
     pub(crate) fn upstream<'l>(&self, local: &'l Local) -> Option<&'l LocalUpstream> {
         let assigned = self.assigned?;
@@ -309,6 +324,7 @@ impl Exchange {
             segment: assigned
                 .rule
                 .map(|rule| Arc::clone(&route.rules[rule].segment)),
+            flags: self.flags().cloned().collect(),
             stats: Arc::clone(&stats),
             generation: local.snapshot.generation,
             access_log: local.snapshot.access_log.clone(),

@@ -15,6 +15,7 @@ mod dial;
 mod direct;
 mod error;
 mod exchange;
+mod flags;
 mod forward;
 mod grpc;
 mod headers;
@@ -63,6 +64,7 @@ use crate::upstream::{self, Pools};
 
 pub use direct::{Direct, Page};
 pub use error::{Error, Side};
+pub use flags::{Edge, RouteFlags, ServedFlag, evaluated};
 pub(crate) use headers::asks_for_upgrade;
 pub use headers::{
     FieldEdits, RequestEdit, ResponseEdit, Rewritten, owner_in_requests, owner_in_responses,

@@ -125,6 +125,29 @@ impl RateLimit {
         }
     }
 
+    /// Makes one of which each has a bucket of their own, by what [`RateLimit::take_for`] is told.
+    pub fn of_each(rate: Rate, seed: u64) -> Self {
+        let mut limit = Self::new(rate, seed);
+        limit.parts = (0..PARTS).map(|_| Mutex::default()).collect();
+        limit
+    }
+
+    /// Takes a token for somebody, whoever they are.
+    ///
+    /// # Errors
+    /// When there is none: after what time there will be one.
+    pub fn take_for(&self, who: &[u8]) -> Result<(), Duration> {
+        let taken = if self.parts.is_empty() {
+            self.take_of_all(now())
+        } else {
+            self.take_of(xxh3_64_with_seed(who, self.seed), now())
+        };
+        if taken.is_err() {
+            self.n_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        taken.map_err(Duration::from_nanos)
+    }
+
     /// The rate.
     pub fn rate(&self) -> &Rate {
         &self.rate

@@ -7,19 +7,22 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::listener;
-use crate::message::AccessList;
+use crate::message::{AccessList, RequestHead};
 use crate::proxy::Direct;
+use crate::proxy::Edge;
 use crate::proxy::Mirror;
+use crate::proxy::RouteFlags;
 use crate::proxy::RouteLimits;
 use crate::proxy::Treatment;
 use crate::proxy::TunnelSwitch;
 use crate::proxy::headers::{FieldEdits, Rewritten};
 use crate::route::{PathRewrite, Table};
-use crate::split::{Draw, Split};
+use crate::split::{Asked, Draw, Nowhere, Split};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::{RouteStats, RuleStats, VariantStats};
 use crate::upstream::{LocalUpstream, Pools, Upstream};
@@ -78,6 +81,10 @@ pub struct Route {
     pub access: Option<Box<AccessList>>,
     /// What of its requests is mirrored, if anything is.
     pub mirror: Option<Box<Mirror>>,
+    /// Whether queries of its requests hold secrets that are for nobody's eyes.
+    pub hides_query: bool,
+    /// The flags that it serves, if it serves any.
+    pub flags: Option<Box<RouteFlags>>,
     /// How many requests it takes; `None` is without bound.
     pub limits: Option<Box<RouteLimits>>,
 }
@@ -89,6 +96,18 @@ impl Route {
         match &self.direct {
             Some(direct) => &direct.stats,
             None => &self.variants[chosen].stats,
+        }
+    }
+
+    /// A request, as the route is asked about it.
+    pub(crate) fn asked<'a>(&'a self, request: &'a RequestHead, client: IpAddr) -> Asked<'a> {
+        Asked {
+            request,
+            client,
+            elsewhere: match &self.flags {
+                Some(flags) => &flags.edge,
+                None => &Nowhere,
+            },
         }
     }
 
@@ -135,6 +154,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// The name of the field with the id of each request, in lower case, if requests have ids.
     pub request_id: Option<Box<[u8]>>,
+    /// The flags.
+    pub edge: Edge,
     /// Where finished exchanges are logged, if they are.
     pub access_log: Option<Arc<AccessLog>>,
 }

@@ -381,6 +381,7 @@ fn passed_by_skip(reason: &Reason) -> bool {
         | Reason::Approval(_)
         | Reason::Freeze(_)
         | Reason::StopTheLine
+        | Reason::FlagKilled
         | Reason::CandidateUnhealthy
         | Reason::StableIdle
         | Reason::ReplicaLag

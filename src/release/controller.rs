@@ -191,7 +191,9 @@ impl Controller {
         }
         let unwritable = self.ledger.store().writable().err();
         let since = watched.since(unwritable);
-        let seen = world.rules.look(page, &state, route, &since, now);
+        let seen = world
+            .rules
+            .look(page, &state, route, &since, (&world.file, now));
         let decision = decide(&state, &seen, now);
         let told = Told {
             report: since.report.clone(),

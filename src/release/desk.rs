@@ -1,6 +1,8 @@
 //! The desk where people and programs ask for something: commands of releases, weights, freezes, the
 //! line. Each is answered when it is kept.
 
+mod flags;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,14 +10,16 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
+use crate::flag::Use;
 use crate::release::analysis::Report;
 use crate::release::command::{Command, Context, Refusal, obey};
 use crate::release::controller::World;
+use crate::release::flags::FlagRefusal;
 use crate::release::freeze;
 use crate::release::gate::GateState;
 use crate::release::hold::Reason;
 use crate::release::ledger::{Cause, Ledger, Page};
-use crate::release::look::seen_of;
+use crate::release::look::{killed, seen_of};
 use crate::release::overlay::{Override, Weights, left_by};
 use crate::release::reconcile::{Change, Effect};
 use crate::release::role::Roles;
@@ -83,6 +87,9 @@ pub enum DeskError {
     /// The freeze cannot be overridden.
     #[error(transparent)]
     Freeze(#[from] freeze::OverrideError),
+    /// The flag cannot do that.
+    #[error(transparent)]
+    Flag(#[from] FlagRefusal),
     /// It cannot be kept.
     #[error(transparent)]
     Store(#[from] CommitError),
@@ -93,12 +100,17 @@ pub enum DeskError {
 pub struct Desk {
     ledger: Ledger,
     board: Arc<ArcSwap<Board>>,
+    uses: Arc<ArcSwap<BTreeMap<String, Use>>>,
 }
 
 impl Desk {
     /// Makes it.
     pub fn new(ledger: Ledger, board: Arc<ArcSwap<Board>>) -> Self {
-        Self { ledger, board }
+        Self {
+            ledger,
+            board,
+            uses: Arc::default(),
+        }
     }
 
     /// What is kept.
@@ -406,7 +418,8 @@ fn holds(
     state: &State,
     (gate, now): (Option<&str>, SystemTime),
 ) -> Vec<Reason> {
-    let frozen = board.world.rules.frozen(page, state, now);
+    let world = &board.world;
+    let frozen = world.rules.frozen(page, state, &world.file, now);
     let mut holds: Vec<Reason> = frozen
         .into_iter()
         .map(|(freeze, _)| Reason::Freeze(freeze))
@@ -415,6 +428,7 @@ fn holds(
     let known = [
         (Reason::Manual, state.paused.is_some()),
         (Reason::StopTheLine, page.line.is_some()),
+        (Reason::FlagKilled, killed(page, &state.spec).is_some()),
         (Reason::ConfigConflict, state.conflict.is_some()),
         (Reason::StateLost, state.state_lost),
     ];

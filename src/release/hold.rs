@@ -21,6 +21,8 @@ pub enum Reason {
     Freeze(String),
     /// Nothing moves forward at all.
     StopTheLine,
+    /// The flag that it rolls out is killed: nobody would see what it does.
+    FlagKilled,
     /// Too little was seen to tell.
     InsufficientData,
     /// One side has had no request.
@@ -66,6 +68,7 @@ impl Reason {
             Self::Approval(_) => "approval",
             Self::Freeze(_) => "freeze",
             Self::StopTheLine => "stop_the_line",
+            Self::FlagKilled => "flag_killed",
             Self::InsufficientData => "insufficient_data",
             Self::NoData => "no_data",
             Self::MetricsDown => "metrics_down",
@@ -87,12 +90,13 @@ impl Reason {
     }
 
     /// All kinds.
-    pub const NAMES: [&str; 22] = [
+    pub const NAMES: [&str; 23] = [
         "manual",
         "not_started",
         "approval",
         "freeze",
         "stop_the_line",
+        "flag_killed",
         "insufficient_data",
         "no_data",
         "metrics_down",
@@ -120,6 +124,7 @@ impl Reason {
             Self::Approval(gate) => format!("the gate `{gate}` is open"),
             Self::Freeze(name) => format!("the freeze `{name}` is over, or overridden"),
             Self::StopTheLine => "the line is let go on".into(),
+            Self::FlagKilled => "somebody unkills the flag".into(),
             Self::InsufficientData => "enough requests were seen".into(),
             Self::NoData => "both variants have requests".into(),
             Self::MetricsDown => "the numbers can be had again".into(),
@@ -154,7 +159,7 @@ impl Reason {
             | Self::Decision
             | Self::Deadline => Some("operator"),
             Self::Approval(_) => Some("approver"),
-            Self::Freeze(_) | Self::StopTheLine => Some("release-manager"),
+            Self::Freeze(_) | Self::StopTheLine | Self::FlagKilled => Some("release-manager"),
             Self::InsufficientData
             | Self::NoData
             | Self::MetricsDown
@@ -183,6 +188,7 @@ impl Display for Reason {
             Self::Manual
             | Self::NotStarted
             | Self::StopTheLine
+            | Self::FlagKilled
             | Self::InsufficientData
             | Self::NoData
             | Self::MetricsDown

@@ -10,6 +10,12 @@ pub const FILE: &str = "file/";
 pub const LINE: &str = "line";
 /// Freezes that somebody has overridden: `freeze/NAME/RELEASE`.
 pub const FREEZES: &str = "freeze/";
+/// What was said of flags at run time: `flags/NAME`.
+pub const FLAGS: &str = "flags/";
+/// The versions of flags in the file that was obeyed last: `flag-file/NAME`.
+pub const FLAG_FILE: &str = "flag-file/";
+/// What is known of the use of flags, without history: `flag-use/NAME`.
+pub const FLAG_USES: &str = "flag-use/";
 /// What was seen of a release so far, without history: `progress/ID`.
 pub const PROGRESS: &str = "progress/";
 
@@ -26,6 +32,21 @@ pub fn weights(route: &str) -> String {
 /// The key of a route's weights in the file.
 pub fn file(route: &str) -> String {
     format!("{FILE}{route}")
+}
+
+/// The key of what was said of a flag.
+pub fn flag(name: &str) -> String {
+    format!("{FLAGS}{name}")
+}
+
+/// The key of a flag's version in the file.
+pub fn flag_file(name: &str) -> String {
+    format!("{FLAG_FILE}{name}")
+}
+
+/// The key of what is known of a flag's use.
+pub fn flag_use(name: &str) -> String {
+    format!("{FLAG_USES}{name}")
 }
 
 /// The key of what was seen of a release so far.

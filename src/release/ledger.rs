@@ -1,9 +1,13 @@
 //! What the store keeps of releases, with its meaning; and how it is written: each change with its
 //! record and its event in one.
 
+mod flags;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
+
+pub use crate::release::ledger::flags::{FlagNews, why_stale};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,6 +113,8 @@ impl Ledger {
         page.known.releases = self.all(keys::RELEASES, &mut revisions);
         page.known.overrides = self.all(keys::WEIGHTS, &mut revisions);
         page.known.file = self.all(keys::FILE, &mut revisions);
+        page.known.flags = self.all(keys::FLAGS, &mut revisions);
+        page.known.flag_file = self.all(keys::FLAG_FILE, &mut revisions);
         let overridden: BTreeMap<String, freeze::Override> =
             self.all(keys::FREEZES, &mut revisions);
         page.overridden = overridden.into_values().collect();
@@ -153,7 +159,8 @@ impl Ledger {
                 let (by, report) = (cause.actor.kind, cause.evidence.as_ref());
                 self.tally.release(before, state, by, report)
             }
-            Effect::Override(..) | Effect::File(_) => self.tally.any(),
+            Effect::Override(..) | Effect::Flag(..) => self.tally.any(),
+            Effect::File(_) | Effect::FlagFile(_) => self.tally.any(),
         };
         let outcome = self.store.commit(self.commit(page, change, cause)).await;
         pending.end(&outcome);
@@ -196,6 +203,9 @@ impl Ledger {
                 if has_ended(state) {
                     let set = left.as_ref().map(value);
                     puts.push((keys::weights(&state.spec.route), set));
+                    if let Some((name, kept)) = page.known.without_serve(&state.spec.route) {
+                        puts.push(flags::put(&name, &kept));
+                    }
                 }
                 let before = page.known.releases.get(id);
                 let urgency = if is_toward_stable(before, state) {
@@ -219,6 +229,27 @@ impl Ledger {
                     Urgency::TowardStable,
                     None,
                 )
+            }
+            Effect::Flag(name, kept, held) => {
+                puts.push(flags::put(name, kept));
+                if let Some(state) = held {
+                    puts.push((keys::release(&state.spec.id), Some(value(&**state))));
+                }
+                let before = page.known.flags.get(name);
+                (
+                    Object::new("flag", name),
+                    before.map(value),
+                    value(kept),
+                    flags::urgency(change.action),
+                    flags::event(&self.cluster, name, before, kept, &cause),
+                )
+            }
+            Effect::FlagFile(versions) => {
+                puts.extend(flags::in_file(versions));
+                let (before, object) = flags::file_before(page, versions);
+                let event = flags::file_event(&self.cluster, page, versions, &cause);
+                let urgency = Urgency::TowardStable;
+                (object, Some(before), value(versions), urgency, event)
             }
             Effect::File(weights) => {
                 let mut before = serde_json::Map::new();
@@ -279,6 +310,29 @@ impl Ledger {
     pub fn noted<T: DeserializeOwned>(&self, id: &str) -> Option<T> {
         let key = keys::progress(id);
         decode(&key, self.store.noted(&key)?)
+    }
+
+    /// Notes what is known of a flag's use, without history; forgets it with `None`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn note_use<T: Serialize>(
+        &self,
+        flag: &str,
+        seen: Option<&T>,
+    ) -> Result<(), CommitError> {
+        let seen = seen.map(value);
+        self.store.note(&keys::flag_use(flag), seen).await
+    }
+
+    /// What was noted of the use of all flags, by name; what cannot be read is left out.
+    pub fn noted_uses<T: DeserializeOwned>(&self) -> BTreeMap<String, T> {
+        let noted = self.store.all_noted(keys::FLAG_USES).into_iter();
+        let read = noted.filter_map(|(key, value)| {
+            let name = key.strip_prefix(keys::FLAG_USES)?.to_owned();
+            Some((name, decode(&key, value)?))
+        });
+        read.collect()
     }
 
     /// What lets a freeze not hold is written as; it opens the review of the release that passes it.

@@ -12,7 +12,9 @@ use crate::release::gate::{
 use crate::release::ledger::Page;
 use crate::release::overlay::{RouteOverlay, share};
 use crate::release::percent::Percent;
-use crate::release::state::{Phase, State};
+use crate::release::reconcile::File;
+use crate::release::spec::{Spec, flag_of};
+use crate::release::state::{Phase, Said, State};
 use crate::release::step::{Endpoints, GateSeen, Judged, Seen};
 use crate::store::instant;
 
@@ -82,19 +84,37 @@ impl Rules {
         ))
     }
 
-    /// The freezes before what comes next, with when they end.
-    pub fn frozen(&self, page: &Page, state: &State, now: SystemTime) -> Vec<(String, String)> {
+    /// The freezes before what comes next, with when they end. Those of a flag's changes are before the
+    /// release that rolls it out, too.
+    pub fn frozen(
+        &self,
+        page: &Page,
+        state: &State,
+        file: &File,
+        now: SystemTime,
+    ) -> Vec<(String, String)> {
         let act = match state.step {
             None => Act::Start,
             Some(step) if state.spec.strategy.is_last(step) => Act::Promote,
             Some(_) => Act::Advance,
         };
-        let asked = Move {
-            act,
-            routes: &[&state.spec.route],
-            release: Some(&state.spec.id),
+        let places = places(&state.spec, file);
+        let of = |act: Act| {
+            let asked = Move {
+                act,
+                routes: &places,
+                release: Some(&state.spec.id),
+            };
+            blocked(&self.freezes, &page.overridden, &asked, now)
         };
-        let blocking = blocked(&self.freezes, &page.overridden, &asked, now);
+        let mut blocking = of(act);
+        if flag_of(&state.spec.route).is_some() {
+            for more in of(Act::Flag) {
+                if blocking.iter().all(|known| known.freeze != more.freeze) {
+                    blocking.push(more);
+                }
+            }
+        }
         let told = blocking.into_iter().map(|blocking| {
             let until = blocking.until.map_or_else(
                 || "until it is taken away".to_owned(),
@@ -112,7 +132,7 @@ impl Rules {
         state: &State,
         route: &RouteSeen,
         since: &Since,
-        now: SystemTime,
+        (file, now): (&File, SystemTime),
     ) -> Seen {
         let spec = &state.spec;
         let report = since.report.as_ref();
@@ -141,16 +161,33 @@ impl Rules {
             idle: served_instead(page, state, route),
             judged: report.map_or(Judged::Nothing, judged),
             gate,
-            freezes: self.frozen(page, state, now),
+            freezes: self.frozen(page, state, file, now),
             stopped: page
                 .line
                 .as_ref()
                 .map(|said| format!("{}: {}", said.by, said.reason)),
+            killed: killed(page, spec).map(|said| format!("{}: {}", said.by, said.reason)),
             waits_for: after.cloned().collect(),
             missing: missing.iter().map(ToString::to_string).collect(),
             unwritable: since.unwritable.clone(),
         }
     }
+}
+
+/// Who killed the flag that a release rolls out, if it rolls out one and somebody did.
+pub fn killed<'p>(page: &'p Page, spec: &Spec) -> Option<&'p Said> {
+    let flag = flag_of(&spec.route)?;
+    page.known.flags.get(flag)?.killed.as_ref()
+}
+
+/// The routes that a release is about: its own, or those that its flag is told to.
+fn places<'a>(spec: &'a Spec, file: &'a File) -> Vec<&'a str> {
+    let Some(flag) = flag_of(&spec.route) else {
+        return vec![&spec.route];
+    };
+    let routes = file.flags.get(flag).map(|flag| flag.routes.as_slice());
+    let routes = routes.unwrap_or_default().iter();
+    routes.map(String::as_str).collect()
 }
 
 /// The variant that has most of a route's requests, where stable of a release has none.

@@ -16,6 +16,7 @@ pub mod desk;
 pub mod document;
 pub mod dora;
 pub mod event;
+pub mod flags;
 pub mod freeze;
 pub mod gate;
 pub mod hold;

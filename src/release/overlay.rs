@@ -9,7 +9,10 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::flag::Runtime;
+use crate::release::flags;
 use crate::release::percent::Percent;
+use crate::release::reconcile::{File, Known};
 use crate::release::state::{Phase, State};
 use crate::release::strategy::{Action, MirrorStep, Preview};
 use crate::store::instant;
@@ -41,8 +44,10 @@ pub struct Override {
 /// What routes obey instead of what the file says.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Overlay {
-    /// By the name of the route.
+    /// By the name of the route, or the target that a flag is.
     pub routes: BTreeMap<String, RouteOverlay>,
+    /// What is in force of flags besides what the file says of them, by name.
+    pub flags: BTreeMap<String, Runtime>,
 }
 
 /// What a route obeys instead of what the file says.
@@ -153,19 +158,14 @@ pub fn left_by(state: &State, file: &Weights, now: SystemTime) -> Option<Overrid
     })
 }
 
-/// What routes obey, given the weights in the file, what was set at run time, and the releases.
-pub fn overlay<'a>(
-    file: &BTreeMap<String, Weights>,
-    overrides: &BTreeMap<String, Override>,
-    releases: impl IntoIterator<Item = &'a State>,
-    now: SystemTime,
-) -> Overlay {
-    let mut routes = BTreeMap::new();
-    for (route, set) in overrides {
-        let holds =
-            file.get(route) == Some(&set.basis) && set.expires.is_none_or(|expires| now < expires);
+/// What routes and flags obey, given the file and what is kept.
+pub fn overlay(file: &File, known: &Known, now: SystemTime) -> Overlay {
+    let mut overlay = Overlay::default();
+    for (route, set) in &known.overrides {
+        let holds = file.weights.get(route) == Some(&set.basis)
+            && set.expires.is_none_or(|expires| now < expires);
         if holds {
-            routes.insert(
+            overlay.routes.insert(
                 route.clone(),
                 RouteOverlay {
                     weights: set.weights.clone(),
@@ -177,12 +177,18 @@ pub fn overlay<'a>(
             );
         }
     }
-    for state in releases {
-        if let Some(overlay) = of_release(state)
-            && file.contains_key(&state.spec.route)
+    for state in known.releases.values() {
+        if let Some(of_release) = of_release(state)
+            && file.weights.contains_key(&state.spec.route)
         {
-            routes.insert(state.spec.route.clone(), overlay);
+            overlay.routes.insert(state.spec.route.clone(), of_release);
         }
     }
-    Overlay { routes }
+    let released = |target: &str| {
+        let active = known.active(target);
+        active.is_some_and(|state| state.phase.owns_weights())
+    };
+    let flags = flags::in_force(&file.flags, &known.flags, &overlay, released, now);
+    overlay.flags = flags;
+    overlay
 }

@@ -4,19 +4,28 @@
 //! A field that did not change in the file is not a wish; a field that changed is. So what is compared
 //! is the file that was obeyed before, as the store keeps it, the file that is loaded, and what runs.
 
+mod flags;
+
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use crate::release::flags::{FlagInFile, Kept};
 use crate::release::overlay::{Overlay, Override, Weights, left_by, overlay, same_shares, share};
 use crate::release::percent::Percent;
 use crate::release::spec::{Difference, Spec};
 use crate::release::state::{Conflict, Origin, Phase, Said, State, has_ended};
 
+/// So many routes or flags that change in the file have a record together: however long their names
+/// are, that is far from what a record may have.
+const MOST_TOGETHER: usize = 250;
+
 /// What a file says that the release plane obeys.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct File {
-    /// The weights of routes that are divided, by route.
+    /// The weights of routes that are divided, by route, and of flags, by target.
     pub weights: BTreeMap<String, Weights>,
+    /// The flags, by name.
+    pub flags: BTreeMap<String, FlagInFile>,
     /// The releases that are wished for, by identity.
     pub releases: BTreeMap<String, Spec>,
 }
@@ -28,6 +37,10 @@ pub struct Known {
     pub file: BTreeMap<String, Weights>,
     /// What was set at run time, by route.
     pub overrides: BTreeMap<String, Override>,
+    /// What was said of flags at run time, by name.
+    pub flags: BTreeMap<String, Kept>,
+    /// The versions of the flags in the file that was obeyed before, by name.
+    pub flag_file: BTreeMap<String, String>,
     /// Releases, by identity.
     pub releases: BTreeMap<String, State>,
 }
@@ -50,8 +63,12 @@ pub enum Effect {
     Release(Box<State>, Option<Override>),
     /// What was set at run time; nothing any more with `None`.
     Override(String, Option<Override>),
+    /// What is said of a flag, and its release where that is held with it.
+    Flag(String, Kept, Option<Box<State>>),
     /// The weights in the file, by route; `None` where the route is gone.
     File(BTreeMap<String, Option<Weights>>),
+    /// The versions of flags in the file, by name; `None` where the flag is gone.
+    FlagFile(BTreeMap<String, Option<String>>),
 }
 
 impl Known {
@@ -64,6 +81,9 @@ impl Known {
                     .insert(state.spec.id.clone(), (**state).clone());
                 if has_ended(state) {
                     self.overrides.remove(&route);
+                    if let Some((name, kept)) = self.without_serve(&route) {
+                        self.keep_flag(&name, kept);
+                    }
                 }
                 if let Some(left) = left {
                     self.overrides.insert(route, left.clone());
@@ -77,24 +97,28 @@ impl Known {
                     self.overrides.remove(route);
                 }
             },
-            Effect::File(weights) => {
-                for (route, weights) in weights {
-                    match weights {
-                        Some(weights) => {
-                            self.file.insert(route.clone(), weights.clone());
-                        }
-                        None => {
-                            self.file.remove(route);
-                        }
-                    }
+            Effect::Flag(name, kept, held) => {
+                self.keep_flag(name, kept.clone());
+                if let Some(state) = held {
+                    self.releases
+                        .insert(state.spec.id.clone(), (**state).clone());
                 }
             }
+            Effect::File(weights) => put(&mut self.file, weights),
+            Effect::FlagFile(versions) => put(&mut self.flag_file, versions),
         }
     }
 
-    /// What routes obey, with such weights in the file.
-    pub fn overlay(&self, file: &BTreeMap<String, Weights>, now: SystemTime) -> Overlay {
-        overlay(file, &self.overrides, self.releases.values(), now)
+    /// What routes and flags obey, with such a file.
+    pub fn overlay(&self, file: &File, now: SystemTime) -> Overlay {
+        overlay(file, self, now)
+    }
+
+    /// Whether something that was set has run out and is still kept.
+    pub fn has_expired(&self, now: SystemTime) -> bool {
+        let mut set = self.overrides.values();
+        let of_route = |set: &Override| set.expires.is_some_and(|expires| expires <= now);
+        set.any(of_route) || self.flags.values().any(|kept| kept.has_expired(now))
     }
 
     /// The release that a route has and that is not over.
@@ -114,8 +138,10 @@ pub fn reconcile(file: &File, known: &Known, now: SystemTime) -> Vec<Change> {
     };
     plan.removed_releases();
     plan.weights();
+    plan.flags();
     plan.wished_releases();
     plan.read_file();
+    plan.read_flags();
     plan.changes
 }
 
@@ -413,11 +439,35 @@ impl Plan<'_> {
                 changed.insert(route.clone(), None);
             }
         }
-        if !changed.is_empty() {
+        for changed in parted(changed) {
             let names: Vec<&str> = changed.keys().take(8).map(String::as_str).collect();
             let reason = format!("weights in the file of {}", names.join(", "));
             self.push("weights.file", reason, Effect::File(changed));
         }
+    }
+}
+
+/// What is in the file, in parts that fit into a record.
+fn parted<T>(all: BTreeMap<String, T>) -> Vec<BTreeMap<String, T>> {
+    let mut parts: Vec<BTreeMap<String, T>> = Vec::new();
+    for (n, (name, value)) in all.into_iter().enumerate() {
+        if n.is_multiple_of(MOST_TOGETHER) {
+            parts.push(BTreeMap::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.insert(name, value);
+        }
+    }
+    parts
+}
+
+/// Puts in what is there, and takes out what is gone.
+fn put<T: Clone>(kept: &mut BTreeMap<String, T>, changed: &BTreeMap<String, Option<T>>) {
+    for (name, value) in changed {
+        match value {
+            Some(value) => kept.insert(name.clone(), value.clone()),
+            None => kept.remove(name),
+        };
     }
 }
 

@@ -10,12 +10,16 @@ use crate::release::readiness::{ChangeType, Documents, Risk};
 use crate::release::strategy::{Action, Step, Strategy};
 use crate::store::instant;
 
+/// What stands before the name of a flag that a release rolls out, where the name of a route stands
+/// otherwise; no name of a route has a colon.
+pub const FLAG: &str = "flag:";
+
 /// A release as it is wished for.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Spec {
     /// Its identity: another is another release.
     pub id: String,
-    /// The route whose traffic moves.
+    /// The route whose traffic moves; or [`FLAG`] and the name of the flag that is rolled out.
     pub route: String,
     /// The variant that serves now.
     pub stable: String,
@@ -73,7 +77,17 @@ pub enum Difference {
     Conflict(&'static str),
 }
 
+/// The name of the flag that a release moves, if what it moves is one.
+pub fn flag_of(target: &str) -> Option<&str> {
+    target.strip_prefix(FLAG)
+}
+
 impl Spec {
+    /// The flag that it rolls out, if it is no route whose traffic moves.
+    pub fn flag(&self) -> Option<&str> {
+        flag_of(&self.route)
+    }
+
     /// The SHA-256 of all that makes it what it is, in hexadecimal digits: what an approval was given
     /// for. How it is judged and told of is not part of it.
     pub fn sha256(&self) -> String {
@@ -105,7 +119,7 @@ impl Spec {
             return Difference::Candidate;
         }
         if self.route != wished.route {
-            return Difference::Conflict("its route");
+            return Difference::Conflict("what it moves");
         }
         // One that has not started has moved nothing: its stable may have been replaced meanwhile.
         if self.stable != wished.stable && step.is_some() {

@@ -45,6 +45,8 @@ pub struct Seen {
     pub freezes: Vec<(String, String)>,
     /// Why nothing moves forward at all, if that is so.
     pub stopped: Option<String>,
+    /// Who killed the flag that it rolls out, and why, if somebody did.
+    pub killed: Option<String>,
     /// Releases that come first and are not promoted.
     pub waits_for: Vec<String>,
     /// What it has to have and does not.
@@ -290,6 +292,9 @@ fn holds(state: &State, seen: &Seen, now: SystemTime) -> Vec<(Reason, String)> {
     }
     if let Some(why) = &seen.stopped {
         hold(Reason::StopTheLine, why.clone());
+    }
+    if let Some(why) = &seen.killed {
+        hold(Reason::FlagKilled, why.clone());
     }
     for (name, until) in &seen.freezes {
         hold(Reason::Freeze(name.clone()), until.clone());

@@ -9,7 +9,8 @@ use thiserror::Error;
 /// Something that has a value, or not, in what a segment is asked about.
 ///
 /// As text: `header:x-country`, `cookie:plan`, `query:utm_source`, `client_ip`, `method`, `host`,
-/// `path`.
+/// `path`, `flag:new-checkout`; any other word is a key of the evaluation context, such as
+/// `country`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Attribute {
     /// The first value of the header of this name.
@@ -26,12 +27,26 @@ pub enum Attribute {
     Host,
     /// The path in its plain form, as routes compare it.
     Path,
+    /// The name of the variant that the flag of this name has.
+    Flag(String),
+    /// What the evaluation context has under this key.
+    Context(String),
 }
 
 impl Attribute {
     /// What the texts that can be one look like.
     pub const WHAT: &str = "\"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"client_ip\", \
-                            \"method\", \"host\" or \"path\"";
+                            \"method\", \"host\", \"path\", \"flag:NAME\" or a key of the \
+                            evaluation context such as \"country\"";
+
+    /// The longest name of a flag: it is an identity and a label.
+    pub const MAX_FLAG_BYTES: usize = 128;
+
+    /// True for what may name a flag: 1 to 128 letters, digits, `-`, `_`, `.` or `+`.
+    pub fn is_flag_name(name: &str) -> bool {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte);
+        !name.is_empty() && name.len() <= Self::MAX_FLAG_BYTES && name.bytes().all(fits)
+    }
 
     /// True when its value is an address.
     pub(in crate::segment) fn is_address(&self) -> bool {
@@ -48,6 +63,10 @@ impl FromStr for Attribute {
             let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'=' | b'&' | b'#');
             !name.is_empty() && name.bytes().all(fits)
         };
+        let is_context_key = |key: &str| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+            !key.is_empty() && key.bytes().all(fits)
+        };
         let attribute = match text.split_once(':') {
             Some(("header", name)) if is_token(name) => Self::Header(name.to_owned()),
             Some(("cookie", name)) if is_token(name) => Self::Cookie(name.to_owned()),
@@ -56,6 +75,8 @@ impl FromStr for Attribute {
             None if text == "method" => Self::Method,
             None if text == "host" => Self::Host,
             None if text == "path" => Self::Path,
+            Some(("flag", name)) if Self::is_flag_name(name) => Self::Flag(name.to_owned()),
+            None if is_context_key(text) => Self::Context(text.to_owned()),
             _ => {
                 return Err(AttributeError {
                     text: text.to_owned(),
@@ -76,6 +97,8 @@ impl fmt::Display for Attribute {
             Self::Method => formatter.write_str("method"),
             Self::Host => formatter.write_str("host"),
             Self::Path => formatter.write_str("path"),
+            Self::Flag(name) => write!(formatter, "flag:{name}"),
+            Self::Context(key) => formatter.write_str(key),
         }
     }
 }
@@ -101,12 +124,22 @@ mod tests {
             "method",
             "host",
             "path",
+            "flag:new-checkout",
+            "flag:checkout-2.4.0+eu",
+            "country",
+            "user.org_id-2",
+            "targetingKey",
         ] {
             assert_eq!(text.parse::<Attribute>().unwrap().to_string(), text);
         }
         for text in [
             "",
-            "country",
+            "my country",
+            "land\u{e9}",
+            "a/b",
+            "flag:",
+            "flag:a b",
+            "Flag:a",
             "header:",
             "header:a b",
             "cookie:a=b",

@@ -1,12 +1,14 @@
-//! Segments: named groups, of requests for now, told apart by their attributes.
+//! Segments: named groups, of requests or of those whom a flag is evaluated for, told apart by
+//! their attributes.
 //!
 //! A segment is a choice of groups of conditions: it holds when all conditions of any group do.
 //! What an attribute's value is, it asks whoever wants to know; nothing here knows what a request
-//! is.
+//! or a flag is.
 //!
 //! A condition on an attribute that is missing does not hold, whatever it asks (`ne` and `not_in`
 //! included); only `exists = false` is about missing itself. Nor does one on a value that is not of
-//! the kind that it compares: no number, no version, no address, no date.
+//! the kind that it compares: no number, no version, no address, no date. One on a list holds when
+//! it does of one of its texts, `ne` and `not_in` when they do of all.
 
 mod attribute;
 mod condition;
@@ -33,6 +35,8 @@ pub enum Value<'a> {
     Text(Cow<'a, [u8]>),
     /// An address.
     Address(IpAddr),
+    /// Several texts, or none.
+    List(&'a [String]),
 }
 
 /// A segment as written: groups of conditions, of which one has to hold as a whole.
@@ -45,6 +49,7 @@ pub struct SegmentSpec {
 /// A segment, checked and ready to be asked.
 #[derive(Clone, Debug)]
 pub struct Segment {
+    spec: SegmentSpec,
     groups: Vec<Vec<Condition>>,
 }
 
@@ -52,6 +57,13 @@ pub struct Segment {
 struct Condition {
     attribute: Attribute,
     test: Test,
+}
+
+impl PartialEq for Segment {
+    /// Segments that are written alike are alike.
+    fn eq(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
 }
 
 /// Why a segment cannot be.
@@ -112,7 +124,15 @@ impl Segment {
             });
             groups.push(conditions.collect::<Result<_, _>>()?);
         }
-        Ok(Self { groups })
+        Ok(Self {
+            spec: spec.clone(),
+            groups,
+        })
+    }
+
+    /// The segment as it was written.
+    pub fn spec(&self) -> &SegmentSpec {
+        &self.spec
     }
 
     /// True when all conditions of any group hold. `value` tells the value of an attribute, if

@@ -132,20 +132,23 @@ impl Test {
         let Some(value) = value else {
             return matches!(self, Self::Absent);
         };
-        match self {
-            Self::Present => return true,
-            Self::Absent => return false,
-            Self::Within(networks) => {
-                return address(value).is_some_and(|address| networks.contains(address));
+        match (self, value) {
+            (Self::Present, _) => true,
+            (Self::Absent, _) => false,
+            // Who says what a value must not be means all of them.
+            (Self::NotAmong(_) | Self::Outside(_), Value::List(texts)) => {
+                texts.iter().all(|text| self.holds_of(text.as_bytes()))
             }
-            Self::Outside(networks) => {
-                return address(value).is_some_and(|address| !networks.contains(address));
-            }
-            _ => {}
+            (_, Value::List(texts)) => texts.iter().any(|text| self.holds_of(text.as_bytes())),
+            (Self::Within(networks), Value::Address(address)) => networks.contains(*address),
+            (Self::Outside(networks), Value::Address(address)) => !networks.contains(*address),
+            (_, Value::Address(_)) => false,
+            (_, Value::Text(bytes)) => self.holds_of(bytes),
         }
-        let Value::Text(bytes) = value else {
-            return false;
-        };
+    }
+
+    /// Tells whether a text is what the value must be.
+    fn holds_of(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Among(texts) => texts.have(bytes),
             Self::NotAmong(texts) => !texts.have(bytes),
@@ -162,7 +165,14 @@ impl Test {
             Self::Moment(side, operand) => text(bytes)
                 .and_then(moment::read)
                 .is_some_and(|moment| side.has(moment.cmp(operand))),
-            Self::Within(_) | Self::Outside(_) | Self::Present | Self::Absent => false,
+            Self::Within(networks) => {
+                address(bytes).is_some_and(|address| networks.contains(address))
+            }
+            Self::Outside(networks) => {
+                address(bytes).is_some_and(|address| !networks.contains(address))
+            }
+            Self::Present => true,
+            Self::Absent => false,
         }
     }
 }
@@ -267,11 +277,8 @@ fn networks(texts: &[&str]) -> Result<Networks, SegmentError> {
     Ok(Networks::new(networks.collect::<Result<_, _>>()?))
 }
 
-fn address(value: &Value<'_>) -> Option<IpAddr> {
-    match value {
-        Value::Address(address) => Some(*address),
-        Value::Text(bytes) => text(bytes)?.parse().ok(),
-    }
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    text(bytes)?.parse().ok()
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {

@@ -175,6 +175,11 @@ fn an_address_is_compared_as_one() {
         &["10.9.9.9", "2001:db8::1"],
         &["11.0.0.1"],
     );
+    let text = segment(&[&["client_ip ne 10.0.0.1"]]);
+    for (sent, expected) in [("10.0.0.2", true), ("::ffff:10.0.0.1", false), ("x", false)] {
+        let value = || Some(Value::Text(Cow::Borrowed(sent.as_bytes())));
+        assert_eq!(text.holds(|_| value()), expected, "{sent}");
+    }
     check(
         "header:a cidr 10.0.0.0/8",
         &["10.1.1.1"],
@@ -218,6 +223,52 @@ fn what_is_missing_meets_no_condition_but_that_it_is_missing() {
     }
     assert!(segment(&[&["header:a exists not"]]).holds(|_| None));
     assert!(!segment(&[&["header:a exists not"]]).holds(known(&[("header:a", "")])));
+}
+
+#[test]
+fn a_list_holds_what_one_of_its_texts_does_and_differs_when_all_do() {
+    let check = |text: &str, texts: &[&str], expected: bool| {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let holds = segment(&[&[text]]).holds(|_| Some(Value::List(&texts)));
+        assert_eq!(holds, expected, "{text}: {texts:?}");
+    };
+    for (text, texts) in [
+        ("groups eq x", &["y", "x"][..]),
+        ("groups in x|y", &["z", "y"]),
+        ("groups contains b", &["a", "abc"]),
+        ("groups starts_with b", &["ab", "bc"]),
+        ("groups ends_with b", &["bc", "ab"]),
+        ("groups matches a+", &["b", "aa"]),
+        ("groups lt 10", &["11", "9"]),
+        ("groups semver_lt 2.0.0", &["2.0.0", "1.0.0"]),
+        ("groups cidr 10.0.0.0/8", &["11.0.0.1", "10.0.0.1"]),
+        ("groups before 2026-01-01", &["2027-01-01", "2025-01-01"]),
+        ("client_ip eq 10.0.0.1", &["10.0.0.2", "10.0.0.1"]),
+    ] {
+        check(text, texts, true);
+        check(text, &texts[..1], false);
+        check(text, &[], false);
+    }
+    for (text, same, other) in [
+        ("groups ne x", "x", "y"),
+        ("groups not_in x|y", "y", "z"),
+        ("client_ip ne 10.0.0.1", "10.0.0.1", "::1"),
+        ("client_ip not_in 10.0.0.1|::2", "::2", "::1"),
+    ] {
+        check(text, &[other, other], true);
+        check(text, &[other, same], false);
+        check(text, &[], true);
+    }
+    check("groups exists", &[], true);
+    check("groups exists not", &[], false);
+}
+
+#[test]
+fn a_segment_tells_how_it_was_written() {
+    let text = "header:country in DE|FR";
+    let segment = segment(&[&[text], &["plan eq beta"]]);
+    assert_eq!(segment.spec().any[0], [condition(text)]);
+    assert_eq!(Segment::new(segment.spec()).unwrap(), segment);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::message::RequestHead;
 use crate::split::tests::{noise, spec};
 use crate::split::{
-    Assignment, Draw, Force, ForceRejected, Identity, Reason, Split, SplitError, SplitSpec, Sticky,
-    StickyCookie,
+    Asked, Assignment, Draw, Force, ForceRejected, Identity, Reason, Split, SplitError, SplitSpec,
+    Sticky, StickyCookie,
 };
 
 const FRESH: u128 = 0x1234;
@@ -31,8 +31,7 @@ pub(in crate::split) fn assign_among(
     let client: IpAddr = "192.0.2.1".parse().unwrap();
     let draw = Draw::new(1, 0);
     split.assign(
-        request,
-        client,
+        &Asked::plain(request, client),
         |_| draw.point(0),
         || FRESH,
         |variant| available.contains(&variant),
@@ -160,8 +159,7 @@ fn a_client_without_a_key_gets_an_identity_and_stays_where_it_put_it() {
         let client = "192.0.2.1".parse().unwrap();
         let draw = Draw::new(1, 0);
         let first = split.assign(
-            &request("", ""),
-            client,
+            &Asked::plain(&request("", ""), client),
             |_| draw.point(0),
             || bits,
             |_| true,
@@ -377,9 +375,14 @@ fn draws_are_spread_evenly_over_the_slices_whatever_the_share() {
         let draw = Draw::new(1, noise(canary));
         let request = request("", "");
         let point = || draw.point(0);
-        check_independent(
-            (0..100_000).map(|_| split.assign(&request, client, |_| point(), || FRESH, |_| true)),
-        );
+        check_independent((0..100_000).map(|_| {
+            split.assign(
+                &Asked::plain(&request, client),
+                |_| point(),
+                || FRESH,
+                |_| true,
+            )
+        }));
     }
 }
 

@@ -8,7 +8,8 @@ use crate::message::{Networks, RequestHead};
 use crate::split::assign_tests::request;
 use crate::split::tests::spec;
 use crate::split::{
-    Assignment, Force, ForceRejected, Preview, Reason, SharedSecret, Split, SplitError, SplitSpec,
+    Asked, Assignment, Force, ForceRejected, Preview, Reason, SharedSecret, Split, SplitError,
+    SplitSpec,
 };
 
 const INSIDE: &str = "10.1.2.3";
@@ -32,7 +33,7 @@ fn guarded(networks: &[&str], secret: Option<&str>) -> Split {
 
 fn assign(split: &Split, request: &RequestHead, client: &str) -> Assignment {
     let client: IpAddr = client.parse().unwrap();
-    split.assign(request, client, |_| 0, || 0, |_| true)
+    split.assign(&Asked::plain(request, client), |_| 0, || 0, |_| true)
 }
 
 #[track_caller]
@@ -161,12 +162,12 @@ proptest! {
         let client = IpAddr::from(address);
         let value = if knows { "canary:open-sesame" } else { &sent };
         let permitted = address[0] == 10 && value.strip_prefix("canary:") == Some("open-sesame");
-        let assignment = split.assign(&request("", &format!("x-variant: {value}")), client, |_| 0, || 0, |_| true);
+        let assignment = split.assign(&Asked::plain(&request("", &format!("x-variant: {value}")), client), |_| 0, || 0, |_| true);
         prop_assert_eq!(assignment.reason == Reason::Forced, permitted);
         if !permitted {
             // As if it had not asked, but for the note.
             prop_assert!(assignment.force_rejected.is_some());
-            let plain = split.assign(&request("", ""), client, |_| 0, || 0, |_| true);
+            let plain = split.assign(&Asked::plain(&request("", ""), client), |_| 0, || 0, |_| true);
             prop_assert_eq!(Assignment { force_rejected: None, ..assignment }, plain);
         }
     }

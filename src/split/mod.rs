@@ -24,6 +24,8 @@
 
 #[cfg(test)]
 mod assign_tests;
+mod asked;
+mod cohorts;
 mod cookie;
 mod division;
 mod draw;
@@ -62,6 +64,8 @@ use crate::split::hash::{KeyHash, slice_of};
 use crate::split::pin::Pins;
 use crate::split::rule::{By, Rule};
 
+pub use crate::split::asked::{Asked, Elsewhere, Nowhere};
+pub use crate::split::cohorts::Cohorts;
 pub use crate::split::cookie::StickyCookie;
 pub use crate::split::draw::Draw;
 pub use crate::split::explain::{Explanation, Flip, Standing};
@@ -192,12 +196,14 @@ impl Split {
     /// variant whether it could answer now; it is asked only about variants that might.
     pub fn assign(
         &self,
-        request: &RequestHead,
-        client: IpAddr,
+        asked: &Asked<'_>,
         point: impl FnOnce(Option<usize>) -> u64,
         fresh: impl FnOnce() -> u128,
         available: impl Fn(usize) -> bool,
     ) -> Assignment {
+        let Asked {
+            request, client, ..
+        } = *asked;
         let wish = match &self.force {
             Some(force) => Wish::of(request, client, force, &self.variants),
             None => Wish::default(),
@@ -217,12 +223,13 @@ impl Split {
         }
 
         if let Some(variant) = self.pins.as_ref().and_then(|pins| pins.of(request)) {
-            let hash = self.key(request, client);
-            let hash = hash.map(|key| self.hash(key.as_bytes()));
+            let key = self.key(request, client);
+            let key = key.as_ref().map(HashKey::as_bytes);
+            let hash = key.map(|key| self.hash(key));
             let served = if available(variant) {
                 Some(variant)
             } else {
-                let rule = self.rule(request, client);
+                let rule = self.rule(asked, key);
                 let by = hash.map_or_else(|| By::Point(point(rule)), By::Key);
                 self.stand_in(rule, by, variant, available)
             };
@@ -239,17 +246,15 @@ impl Split {
             };
         }
 
-        let rule = self.rule(request, client);
-        let mut issue_identity = None;
-        let by = if let Some(key) = self.key(request, client) {
-            By::Key(self.hash(key.as_bytes()))
-        } else if self.identity.is_some() {
-            let identity = Identity::from_bits(fresh());
-            issue_identity = Some(identity);
-            By::Key(self.hash(identity.as_bytes()))
-        } else {
-            By::Point(point(rule))
+        let key = self.key(request, client);
+        let issue_identity = match (&key, &self.identity) {
+            (None, Some(_)) => Some(Identity::from_bits(fresh())),
+            _ => None,
         };
+        let key = key.as_ref().map(HashKey::as_bytes);
+        let key = key.or(issue_identity.as_ref().map(Identity::as_bytes));
+        let rule = self.rule(asked, key);
+        let by = key.map_or_else(|| By::Point(point(rule)), |key| By::Key(self.hash(key)));
         let (reason, (variant, served)) = match by {
             By::Key(hash) => (Reason::Hash, self.by_hash(rule, hash, available)),
             By::Point(point) => (Reason::Draw, self.drawn(rule, point, available)),

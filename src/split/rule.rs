@@ -1,15 +1,11 @@
 //! Rules: weights of their own for the requests of a segment.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::message::RequestHead;
-use crate::route;
-use crate::segment::{Attribute, Segment, Value};
-use crate::split::Split;
+use crate::segment::Segment;
 use crate::split::division::Division;
 use crate::split::hash::{KeyHash, slice_of};
+use crate::split::{Asked, Split};
 
 /// A rule as written: which requests, and their weights.
 #[derive(Clone, Debug)]
@@ -55,24 +51,23 @@ impl Split {
     ///
     /// A rule of variants that are off is passed over, so that turning a variant off turns it off
     /// for everybody and refuses nobody.
-    pub fn rule(&self, request: &RequestHead, client: IpAddr) -> Option<usize> {
+    ///
+    /// `key` is what is hashed for it, if something is.
+    pub fn rule(&self, asked: &Asked<'_>, key: Option<&[u8]>) -> Option<usize> {
         // Most routes have none.
         if self.rules.is_empty() {
             return None;
         }
         self.rules.iter().position(|rule| {
-            rule.division.is_open
-                && rule
-                    .segment
-                    .holds(|attribute| value(request, client, attribute))
+            rule.division.is_open && rule.segment.holds(|attribute| asked.value(attribute, key))
         })
     }
 
     /// Tells of each condition of a rule's segment whether it holds, in the order in which they are
     /// written.
-    pub fn conditions(&self, rule: usize, request: &RequestHead, client: IpAddr) -> Vec<Vec<bool>> {
+    pub fn conditions(&self, rule: usize, asked: &Asked<'_>, key: Option<&[u8]>) -> Vec<Vec<bool>> {
         let segment = &self.rules[rule].segment;
-        segment.each(|attribute| value(request, client, attribute))
+        segment.each(|attribute| asked.value(attribute, key))
     }
 
     /// True for a rule that has a variant which is on: others are passed over.
@@ -140,36 +135,4 @@ impl Split {
             By::Point(point) => division.by_draw(point, may),
         })
     }
-}
-
-/// The value of an attribute of a request.
-fn value<'a>(
-    request: &'a RequestHead,
-    client: IpAddr,
-    attribute: &'a Attribute,
-) -> Option<Value<'a>> {
-    let text = match attribute {
-        Attribute::Header(name) => Cow::Borrowed(request.field(name.as_bytes())?),
-        Attribute::Cookie(name) => Cow::Borrowed(request.cookie(name.as_bytes())?),
-        Attribute::Query(name) => Cow::Borrowed(request.query_value(name.as_bytes())?),
-        Attribute::ClientIp => return Some(Value::Address(client)),
-        Attribute::Method => Cow::Borrowed(request.method()),
-        Attribute::Host => host(request.host())?,
-        Attribute::Path => route::plain(request.path()),
-    };
-    Some(Value::Text(text))
-}
-
-/// A host as it is compared: in lower case and without the dot at its end. A request of HTTP/1.0
-/// may have none.
-fn host(sent: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let host = sent.strip_suffix(b".").unwrap_or(sent);
-    if host.is_empty() {
-        return None;
-    }
-    Some(if host.iter().any(u8::is_ascii_uppercase) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
-    })
 }

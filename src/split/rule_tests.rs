@@ -10,7 +10,7 @@ use crate::message::RequestHead;
 use crate::segment::{ConditionSpec, Operand, Operator, Segment, SegmentSpec};
 use crate::split::assign_tests::{assign, assign_among, request};
 use crate::split::tests::{noise, spec};
-use crate::split::{Draw, Force, Reason, RuleSpec, Split, SplitError, SplitSpec, Sticky};
+use crate::split::{Asked, Draw, Force, Reason, RuleSpec, Split, SplitError, SplitSpec, Sticky};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -129,7 +129,7 @@ fn a_rule_draws_from_its_own_counter_exactly() {
         let plan = if n % 3 == 0 { "beta" } else { "free" };
         let point = |rule: Option<usize>| draws[usize::from(rule.is_some())].point(0);
         let request = request("", &format!("x-plan: {plan}"));
-        let assignment = split.assign(&request, CLIENT, point, || 0, |_| true);
+        let assignment = split.assign(&Asked::plain(&request, CLIENT), point, || 0, |_| true);
         n_b[usize::from(plan == "beta")] += assignment.variant as f64;
     }
     assert!((n_b[0] - 13_333.0 * 0.05).abs() < 5.0, "{n_b:?}");

@@ -295,6 +295,11 @@ impl Store {
         self.shared.memory().notes.get(key).cloned()
     }
 
+    /// Everything that was noted under keys that begin with `prefix`, by key.
+    pub fn all_noted(&self, prefix: &str) -> Vec<(String, Value)> {
+        self.shared.memory().notes.list(prefix)
+    }
+
     /// Finishes the commits that wait, and gives the lock back. What was read can be read still, and
     /// nothing can be written. Blocks while it writes.
     pub fn close(&self) {

@@ -89,6 +89,14 @@ impl Notes {
         Ok(())
     }
 
+    /// Everything that was noted under keys that begin with `prefix`, by key.
+    pub(in crate::store) fn list(&self, prefix: &str) -> Vec<(String, Value)> {
+        let from = self.values.range(prefix.to_owned()..);
+        let under = from.take_while(|(key, _)| key.starts_with(prefix));
+        let pairs = under.map(|(key, (value, _))| (key.clone(), value.clone()));
+        pairs.collect()
+    }
+
     /// What was noted.
     pub(in crate::store) fn get(&self, key: &str) -> Option<&Value> {
         self.values.get(key).map(|(value, _)| value)

@@ -186,6 +186,52 @@ families! {
         ["route", "variant", "upstream", "kind"]
         "Answers to copies that differ from those that clients got, by what they differ in.";
 
+    FLAG_EVALUATIONS = Counter "tidegate_flag_evaluations_total"
+        ["flag", "variant", "reason"]
+        "Evaluations of the flag that had the variant, by why; at the edge and over OFREP.";
+    FLAG_BUCKETS_MISSING = Counter "tidegate_flag_bucket_missing_total"
+        ["flag"]
+        "Rules that were passed over as the key by which they divide was not there.";
+    FLAG_EXPOSURES = Counter "tidegate_flag_exposures_total"
+        ["flag", "variant"]
+        "Requests at the edge that had the variant.";
+    FLAG_INJECTED = Counter "tidegate_flag_injected_total"
+        ["flag", "variant"]
+        "Requests whose upstream was told of the variant by a header.";
+    FLAG_JUDGED = Counter "tidegate_flag_judged_requests_total"
+        ["flag", "variant", "class"]
+        "Requests at the edge that had the variant and have ended, by what they say of what served \
+         them.";
+
+    OFREP_ERRORS = Counter "tidegate_ofrep_errors_total"
+        ["code"]
+        "Questions of applications about flags that were answered with an error, by its code.";
+    OFREP_REFUSED = Counter "tidegate_ofrep_refused_total"
+        ["reason"]
+        "Those of them that were refused: without the right token, too often, or for want of a place \
+         for a stream.";
+    OFREP_BULK = Counter "tidegate_ofrep_bulk_total"
+        ["result"]
+        "Questions for all flags that were answered, by whether the answer was known already.";
+    OFREP_STREAMS = Gauge "tidegate_ofrep_streams"
+        []
+        "Streams that are open to tell of changes of flags.";
+    FLAG_LAST_EVALUATED = Gauge "tidegate_flag_last_evaluated_timestamp_seconds"
+        ["flag"]
+        "When the flag was last evaluated, in seconds since 1970; kept over restarts.";
+    FLAG_KILLED = Gauge "tidegate_flag_killed"
+        ["flag"]
+        "1 while everybody gets the flag's off variant because somebody killed it.";
+    FLAG_OVERRIDDEN = Gauge "tidegate_flag_overridden"
+        ["flag"]
+        "1 while something set at run time takes the place of what the file says of the flag.";
+    FLAG_EXPIRED = Gauge "tidegate_flag_expired"
+        ["flag"]
+        "1 once the day has come by which the flag was to be gone.";
+    FLAG_STALE = Gauge "tidegate_flag_stale"
+        ["flag", "cause"]
+        "1 for each kind of reason why the flag is stale, so that it should go.";
+
     DOWNSTREAM_CONNECTIONS = Gauge "tidegate_downstream_connections"
         ["listener", "protocol"]
         "Connections of clients that are open.";

@@ -19,7 +19,8 @@ pub mod stats;
 pub mod trace;
 
 pub use plane::{
-    CheckLive, DoraLive, FreezeLive, PlaneLive, ReleaseLive, SinkLive, StoreLive, TransitionLive,
+    CheckLive, DoraLive, FlagLive, FreezeLive, OfrepLive, PlaneLive, ReleaseLive, SinkLive,
+    StoreLive, TransitionLive,
 };
 pub use recorder::Recorder;
 pub use registry::{CertificateLive, Live, Registry, UpstreamLive, VariantLive, VariantState};

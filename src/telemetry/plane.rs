@@ -16,6 +16,10 @@ pub struct PlaneLive {
     pub transitions: Vec<TransitionLive>,
     /// How often something was said at a gate: the gate, the answer.
     pub approvals: Vec<(String, &'static str, u64)>,
+    /// Flags.
+    pub flags: Vec<FlagLive>,
+    /// What became of what applications asked of flags.
+    pub ofrep: OfrepLive,
     /// Routes that the file divides otherwise than they are divided, though no release moves them.
     pub drifting: Vec<String>,
     /// Whether nothing moves forward because somebody stopped the line.
@@ -62,6 +66,36 @@ pub struct ReleaseLive {
     pub is_review_open: bool,
     /// Whether the file asks for something that it does not get.
     pub is_in_conflict: bool,
+}
+
+/// A flag.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FlagLive {
+    /// Its name.
+    pub name: String,
+    /// Whether everybody gets its off variant because somebody killed it.
+    pub is_killed: bool,
+    /// Whether something set at run time takes the place of what the file says of it.
+    pub is_overridden: bool,
+    /// Whether the day has come by which it was to be gone.
+    pub is_expired: bool,
+    /// Every kind of reason for which it can be stale, and whether it is.
+    pub stale: Vec<(&'static str, bool)>,
+    /// When it was evaluated last as far as is known, in seconds since 1970.
+    pub last_evaluated: Option<f64>,
+}
+
+/// What became of what applications asked of flags, since the process began.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OfrepLive {
+    /// Answers with an error, by its code.
+    pub errors: Vec<(&'static str, u64)>,
+    /// Those of them that were refused, by why.
+    pub refused: Vec<(&'static str, u64)>,
+    /// Answers with all flags, by what was sent.
+    pub bulk: Vec<(&'static str, u64)>,
+    /// Streams that are open.
+    pub streams: u64,
 }
 
 /// One check of a release's candidate.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::telemetry::stats::{
-    Buckets, Limit, ListenerStats, MirrorStats, RouteStats, RuleLabels, RuleStats, Selection,
-    UpstreamStats, VariantLabels, VariantStats,
+    Buckets, FlagLabels, FlagStats, Limit, ListenerStats, MirrorStats, RouteStats, RuleLabels,
+    RuleStats, Selection, UpstreamStats, VariantLabels, VariantStats,
 };
 
 /// How long the numbers of a removed variant are still shown: several scrapes even of a slow
@@ -92,6 +92,8 @@ pub struct Live {
     pub rules: Vec<RuleLabels>,
     /// The mirrors of all routes.
     pub mirrors: Vec<VariantLabels>,
+    /// The variants of all flags.
+    pub flags: Vec<FlagLabels>,
     /// The upstreams.
     pub upstreams: Vec<UpstreamLive>,
     /// The listeners.
@@ -125,6 +127,7 @@ struct Families {
     routes: HashMap<Arc<str>, Kept<RouteStats>>,
     rules: HashMap<RuleLabels, Kept<RuleStats>>,
     mirrors: HashMap<VariantLabels, Kept<MirrorStats>>,
+    flags: HashMap<FlagLabels, Kept<FlagStats>>,
     upstreams: HashMap<Arc<str>, Kept<UpstreamStats>>,
     listeners: HashMap<Arc<str>, Kept<ListenerStats>>,
     live: Arc<Live>,
@@ -136,6 +139,7 @@ pub(crate) struct Shown {
     pub(crate) routes: Vec<Arc<RouteStats>>,
     pub(crate) rules: Vec<Arc<RuleStats>>,
     pub(crate) mirrors: Vec<Arc<MirrorStats>>,
+    pub(crate) flags: Vec<Arc<FlagStats>>,
     pub(crate) upstreams: Vec<Arc<UpstreamStats>>,
     pub(crate) listeners: Vec<Arc<ListenerStats>>,
     pub(crate) live: Arc<Live>,
@@ -186,6 +190,18 @@ impl Registry {
         })
     }
 
+    /// The numbers of a variant of a flag.
+    pub fn flag(&self, labels: &FlagLabels) -> Arc<FlagStats> {
+        keep(&mut self.lock().flags, labels, || {
+            FlagStats::new(labels.clone(), self.n_workers, Arc::clone(&self.buckets))
+        })
+    }
+
+    /// The numbers of the variants of all flags, in the order of their names.
+    pub fn flags(&self) -> Vec<Arc<FlagStats>> {
+        all(&self.lock().flags)
+    }
+
     /// The numbers of an upstream's connections.
     pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamStats> {
         keep(&mut self.lock().upstreams, name, || {
@@ -210,6 +226,7 @@ impl Registry {
         let routes: HashSet<_> = variants.iter().map(|labels| &labels.route).collect();
         let rules: HashSet<_> = live.rules.iter().collect();
         let mirrors: HashSet<_> = live.mirrors.iter().collect();
+        let flags: HashSet<_> = live.flags.iter().collect();
         let upstreams: HashSet<_> = live.upstreams.iter().map(|one| &one.name).collect();
         let listeners: HashSet<_> = live.listeners.iter().collect();
         let mut families = self.lock();
@@ -217,6 +234,7 @@ impl Registry {
         mark(&mut families.routes, &routes, now);
         mark(&mut families.rules, &rules, now);
         mark(&mut families.mirrors, &mirrors, now);
+        mark(&mut families.flags, &flags, now);
         mark(&mut families.upstreams, &upstreams, now);
         mark(&mut families.listeners, &listeners, now);
         families.live = Arc::new(live);
@@ -232,6 +250,7 @@ impl Registry {
         drop_old(&mut families.routes, now, |_| true);
         drop_old(&mut families.rules, now, |_| true);
         drop_old(&mut families.mirrors, now, |_| true);
+        drop_old(&mut families.flags, now, |_| true);
         drop_old(&mut families.upstreams, now, |_| true);
         drop_old(&mut families.listeners, now, |_| true);
         Shown {
@@ -239,6 +258,7 @@ impl Registry {
             routes: all(&families.routes),
             rules: all(&families.rules),
             mirrors: all(&families.mirrors),
+            flags: all(&families.flags),
             upstreams: all(&families.upstreams),
             listeners: all(&families.listeners),
             live: Arc::clone(&families.live),

@@ -33,6 +33,10 @@ const SHARED_WRITES: &[(&str, &str)] = &[
         "when a snapshot is built or a scraper asks",
     ),
     ("telemetry/stats/connections.rs", "when accepting pauses"),
+    (
+        "telemetry/stats/flag.rs",
+        "an evaluation that no worker makes",
+    ),
     ("telemetry/stats/variant.rs", "when a snapshot is built"),
     (
         "upstream/endpoint.rs",

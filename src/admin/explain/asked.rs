@@ -11,6 +11,8 @@ use thiserror::Error as ThisError;
 
 use crate::http1::codec::read_request;
 use crate::message::{Limits, RequestHead, Scheme};
+use crate::proxy::Edge;
+use crate::split;
 
 /// A request as somebody describes it.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +57,17 @@ pub(in crate::admin::explain) struct Request {
     pub(in crate::admin::explain) head: RequestHead,
     pub(in crate::admin::explain) client: IpAddr,
     pub(in crate::admin::explain) scheme: Scheme,
+}
+
+impl Request {
+    /// It, as a split is asked about it.
+    pub(in crate::admin::explain) fn asked<'a>(&'a self, edge: &'a Edge) -> split::Asked<'a> {
+        split::Asked {
+            request: &self.head,
+            client: self.client,
+            elsewhere: edge,
+        }
+    }
 }
 
 impl Asked {

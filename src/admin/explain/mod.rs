@@ -6,6 +6,7 @@
 mod asked;
 mod condition;
 mod direct;
+mod flags;
 mod mirror;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use crate::admin::explain::verdict::Verdict;
 use crate::admin::wire::{Explained, ExplainedCondition, ExplainedRule, ExplainedVariant};
 use crate::config::{Config, RouteConfig};
 use crate::route::Table;
-use crate::split::State;
+use crate::split::{self, State};
 
 /// Tells what a configuration does with a request. `is_available` tells of an upstream, by its
 /// name, whether any of its endpoints may be used.
@@ -47,18 +48,22 @@ pub fn explain(
             .get(n)
             .is_some_and(|name| is_available(name))
     };
+    let edge = flags::edge(config);
     let verdict = Verdict::of(
         &route.split,
         route.on_unavailable,
-        &request,
+        (&request, &edge),
         asked,
         available,
     );
-    let rules = rules(config, route, &request);
+    let key = verdict.key.as_deref();
+    let rules = rules(config, route, &request.asked(&edge), key);
+    let flags = flags::tell(name, route, config, &edge, (&request, key));
     let mirror = route.mirror.as_ref();
     let mirror = mirror.map(|mirror| mirror::tell(mirror, route, &verdict, &request));
     let mut explained = tell(name, route, verdict, rules);
     explained.mirror = mirror;
+    explained.flags = flags;
     treatment::tell(&route.treatment, &request.head, &mut explained);
     Ok(explained)
 }
@@ -98,17 +103,23 @@ fn no_route() -> Explained {
         answer: None,
         rewritten: None,
         mirror: None,
+        flags: Vec::new(),
         notes: Vec::new(),
         variants: Vec::new(),
     }
 }
 
 /// The rules of a route, and what their segments say of a request.
-fn rules(config: &Config, route: &RouteConfig, request: &Request) -> Vec<ExplainedRule> {
+fn rules(
+    config: &Config,
+    route: &RouteConfig,
+    asked: &split::Asked<'_>,
+    key: Option<&[u8]>,
+) -> Vec<ExplainedRule> {
     let split = &route.split;
     let rules = route.split_spec.rules.iter().enumerate();
     let rules = rules.map(|(n, rule)| {
-        let held = split.conditions(n, &request.head, request.client);
+        let held = split.conditions(n, asked, key);
         let spec = config.segments.get(&rule.name).map(|it| &it.spec);
         let groups = spec.into_iter().flat_map(|spec| &spec.any);
         let told = groups.zip(&held).map(|(group, held)| {
@@ -175,6 +186,7 @@ fn tell(name: &str, route: &RouteConfig, verdict: Verdict, rules: Vec<ExplainedR
         answer: None,
         rewritten: None,
         mirror: None,
+        flags: Vec::new(),
         notes: verdict.notes,
         variants: variants.collect(),
     }

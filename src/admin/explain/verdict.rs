@@ -3,7 +3,8 @@
 use crate::admin::explain::Asked;
 use crate::admin::explain::asked::Request;
 use crate::config::OnUnavailable;
-use crate::split::{Assignment, ForceRejected, PinTrouble, Reason, Split, State};
+use crate::proxy::Edge;
+use crate::split::{self, Assignment, ForceRejected, PinTrouble, Reason, Split, State};
 
 /// Which variant a described request gets, and why.
 pub(in crate::admin::explain) struct Verdict {
@@ -26,13 +27,13 @@ impl Verdict {
     pub(in crate::admin::explain) fn of(
         split: &Split,
         on_unavailable: OnUnavailable,
-        request: &Request,
+        (request, edge): (&Request, &Edge),
         asked: &Asked,
         available: impl Fn(usize) -> bool,
     ) -> Self {
         let mut verdict = match &asked.key {
-            Some(key) => Self::of_key(split, request, key.as_bytes(), &available),
-            None => Self::of_request(split, request, &available),
+            Some(key) => Self::of_key(split, &request.asked(edge), key.as_bytes(), &available),
+            None => Self::of_request(split, (request, edge), &available),
         };
         let Some(chosen) = verdict.chosen else {
             return verdict;
@@ -48,11 +49,11 @@ impl Verdict {
 
     fn of_key(
         split: &Split,
-        request: &Request,
+        asked: &split::Asked<'_>,
         key: &[u8],
         available: impl Fn(usize) -> bool,
     ) -> Self {
-        let rule = split.rule(&request.head, request.client);
+        let rule = split.rule(asked, Some(key));
         let (chosen, served) = split.hashed(rule, key, available);
         let pinned = split.pin_cookie().map(|cookie| {
             let name = &cookie.name;
@@ -68,7 +69,11 @@ impl Verdict {
         }
     }
 
-    fn of_request(split: &Split, request: &Request, available: impl Fn(usize) -> bool) -> Self {
+    fn of_request(
+        split: &Split,
+        (request, edge): (&Request, &Edge),
+        available: impl Fn(usize) -> bool,
+    ) -> Self {
         // No draw goes on for it: asking moves nobody.
         let Assignment {
             variant,
@@ -80,7 +85,7 @@ impl Verdict {
             pin,
             issue_identity,
             force_rejected,
-        } = split.assign(&request.head, request.client, |_| 0, || 0, available);
+        } = split.assign(&request.asked(edge), |_| 0, || 0, available);
         let key = split.key(&request.head, request.client);
         let is_sure = match reason {
             Reason::Forced | Reason::Pin => true,

@@ -5,6 +5,7 @@ use crate::admin::fault::{Code, Fault};
 use crate::admin::mutation::Mutation;
 use crate::release::command::Refusal;
 use crate::release::desk::DeskError;
+use crate::release::flags::FlagRefusal;
 use crate::release::freeze::OverrideError;
 use crate::release::gate::VoteError;
 use crate::release::readiness::ReviewError;
@@ -46,7 +47,22 @@ fn fault(error: DeskError) -> Fault {
             OverrideError::NoReason { .. } => no_reason(said),
             OverrideError::Expired { .. } => Fault::new(Code::BodyInvalid, said).at("/until"),
         },
+        DeskError::Flag(refusal) => of_flag(&refusal, said),
         DeskError::Store(error) => of_store(&error),
+    }
+}
+
+fn of_flag(refusal: &FlagRefusal, said: String) -> Fault {
+    match refusal {
+        FlagRefusal::NotAllowed(may) => denied(said, may),
+        FlagRefusal::Released(_) => Fault::new(Code::Busy, said),
+        FlagRefusal::Frozen(_)
+        | FlagRefusal::Stopped(_)
+        | FlagRefusal::NotKilled
+        | FlagRefusal::NotSet => Fault::new(Code::Refused, said),
+        FlagRefusal::NoVariant { .. } => Fault::new(Code::BodyInvalid, said).at("/variant"),
+        FlagRefusal::Weights(_) => Fault::new(Code::BodyInvalid, said).at("/split"),
+        FlagRefusal::Over => Fault::new(Code::BodyInvalid, said).at("/expires"),
     }
 }
 

@@ -260,6 +260,7 @@ impl View {
             Reason::Manual
             | Reason::NotStarted
             | Reason::StopTheLine
+            | Reason::FlagKilled
             | Reason::InsufficientData
             | Reason::NoData
             | Reason::MetricsDown

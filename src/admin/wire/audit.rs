@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::admin::wire::releases::Changed;
+use crate::admin::wire::releases::{Changed, Said};
 use crate::store::Record;
 
 /// Records: the answer of `GET /api/v1/audit`. `?since=` (a number, or an instant), `?until=`,
@@ -66,6 +66,9 @@ pub struct Drift {
     pub has_drifted: bool,
     /// Each route whose traffic is not divided as the file says, by name.
     pub routes: BTreeMap<String, RouteDrift>,
+    /// What of flags is not as the file says.
+    #[serde(default)]
+    pub flags: Vec<FlagDrift>,
     /// What `stable` is to be of releases in the file that have not started and whose stable variant has
     /// been replaced since, by their identity.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -88,6 +91,28 @@ pub struct RouteDrift {
     /// Who, of what was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Until when, of what was set for a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// What to do about it, for people.
+    pub advice: String,
+}
+
+/// A flag that is not as the file says.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct FlagDrift {
+    /// The flag.
+    pub flag: String,
+    /// What the file says, in words.
+    pub file: String,
+    /// What is obeyed, in words.
+    pub obeyed: String,
+    /// `killed`, `enabled`, `disabled`, `override`, `release` while one rolls it out, `left` where one
+    /// left it so when it ended.
+    pub cause: String,
+    /// Who did it, why and when.
+    #[serde(flatten)]
+    pub said: Said,
     /// Until when, of what was set for a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,

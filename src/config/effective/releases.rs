@@ -69,7 +69,11 @@ fn release(spec: &Spec, files: Option<&BTreeMap<Document, PathBuf>>) -> Value {
         name => json!(name),
     };
     object([
-        ("route", json!(spec.route)),
+        (
+            "route",
+            spec.flag().is_none().then_some(&*spec.route).into(),
+        ),
+        ("flag", spec.flag().into()),
         ("stable", json!(spec.stable)),
         ("candidate", json!(spec.candidate)),
         ("artifact", json!(spec.artifact)),

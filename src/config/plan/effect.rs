@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::config::plan::flags;
 use crate::config::plan::keys::quoted;
 use crate::config::{Config, ListenerConfig, UpstreamConfig};
-use crate::release::spec::{Difference, Start};
+use crate::release::spec::{Difference, Spec, Start};
 
 /// What would happen because of a change.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -76,6 +77,7 @@ pub(in crate::config::plan) fn effects(old: &Config, new: &Config) -> Vec<Effect
             tell(format!("upstream.{name}"), message);
         }
     }
+    flags::changes(old, new, &mut tell);
     releases(old, new, &mut tell);
     effects
 }
@@ -85,16 +87,13 @@ fn releases(old: &Config, new: &Config, tell: &mut impl FnMut(String, String)) {
     let (old, new) = (&old.releases.specs, &new.releases.specs);
     for (id, spec) in new {
         let key = format!("release.{}", quoted(id));
-        let (route, candidate) = (&spec.route, &spec.candidate);
+        let (target, candidate) = (said(spec), &spec.candidate);
         let Some(before) = old.get(id) else {
             let message = match spec.start {
                 Start::Auto => "starts as soon as nothing speaks against it",
                 Start::Manual => "waits for somebody to start it",
             };
-            let message = format!(
-                "{message}: route {route}, from {} to {candidate}",
-                spec.stable
-            );
+            let message = format!("{message}: {target}, from {} to {candidate}", spec.stable);
             tell(key, message);
             continue;
         };
@@ -116,11 +115,20 @@ fn releases(old: &Config, new: &Config, tell: &mut impl FnMut(String, String)) {
     for (id, spec) in old {
         if !new.contains_key(id) {
             let message = format!(
-                "is aborted if it is under way: route {} goes back to {}",
-                spec.route, spec.stable
+                "is aborted if it is under way: {} goes back to {}",
+                said(spec),
+                spec.stable
             );
             tell(format!("release.{}", quoted(id)), message);
         }
+    }
+}
+
+/// What a release moves, in words.
+fn said(spec: &Spec) -> String {
+    match spec.flag() {
+        Some(flag) => format!("flag {flag}"),
+        None => format!("route {}", spec.route),
     }
 }
 

@@ -6,6 +6,9 @@
 
 mod division;
 mod effect;
+#[cfg(test)]
+mod flag_tests;
+mod flags;
 mod keys;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 
 mod document;
 mod environment;
+mod json;
 mod merge;
 mod page;
 mod secret;
@@ -94,6 +95,18 @@ impl<'d> Table<'d> {
             self.document.problem(self.at, &path, message);
         }
         value
+    }
+
+    /// Reads a key that may be missing; the outer `None` is a problem, the inner one is absence.
+    pub(crate) fn maybe<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Value<'d>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.optional(key) {
+            Some(value) => read(&value).map(Some),
+            None => Some(None),
+        }
     }
 
     /// Sets `target` to what `read` makes of a key's value; without the key it stays as it is.

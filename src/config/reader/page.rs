@@ -1,4 +1,4 @@
-//! A value that names a file whose content is kept.
+//! A value that names a file: by its path, and to keep its content.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,19 @@ use crate::config::disk;
 use crate::config::reader::{Disk, Value};
 
 impl Value<'_> {
+    /// Reads a path, relative to the file that names it.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.parsed("a path", |text| {
+            let at = self.spanned.span().start;
+            (!text.is_empty() && !text.contains('\0')).then(|| self.document.resolve(at, text))
+        })
+    }
+
+    /// A path that is a part of the value, relative to the file that names it.
+    pub(crate) fn beside(&self, path: &str) -> PathBuf {
+        self.document.resolve(self.spanned.span().start, path)
+    }
+
     /// Reads the path of a file of at most so many bytes, and the file. It is watched like the
     /// configuration.
     pub(crate) fn page(&self, most: u64) -> Option<(PathBuf, Vec<u8>)> {

@@ -7,6 +7,8 @@
 /// What a value may be: anything of what is told here.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shape {
+    /// True where anything may be: what is read is kept as it is.
+    pub(crate) is_anything: bool,
     /// True for one of `true` and `false`.
     pub(crate) is_boolean: bool,
     /// A number.
@@ -107,6 +109,7 @@ impl Shape {
     #[cfg(test)]
     pub(crate) fn is_unknown(&self) -> bool {
         let Self {
+            is_anything,
             is_boolean,
             number,
             text,
@@ -114,7 +117,8 @@ impl Shape {
             keys,
             map,
         } = self;
-        !is_boolean
+        !is_anything
+            && !is_boolean
             && number.is_none()
             && text.is_none()
             && list.is_none()

@@ -1,7 +1,6 @@
 //! A value asked to be something: a number in a range, a duration, one of a few words.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -159,6 +158,21 @@ impl<'d> Value<'d> {
         Some(table.value(trail, name, value))
     }
 
+    /// The value at a place of a list, if this is a list with such a place.
+    pub(crate) fn nth(&self, n: usize) -> Option<Value<'d>> {
+        let spanned = self.spanned.get_ref().as_array()?.get(n)?;
+        Some(self.item(&Rc::new(self.trail.clone()), n, spanned))
+    }
+
+    /// The keys of a table, whatever is wrong with what they stand for; nothing else has any.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'d str> + use<'d> {
+        let entries = self.spanned.get_ref().as_table();
+        entries
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| &**name.get_ref())
+    }
+
     /// True when the value is a table.
     pub(crate) fn is_table(&self) -> bool {
         self.spanned.get_ref().is_table()
@@ -186,14 +200,7 @@ impl<'d> Value<'d> {
         let results: Vec<Option<T>> = values
             .iter()
             .enumerate()
-            .map(|(n, spanned)| {
-                read(&Value {
-                    document: self.document,
-                    trail: Trail::index(&trail, n),
-                    key_at: spanned.span().start,
-                    spanned,
-                })
-            })
+            .map(|(n, spanned)| read(&self.item(&trail, n, spanned)))
             .collect();
         results.into_iter().collect()
     }
@@ -395,19 +402,6 @@ impl<'d> Value<'d> {
         self.document.inspector()
     }
 
-    /// Reads a path, relative to the file that names it.
-    pub(crate) fn path(&self) -> Option<PathBuf> {
-        self.parsed("a path", |text| {
-            let at = self.spanned.span().start;
-            (!text.is_empty() && !text.contains('\0')).then(|| self.document.resolve(at, text))
-        })
-    }
-
-    /// A path that is a part of the value, relative to the file that names it.
-    pub(crate) fn beside(&self, path: &str) -> PathBuf {
-        self.document.resolve(self.spanned.span().start, path)
-    }
-
     /// The value as a message repeats it.
     pub(crate) fn shown(&self) -> String {
         match self.spanned.get_ref() {
@@ -446,7 +440,22 @@ impl<'d> Value<'d> {
         self.document.tell(Some(&self.trail), tell);
     }
 
-    fn as_table(&self, entries: &'d DeTable<'d>) -> Table<'d> {
+    /// A value of the list that this is.
+    pub(in crate::config::reader) fn item(
+        &self,
+        trail: &Rc<Trail<'d>>,
+        n: usize,
+        spanned: &'d Spanned<DeValue<'d>>,
+    ) -> Value<'d> {
+        Value {
+            document: self.document,
+            trail: Trail::index(trail, n),
+            key_at: spanned.span().start,
+            spanned,
+        }
+    }
+
+    pub(in crate::config::reader) fn as_table(&self, entries: &'d DeTable<'d>) -> Table<'d> {
         let trail = Some(Rc::new(self.trail.clone()));
         Table::new(self.document, trail, self.key_at, entries)
     }

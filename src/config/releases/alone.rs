@@ -1,5 +1,5 @@
-//! Reads a release that stands in no file, as `[release.ID]` is read: with the routes, strategies and
-//! gates of a configuration that is there already.
+//! Reads a release that stands in no file, as `[release.ID]` is read: with the routes, flags, strategies
+//! and gates of a configuration that is there already.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -49,11 +49,15 @@ pub fn release_of(
     let specs = document.root(entries.get_ref(), |root| {
         let section = root.optional("release");
         let known_routes = config.routes.keys().map(String::as_str).collect();
+        let known_flags = config.flags.specs.keys().map(String::as_str).collect();
         let mut known_releases: BTreeSet<&str> = others.iter().map(String::as_str).collect();
         known_releases.insert(id);
         let known = Known {
             routes: &config.routes,
             route_names: &known_routes,
+            flags: &config.flags.specs,
+            flag_names: &known_flags,
+            segments: &config.segments,
             strategies: &Strategies::known(&config.releases.strategies),
             gates: &Gates::known(&config.releases.rules.gates),
             releases: &known_releases,

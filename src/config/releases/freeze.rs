@@ -7,6 +7,7 @@ use crate::config::reader::{Table, Value};
 use crate::config::releases::number::moment;
 use crate::config::role::roles;
 use crate::release::freeze::{Act, ClockTime, Freeze, Kind, Pattern, Span, Weekly, Window, Zone};
+use crate::release::spec::FLAG;
 
 /// What belongs where a time of day is.
 const TIME: &str = "a time such as \"09:00\"";
@@ -15,13 +16,16 @@ const TIME: &str = "a time such as \"09:00\"";
 pub(in crate::config::releases) fn all(
     section: &Value<'_>,
     known_routes: &BTreeSet<&str>,
+    known_flags: &BTreeSet<&str>,
 ) -> Vec<Freeze> {
-    let freezes =
-        section.names(|name, value| value.table(|table| freeze(name, table, known_routes))?);
+    let flags = known_flags.iter().map(|flag| format!("{FLAG}{flag}"));
+    let routes = known_routes.iter().map(|route| (*route).to_owned());
+    let known: BTreeSet<String> = routes.chain(flags).collect();
+    let freezes = section.names(|name, value| value.table(|table| freeze(name, table, &known))?);
     freezes.into_iter().map(|(_, freeze)| freeze).collect()
 }
 
-fn freeze(name: &str, table: &mut Table<'_>, known_routes: &BTreeSet<&str>) -> Option<Freeze> {
+fn freeze(name: &str, table: &mut Table<'_>, known: &BTreeSet<String>) -> Option<Freeze> {
     let kind = table.required("kind", "\"deny\" or \"allow\"");
     let kind = kind.and_then(|value| value.choice(&[("deny", Kind::Deny), ("allow", Kind::Allow)]));
     let window = window(table);
@@ -35,7 +39,7 @@ fn freeze(name: &str, table: &mut Table<'_>, known_routes: &BTreeSet<&str>) -> O
     let mut routes = vec![Pattern::Every];
     table.set("routes", &mut routes, |value| {
         let what = "a list of routes such as [\"shop\", \"pay-*\"]";
-        let routes = value.list(what, |value| pattern(value, known_routes))?;
+        let routes = value.list(what, |value| pattern(value, known))?;
         some(value, routes)
     });
     let mut override_roles = Freeze::default_override_roles();
@@ -59,7 +63,7 @@ fn some<T>(value: &Value<'_>, list: Vec<T>) -> Option<Vec<T>> {
     Some(list)
 }
 
-fn pattern(value: &Value<'_>, known_routes: &BTreeSet<&str>) -> Option<Pattern> {
+fn pattern(value: &Value<'_>, known: &BTreeSet<String>) -> Option<Pattern> {
     let pattern = match value.string()?.parse::<Pattern>() {
         Ok(pattern) => pattern,
         Err(error) => {
@@ -70,14 +74,19 @@ fn pattern(value: &Value<'_>, known_routes: &BTreeSet<&str>) -> Option<Pattern> 
     match &pattern {
         Pattern::Every => {}
         Pattern::Name(name) => {
-            if !known_routes.contains(name.as_str()) {
-                let hint = near::hint(name, known_routes.iter().copied());
-                value.refuse(format!("there is no route {}{hint}", value.shown()));
+            if !known.contains(name) {
+                let hint = near::hint(name, known.iter().map(String::as_str));
+                let what = if name.starts_with(FLAG) {
+                    "flag"
+                } else {
+                    "route"
+                };
+                value.refuse(format!("there is no {what} {}{hint}", value.shown()));
                 return None;
             }
         }
         Pattern::Prefix(_) => {
-            if !known_routes.iter().any(|route| pattern.matches(route)) {
+            if !known.iter().any(|known| pattern.matches(known)) {
                 value.warn("no route is called so");
             }
         }

@@ -19,6 +19,7 @@ mod require;
 mod short;
 mod step;
 mod strategy;
+mod target;
 mod test;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 pub use crate::config::releases::alone::release_of;
 
+use crate::config::flags::FlagsConfig;
 use crate::config::near;
 use crate::config::reader::{Table, Value};
 use crate::config::releases::gate::Gates;
@@ -34,6 +36,7 @@ pub use crate::config::releases::notify::NotifyConfig;
 use crate::config::releases::release::Releases;
 use crate::config::releases::strategy::Strategies;
 use crate::config::route::RouteConfig;
+use crate::config::segment::SegmentConfig;
 
 use crate::release::look::Rules;
 use crate::release::readiness::Document;
@@ -54,7 +57,7 @@ pub struct ReleasesConfig {
     pub cluster: String,
     /// Where progress is kept.
     pub store: StoreConfig,
-    /// Whether something is kept: there are releases, or the section of the store is there.
+    /// Whether something is kept: there are releases or flags, or the section of the store is there.
     pub has_store: bool,
     /// The strategies with a name.
     pub strategies: BTreeMap<String, Strategy>,
@@ -100,10 +103,12 @@ impl OnStateLost {
     }
 }
 
-/// Reads it all, given the routes that could be read.
+/// Reads it all, given the routes, flags and segments that could be read.
 pub(crate) fn read<'d>(
     root: &mut Table<'d>,
     routes: &BTreeMap<String, RouteConfig>,
+    flags: Option<&FlagsConfig>,
+    segments: &BTreeMap<String, SegmentConfig>,
 ) -> ReleasesConfig {
     let mut cluster = CLUSTER.to_owned();
     root.section("cluster", |table| {
@@ -115,6 +120,9 @@ pub(crate) fn read<'d>(
     let strategy_section = root.optional("strategy");
     let gate_section = root.optional("gate");
     let release_section = root.optional("release");
+    let flag_section = root.optional("flag");
+    let known_flags = flag_section.as_ref().map(names).unwrap_or_default();
+    let no_flags = BTreeMap::new();
     let known_releases = release_section.as_ref().map(names).unwrap_or_default();
     let gates = gate_section
         .as_ref()
@@ -129,6 +137,9 @@ pub(crate) fn read<'d>(
         let known = release::Known {
             routes,
             route_names: &known_routes,
+            flags: flags.map_or(&no_flags, |flags| &flags.specs),
+            flag_names: &known_flags,
+            segments,
             strategies: &strategies,
             gates: &gates,
             releases: &known_releases,
@@ -139,7 +150,7 @@ pub(crate) fn read<'d>(
     let freeze_section = root.optional("freeze");
     let freezes = freeze_section
         .as_ref()
-        .map(|it| freeze::all(it, &known_routes));
+        .map(|it| freeze::all(it, &known_routes, &known_flags));
     let notify_section = root.optional("notify");
     let notify = notify_section.as_ref().map(|it| notify::all(it, &cluster));
     if root.is_fine() {
@@ -153,8 +164,8 @@ pub(crate) fn read<'d>(
     ReleasesConfig {
         cluster,
         store,
-        // What is not kept cannot be gone on with.
-        has_store: is_there || !known_releases.is_empty(),
+        // What is not kept cannot be gone on with, and a flag that was killed has to stay so.
+        has_store: is_there || !known_releases.is_empty() || !known_flags.is_empty(),
         strategies: strategies.read,
         specs: releases.specs,
         document_files: releases.document_files,
@@ -193,12 +204,8 @@ fn store(root: &mut Table<'_>) -> (StoreConfig, bool) {
 }
 
 /// The keys of a table, whatever is wrong with what they stand for.
-fn names<'d>(section: &Value<'d>) -> BTreeSet<&'d str> {
-    let mut names = BTreeSet::new();
-    if section.is_table() {
-        section.entries(|name, _| names.insert(name).then_some(()));
-    }
-    names
+pub(in crate::config) fn names<'d>(section: &Value<'d>) -> BTreeSet<&'d str> {
+    section.keys().collect()
 }
 
 /// Warns of each thing in a section that is not used.
@@ -212,7 +219,7 @@ fn warn_unused(section: &Value<'_>, used: &BTreeSet<String>, why: &str) {
 }
 
 /// Reads a text of visible characters and spaces between them.
-fn word(value: &Value<'_>, most: usize) -> Option<String> {
+pub(in crate::config) fn word(value: &Value<'_>, most: usize) -> Option<String> {
     let text = value.parsed("a text", |text| {
         let is_plain = !text.trim().is_empty() && !text.contains(char::is_control);
         is_plain.then(|| text.trim().to_owned())
@@ -225,7 +232,11 @@ fn word(value: &Value<'_>, most: usize) -> Option<String> {
 }
 
 /// Reads the name of something of which these are known.
-fn named<'d>(value: &Value<'d>, what: &str, known: &BTreeSet<&str>) -> Option<&'d str> {
+pub(in crate::config) fn named<'d>(
+    value: &Value<'d>,
+    what: &str,
+    known: &BTreeSet<&str>,
+) -> Option<&'d str> {
     let name = value.parsed(&format!("the name of a {what}"), Some)?;
     if !known.contains(name) {
         let hint = near::hint(name, known.iter().copied());

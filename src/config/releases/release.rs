@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::config::near;
+use crate::config::flags::routes_of;
 use crate::config::reader::{Table, Value, is_id};
 use crate::config::releases::document;
 use crate::config::releases::gate::Gates;
 use crate::config::releases::number::moment;
 use crate::config::releases::strategy::{self, Strategies};
+use crate::config::releases::target::{self, Target};
 use crate::config::releases::{named, word};
 use crate::config::route::RouteConfig;
+use crate::config::segment::SegmentConfig;
+use crate::flag::FlagSpec;
 use crate::release::analysis::OnInsufficient;
 use crate::release::readiness::{ChangeType, Document, Risk};
 use crate::release::spec::{Spec, Start};
@@ -35,12 +38,26 @@ pub(in crate::config::releases) struct Known<'k, 'd> {
     pub(in crate::config::releases) routes: &'k BTreeMap<String, RouteConfig>,
     /// The names of all routes.
     pub(in crate::config::releases) route_names: &'k BTreeSet<&'d str>,
+    /// The flags without problems.
+    pub(in crate::config::releases) flags: &'k BTreeMap<String, FlagSpec>,
+    /// The names of all flags.
+    pub(in crate::config::releases) flag_names: &'k BTreeSet<&'d str>,
+    /// The segments.
+    pub(in crate::config::releases) segments: &'k BTreeMap<String, SegmentConfig>,
     /// The strategies.
     pub(in crate::config::releases) strategies: &'k Strategies<'d>,
     /// The gates.
     pub(in crate::config::releases) gates: &'k Gates<'d>,
     /// The identities of all releases.
     pub(in crate::config::releases) releases: &'k BTreeSet<&'d str>,
+}
+
+impl Known<'_, '_> {
+    /// The routes that serve a flag.
+    fn routes_of(&self, flag: &str) -> BTreeSet<String> {
+        let routes = routes_of(flag, self.flags, self.segments, self.routes);
+        routes.into_iter().map(str::to_owned).collect()
+    }
 }
 
 /// The releases of a file.
@@ -56,7 +73,7 @@ pub(in crate::config::releases) struct Releases {
 
 impl Releases {
     /// Reads the section with all of them.
-    pub(in crate::config::releases) fn of(section: &Value<'_>, known: &Known<'_, '_>) -> Self {
+    pub(in crate::config::releases) fn of<'d>(section: &Value<'d>, known: &Known<'_, 'd>) -> Self {
         let mut releases = Self::default();
         section.ids(|id, value| {
             let mut files = BTreeMap::new();
@@ -72,17 +89,15 @@ impl Releases {
     }
 }
 
-fn release(
+fn release<'d>(
     id: &str,
-    table: &mut Table<'_>,
-    known: &Known<'_, '_>,
+    table: &mut Table<'d>,
+    known: &Known<'_, 'd>,
     files: &mut BTreeMap<Document, PathBuf>,
     named_strategies: &mut BTreeSet<String>,
 ) -> Option<Spec> {
-    let route = table.required("route", "the name of a route");
-    let route = route.and_then(|value| Some((named(&value, "route", known.route_names)?, value)));
-    let of_route = route.as_ref().and_then(|(name, _)| known.routes.get(*name));
-    let moved = moved(table, route.as_ref(), of_route);
+    let target = Target::read(table, known);
+    let moved = target::moved(table, target.as_ref());
     let mut texts = [None, None, None, None];
     let keys = ["artifact", "commit", "author", "rework_of"];
     for (key, text) in keys.into_iter().zip(&mut texts) {
@@ -132,12 +147,15 @@ fn release(
             change,
             documents.missing(&strategy.requires),
         );
+        if let Some(target) = &target {
+            target::check_strategy(target, &value, &strategy, |flag| known.routes_of(flag));
+        }
         Some(strategy)
     });
     let (stable, candidate) = moved?;
     Some(Spec {
         id: id.to_owned(),
-        route: route?.0.to_owned(),
+        route: target?.route(),
         stable,
         candidate,
         artifact,
@@ -153,71 +171,6 @@ fn release(
         start,
         strategy: strategy?,
     })
-}
-
-/// Reads from which variant of a route to which traffic moves.
-fn moved(
-    table: &mut Table<'_>,
-    route: Option<&(&str, Value<'_>)>,
-    of_route: Option<&RouteConfig>,
-) -> Option<(String, String)> {
-    let sides = ["stable", "candidate"].map(|key| {
-        let value = table.required(key, "the name of a variant of the route")?;
-        let name = value.parsed("the name of a variant", Some)?;
-        Some((name.to_owned(), value))
-    });
-    let (route, place) = route?;
-    let of_route = of_route?;
-    if !of_route.has_split {
-        place.refuse(format!(
-            "route {route} has no split: a release moves traffic from one of its variants to another"
-        ));
-        return None;
-    }
-    let variants = &of_route.split_spec.variants;
-    let weight = |name: &str| {
-        let variant = variants.iter().find(|variant| variant.name == name);
-        variant.map(|variant| variant.weight)
-    };
-    let mut is_known = true;
-    for (name, value) in sides.iter().flatten() {
-        if weight(name).is_none() {
-            let hint = near::hint(name, variants.iter().map(|it| it.name.as_str()));
-            value.refuse(format!(
-                "route {route} has no variant {}{hint}",
-                value.shown()
-            ));
-            is_known = false;
-        }
-    }
-    let [Some((stable, _)), Some((candidate, of_candidate))] = sides else {
-        return None;
-    };
-    if !is_known {
-        return None;
-    }
-    if stable == candidate {
-        of_candidate.refuse("is the stable variant, too: there is nothing to move");
-        return None;
-    }
-    let mut others = variants
-        .iter()
-        .filter(|it| it.name != stable && it.name != candidate);
-    if let Some(other) = others.find(|variant| variant.weight != 0) {
-        place.refuse(format!(
-            "variant {} of route {route} has a weight of {}, and a release gives all traffic to \
-             stable and candidate; 0 belongs there while there is a release",
-            other.name, other.weight
-        ));
-        return None;
-    }
-    if weight(&candidate) != Some(0) && weight(&stable) != Some(0) {
-        of_candidate.warn(format!(
-            "has a weight in route {route} already; while there is a release, that decides which \
-             share it gets, beginning with 0"
-        ));
-    }
-    Some((stable, candidate))
 }
 
 /// Reads how traffic moves: the name of a strategy, or one of its own.

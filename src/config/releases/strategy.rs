@@ -117,7 +117,7 @@ fn strategy<'d>(
     table.set("rollback_window", &mut rollback_window, |value| {
         value.duration(&WINDOW)
     });
-    let min_healthy = min_healthy(table)?;
+    let min_healthy = min_healthy(table);
     let mut requires = Vec::new();
     table.set("requires", &mut requires, self::requires);
     let judged = analysis::read(table.optional("analysis").as_ref());
@@ -184,18 +184,23 @@ fn strategy<'d>(
     })
 }
 
-fn min_healthy(table: &mut Table<'_>) -> Option<MinHealthy> {
-    let mut least = MinHealthy {
+/// How much of a candidate has to be available unless told otherwise.
+pub(in crate::config::releases) fn least_healthy() -> MinHealthy {
+    MinHealthy {
         endpoints: 1,
-        share: Percent::new(MIN_HEALTHY)?,
-    };
+        share: Percent::new(MIN_HEALTHY).unwrap_or(Percent::ALL),
+    }
+}
+
+fn min_healthy(table: &mut Table<'_>) -> MinHealthy {
+    let mut least = least_healthy();
     table.section("min_healthy", |table| {
         table.set("endpoints", &mut least.endpoints, |value| {
             usize::try_from(value.whole(1..=MOST_ENDPOINTS)?).ok()
         });
         table.set("percent", &mut least.share, percent);
     });
-    Some(least)
+    least
 }
 
 /// Reads which users a candidate gets.

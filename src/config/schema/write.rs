@@ -59,6 +59,9 @@ impl Writing<'_> {
 
     /// Writes what a value may be.
     fn shape(&self, place: &str, shape: &Shape) -> Map<String, Value> {
+        if shape.is_anything {
+            return Map::new();
+        }
         let mut any: Vec<Map<String, Value>> = Vec::new();
         let mut is_any_text = false;
         let mut what = None;

@@ -46,7 +46,8 @@ fn every_example_is_loaded() {
             "routing.toml"
             | "canary-release.toml"
             | "blue-green-release.toml"
-            | "gated-release.toml" => assert_eq!(loaded.warnings, []),
+            | "gated-release.toml"
+            | "flags.toml" => assert_eq!(loaded.warnings, []),
             _ => {}
         }
         names.push(name);
@@ -60,6 +61,7 @@ fn every_example_is_loaded() {
         "blue-green-release",
         "gated-release",
         "segments",
+        "flags",
         "routing",
         "tls",
         "include",

@@ -27,8 +27,8 @@ fn an_unknown_section_is_refused() {
         "[listner.http]\n",
         &[
             "1:2 listner: unknown key, did you mean listener? (known here: include, runtime, \
-           listener, upstream, segment, trace, route, overload, shutdown, upgrade, access_log, admin, \
-           metrics, resolver, cluster, store, strategy, gate, release, freeze, notify)",
+           listener, upstream, flags, flag, segment, trace, route, overload, shutdown, upgrade, \
+           access_log, admin, ofrep, metrics, resolver, cluster, store, strategy, gate, release, freeze, notify)",
         ],
     );
     refused(
@@ -310,7 +310,7 @@ fn the_access_log_is_checked() {
          redact = [\"clientip\"]\n",
         &[
             "2:17 access_log.fields[1]: \"statos\" is not a field, did you mean \"status\"? (known \
-             here: ts, listener, route, variant, served_variant, selection, segment, key_hash, method, \
+             here: ts, listener, route, variant, served_variant, selection, segment, flags, key_hash, method, \
              host, path, query, status, source, reason, bytes_in, bytes_out, duration_ms, ttfb_ms, \
              upstream_connect_ms, attempts, mirror, endpoint, client_ip, protocol, upstream_protocol, \
              grpc_status, generation, \

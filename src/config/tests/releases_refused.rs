@@ -51,7 +51,8 @@ fn a_release_names_what_there_is() {
     check(
         "[release.a]\n",
         &[
-            "1:10 release.a.route: missing; the name of a route belongs here",
+            "1:10 release.a.route: missing; the name of a route, or `flag` with that of a flag, \
+             belongs here",
             "1:10 release.a.stable: missing; the name of a variant of the route belongs here",
             "1:10 release.a.candidate: missing; the name of a variant of the route belongs here",
             "1:10 release.a.strategy: missing; the name of a strategy, or a strategy, belongs here",

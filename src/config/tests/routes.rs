@@ -12,7 +12,9 @@ const STABLE: &str = "[route.r.split.stable]\nupstream = \"base\"\nweight = 1\n"
 fn a_route_has_an_upstream_or_a_split() {
     refused(
         "[route.r]\n",
-        &["1:8 route.r: leads nowhere; an upstream, a split, a redirect or a respond belongs here"],
+        &[
+            "1:8 route.r: leads nowhere; an upstream, a split, a redirect, a respond or ofrep belongs here",
+        ],
     );
     refused(
         &format!("[route.r]\nupstream = \"bass\"\n{STABLE}"),

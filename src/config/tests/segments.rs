@@ -32,11 +32,11 @@ fn a_segment_is_read_in_its_long_and_its_short_form() {
 fn what_is_wrong_with_a_segment_is_told_at_its_place() {
     let condition = |text: &str| format!("[segment.s]\nall = [{{ {text} }}]\n");
     let what = "is not \"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"client_ip\", \"method\", \
-                \"host\" or \"path\"";
+                \"host\", \"path\", \"flag:NAME\" or a key of the evaluation context such as \"country\"";
     for (text, problem) in [
         (
-            "attr = \"country\", op = \"eq\", value = \"x\"",
-            format!("2:17 segment.s.all[0].attr: \"country\" {what}"),
+            "attr = \"a country\", op = \"eq\", value = \"x\"",
+            format!("2:17 segment.s.all[0].attr: \"a country\" {what}"),
         ),
         (
             "attr = \"host\", op = \"eq\"",

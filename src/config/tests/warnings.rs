@@ -28,7 +28,10 @@ fn an_upstream_that_nobody_uses_is_warned_of() {
 #[test]
 fn a_segment_that_nobody_uses_is_warned_of() {
     let segment = "[segment.a]\nall = [{ attr = \"client_ip\", op = \"eq\", value = \"::1\" }]\n";
-    warned(segment, &["1:10 segment.a: no route has a rule for it"]);
+    let unused = "1:10 segment.a: neither a route nor a flag has a rule for it";
+    warned(segment, &[unused]);
+    let flag = "[flag.x]\nrules = [{ segment = \"a\", serve = \"on\" }]\n";
+    warned(&format!("{segment}{flag}"), &[]);
     let split = "[route.a]\nmatch = { path = \"/a\" }\n\
                  split.x = { upstream = \"base\", weight = 1 }\n\
                  split.y = { upstream = \"base\", weight = 0 }\n";

@@ -1,6 +1,8 @@
 //! Gauges: what the metrics show of the release plane, gathered each second from what is kept and what
 //! the last tick made of it.
 
+mod flags;
+
 use std::collections::BTreeSet;
 use std::f64::consts::LN_10;
 use std::time::{Duration, SystemTime};
@@ -10,8 +12,11 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use crate::control::Live;
+use crate::control::ofrep;
 use crate::control::releases::accounts::{Account, Accounts, Answered};
+use crate::control::releases::world;
 use crate::notify::SinkStats;
+use crate::ofrep::Service;
 use crate::release::analysis::{CheckReport, CheckVerdict};
 use crate::release::desk::{Board, Desk};
 use crate::release::dora::{Journal, Spread};
@@ -19,6 +24,7 @@ use crate::release::freeze::{Freeze, Kind};
 use crate::release::ledger::Page;
 use crate::release::look::Rules;
 use crate::release::overlay::{Owner, same_shares};
+use crate::release::spec::flag_of;
 use crate::release::state::{Phase, State};
 use crate::release::tally::{AtGate, By, Counts, Kept};
 use crate::store::{BROKEN, Store};
@@ -59,7 +65,7 @@ impl Gauges {
         &mut self,
         live: &Live,
         desk: &Desk,
-        sinks: &[SinkStats],
+        (sinks, ofrep): (&[SinkStats], &Service),
         now: SystemTime,
     ) -> PlaneLive {
         let (page, board) = (desk.ledger().read(), desk.board());
@@ -86,6 +92,8 @@ impl Gauges {
         let rules = &live.written.releases.rules;
         let routes: BTreeSet<&str> = shown.iter().map(|state| &*state.spec.route).collect();
         PlaneLive {
+            flags: flags::shown(live, &desk.uses(), now),
+            ofrep: ofrep::shown(ofrep),
             looked_at: since_1970(now),
             releases,
             transitions: transitions(&counts, &routes),
@@ -192,6 +200,15 @@ fn shown(page: &Page, now: SystemTime) -> Vec<&State> {
 
 /// How many requests that nobody forced the variants of a route have answered.
 fn answered(live: &Live, route: &str) -> Answered {
+    if let Some(flag) = flag_of(route) {
+        let variants = world::flag_arms(&live.snapshot, flag).iter();
+        return variants
+            .map(|stats| {
+                let n = stats.judged().requests();
+                (stats.labels().variant.to_string(), n)
+            })
+            .collect();
+    }
     let mut routes = live.snapshot.routes.iter();
     let route = routes.find(|known| *known.name == *route);
     let variants = route.iter().flat_map(|route| &route.variants);
@@ -298,6 +315,7 @@ fn approvals(counts: &Counts, rules: &Rules) -> Vec<(String, &'static str, u64)>
 /// The routes that somebody, or a release that is over, has divided otherwise than the file does.
 fn drifting(live: &Live) -> Vec<String> {
     let routes = live.overlay.routes.iter();
+    let routes = routes.filter(|(name, _)| flag_of(name).is_none());
     let drifting = routes.filter(|(name, overlay)| match &overlay.owner {
         Owner::Release(_) => false,
         Owner::Person(_) => {

@@ -10,6 +10,7 @@ mod gauges;
 mod notices;
 mod overlay;
 mod trials;
+mod uses;
 mod world;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ use crate::control::{Live, refused};
 use crate::release::aftermath::is_watched;
 use crate::release::controller::{Controller, conform};
 use crate::release::desk::{Board, Desk};
+use crate::release::flags::{FlagInFile, target};
 use crate::release::ledger::{Ledger, Page};
 use crate::release::overlay::Overlay;
 use crate::release::reconcile::{File, reconcile};
@@ -35,6 +37,7 @@ use crate::release::state::State;
 use crate::store::{Condition, ConfigOrigin, OpenError, Settings, Store, Via};
 
 pub(in crate::control) use crate::control::releases::overlay::obeyed;
+pub(crate) use crate::control::releases::uses::Uses;
 
 use crate::control::releases::gauges::Gauges;
 use crate::control::releases::notices::Notices;
@@ -51,6 +54,7 @@ pub(in crate::control) struct Plane {
     /// True when the history of the store cannot be trusted.
     is_broken: bool,
     task: Option<AbortOnDropHandle<()>>,
+    shared: Option<Arc<Shared>>,
     notices: notices::Shared,
 }
 
@@ -90,6 +94,7 @@ impl Plane {
             ledger,
             is_broken: matches!(opened.condition, Condition::Broken { .. }),
             task: None,
+            shared: None,
             notices,
         })
     }
@@ -105,12 +110,12 @@ impl Plane {
         for change in reconcile(file, &known.clone(), now) {
             known.apply(&change);
         }
-        known.overlay(&file.weights, now)
+        known.overlay(file, now)
     }
 
     /// What routes obey with this file.
     pub(in crate::control) fn overlay(&self, file: &File, now: SystemTime) -> Overlay {
-        self.ledger.read().known.overlay(&file.weights, now)
+        self.ledger.read().known.overlay(file, now)
     }
 
     /// Makes what is kept fit the file; what cannot be kept yet is tried again later.
@@ -131,9 +136,7 @@ impl Plane {
 
     /// Whether something that was set has run out and is still kept.
     pub(in crate::control) fn has_expired(&self, now: SystemTime) -> bool {
-        let page = self.ledger.read();
-        let mut set = page.known.overrides.values();
-        set.any(|set| set.expires.is_some_and(|expires| expires <= now))
+        self.ledger.read().known.has_expired(now)
     }
 
     /// The revision of what is kept.
@@ -155,15 +158,19 @@ impl Plane {
     pub(in crate::control) fn start(&mut self, shared: Arc<Shared>) {
         self.show(&shared.live.load());
         let controller = Controller::new(self.ledger.clone(), self.desk.shared_board());
-        let (ledger, is_broken) = (self.ledger.clone(), self.is_broken);
+        self.shared = Some(Arc::clone(&shared));
+        let (desk, is_broken) = (self.desk.clone(), self.is_broken);
         let notices = Arc::clone(&self.notices);
-        let task = tokio::spawn(run(controller, ledger, shared, notices, is_broken));
+        let task = tokio::spawn(run(controller, desk, shared, notices, is_broken));
         self.task = Some(AbortOnDropHandle::new(task));
     }
 
     /// Gives the store back, so that another process can have it.
     pub(in crate::control) async fn close(&mut self) {
         self.task = None;
+        if let Some(shared) = &self.shared {
+            uses::end(shared, SystemTime::now()).await;
+        }
         self.notices.lock().await.end().await;
         let store = self.ledger.store().clone();
         // What cannot be finished is lost with the process anyway.
@@ -200,6 +207,11 @@ pub(in crate::control) fn foresee(plane: Option<&Plane>, file: &File) -> Overlay
     })
 }
 
+/// Keeps what is known of the use of flags and is not kept yet.
+pub(in crate::control) async fn note_uses(shared: &Shared) {
+    uses::end(shared, SystemTime::now()).await;
+}
+
 /// Waits until something that is kept changes.
 pub(in crate::control) async fn changed(plane: &mut Option<Plane>) {
     if let Some(plane) = plane
@@ -214,7 +226,7 @@ pub(in crate::control) async fn changed(plane: &mut Option<Plane>) {
 /// Looks after releases, each second.
 async fn run(
     mut controller: Controller,
-    ledger: Ledger,
+    desk: Desk,
     shared: Arc<Shared>,
     notices: notices::Shared,
     is_broken: bool,
@@ -222,6 +234,7 @@ async fn run(
     if is_broken && let Err(error) = controller.distrust(SystemTime::now()).await {
         warn!(%error, "releases cannot be held");
     }
+    let ledger = desk.ledger().clone();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut trials = Trials::new();
@@ -236,6 +249,7 @@ async fn run(
         let world = world::world(&live, watched(&page, SystemTime::now()), tests);
         let n_active = active_in(&page);
         controller.tick(&Arc::new(world), SystemTime::now()).await;
+        uses::look_after(&shared, &desk, SystemTime::now()).await;
         let has_ended = active_in(&ledger.read()) < n_active;
         let sinks = {
             let mut notices = notices.lock().await;
@@ -245,9 +259,10 @@ async fn run(
         if let Some(desk) = shared.desk.load_full() {
             let now = SystemTime::now();
             let live = shared.live.load_full();
+            let told = (&sinks[..], &shared.ofrep);
             shared
                 .telemetry
-                .set_plane(gauges.look(&live, &desk, &sinks, now).await);
+                .set_plane(gauges.look(&live, &desk, told, now).await);
         }
     }
 }
@@ -269,8 +284,16 @@ pub(in crate::control) fn file(config: &Config) -> File {
         let weights = overlay::weights(route)?;
         Some((name.clone(), weights))
     });
+    let specs = &config.flags.specs;
+    let of_flags = specs
+        .iter()
+        .map(|(name, spec)| (target(name), spec.roll_out()));
+    let flags = specs
+        .iter()
+        .map(|(name, spec)| (name.clone(), FlagInFile::of(name, spec)));
     File {
-        weights: weights.collect(),
+        weights: weights.chain(of_flags).collect(),
+        flags: flags.collect(),
         releases: config.releases.specs.clone(),
     }
 }

@@ -1,20 +1,31 @@
-//! What is obeyed instead of the weights in the file, put into the configuration.
+//! What is obeyed instead of the weights and flags in the file, put into the configuration.
 
 use std::sync::Arc;
 
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::config::{Config, MirrorConfig, RouteConfig};
+use crate::flag::Flags;
 use crate::release::overlay::{Overlay, RouteOverlay, Weights};
 use crate::split::{Force, Preview, Split, SplitSpec};
 
-/// The configuration that is obeyed: the one of the file, with the routes that releases or people
-/// decide about as these decided.
+/// The configuration that is obeyed: the one of the file, with the routes and flags that releases or
+/// people decide about as these decided.
 pub(in crate::control) fn obeyed(file: &Arc<Config>, overlay: &Overlay) -> Arc<Config> {
-    if overlay.routes.is_empty() {
+    if *overlay == Overlay::default() {
         return Arc::clone(file);
     }
     let mut config = Config::clone(file);
+    // Those of the file were checked, and what of the rest makes no sense is left out.
+    match Flags::new(&config.flags.specs, &overlay.flags) {
+        Ok(flags) => {
+            for ignored in flags.ignored() {
+                warn!(error = %ignored, "what was set of a flag cannot be obeyed");
+            }
+            config.flags.built = Arc::new(flags);
+        }
+        Err(error) => error!(%error, "what was set of flags cannot be obeyed"),
+    }
     for (name, overlay) in &overlay.routes {
         let Some(route) = config.routes.get_mut(name) else {
             continue;

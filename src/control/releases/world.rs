@@ -8,11 +8,12 @@ use crate::proxy::{Route, Snapshot};
 use crate::release::analysis::{Bad, Baseline, Counters, Mirrored, Reading, Seen, Slice};
 use crate::release::controller::{Counted, Tested, World};
 use crate::release::look::RouteSeen;
-use crate::release::overlay::share;
+use crate::release::overlay::{Weights, share};
+use crate::release::spec::flag_of;
 use crate::release::state::State;
 use crate::release::step::Endpoints;
 use crate::store::ConfigOrigin;
-use crate::telemetry::stats::{Class, Judged, N_SLICES};
+use crate::telemetry::stats::{Buckets, Class, FlagStats, Judged, N_SLICES};
 
 /// Gathers what goes on around the releases that are not over.
 pub(in crate::control) fn world<'a>(
@@ -35,16 +36,42 @@ pub(in crate::control) fn world<'a>(
     for state in releases {
         let spec = &state.spec;
         let snapshot = &live.snapshot;
-        let mut routes = snapshot.routes.iter();
-        let Some(route) = routes.find(|route| *route.name == *spec.route) else {
-            continue;
+        let (variants, counted) = match flag_of(&spec.route) {
+            Some(flag) => {
+                let arms = flag_arms(snapshot, flag);
+                let judged = |name: &str| Some(arm(arms, name)?.judged());
+                let bounds = || arms.first().map(|stats| stats.buckets());
+                let names = live.file.weights.get(&spec.route);
+                let names = names.into_iter().flat_map(Weights::keys);
+                // What a flag's variants are is in the file: they are always there.
+                let always = Endpoints {
+                    available: 1,
+                    total: 1,
+                };
+                let variants = names.map(|name| (name.clone(), always)).collect();
+                (variants, counted(state, judged, None, bounds))
+            }
+            None => {
+                let mut routes = snapshot.routes.iter();
+                let Some(route) = routes.find(|route| *route.name == *spec.route) else {
+                    continue;
+                };
+                let stats = |name: &str| {
+                    let mut variants = route.variants.iter();
+                    variants.find(|variant| *variant.name == *name)
+                };
+                let judged = |name: &str| Some(stats(name)?.stats.judged());
+                let bounds = || Some(stats(&spec.stable)?.stats.buckets());
+                let counted = counted(state, judged, mirrored(route, state), bounds);
+                (endpoints(snapshot, route), counted)
+            }
         };
         let seen = RouteSeen {
             obeyed: live.overlay.routes.get(&spec.route).cloned(),
-            variants: endpoints(snapshot, route),
+            variants,
         };
         world.routes.insert(spec.route.clone(), seen);
-        if let Some(counted) = counted(route, state) {
+        if let Some(counted) = counted {
             world.counted.insert(spec.id.clone(), counted);
         }
     }
@@ -63,12 +90,42 @@ fn endpoints(snapshot: &Snapshot, route: &Route) -> BTreeMap<String, Endpoints> 
     variants.collect()
 }
 
+/// The numbers of a flag's variants at the edge; none of a flag that is gone.
+pub(in crate::control::releases) fn flag_arms<'s>(
+    snapshot: &'s Snapshot,
+    flag: &str,
+) -> &'s [Arc<FlagStats>] {
+    let place = snapshot.edge.flags.position(flag);
+    place.map_or(&[], |place| &snapshot.edge.stats[place])
+}
+
+fn arm<'s>(arms: &'s [Arc<FlagStats>], name: &str) -> Option<&'s Arc<FlagStats>> {
+    arms.iter().find(|stats| *stats.labels().variant == *name)
+}
+
+/// What was compared of copies of a route's requests that a release's candidate got.
+fn mirrored(route: &Route, state: &State) -> Option<Mirrored> {
+    let mirror = route.mirror.as_ref()?;
+    if *mirror.name != *state.spec.candidate {
+        return None;
+    }
+    let totals = mirror.stats.read();
+    Some(Mirrored {
+        compared: float(totals.alike + totals.different),
+        mismatched: float(totals.different),
+    })
+}
+
 /// What was counted of a release's variants; nothing where one of them is gone.
-fn counted(route: &Route, state: &State) -> Option<Counted> {
+fn counted<'s>(
+    state: &State,
+    judged: impl Fn(&str) -> Option<Judged>,
+    mirrored: Option<Mirrored>,
+    buckets: impl Fn() -> Option<&'s Buckets>,
+) -> Option<Counted> {
     let spec = &state.spec;
-    let variant = |name: &str| route.variants.iter().find(|variant| *variant.name == *name);
-    let candidate = variant(&spec.candidate)?.stats.judged();
-    let stable = variant(&spec.stable)?.stats.judged();
+    let candidate = judged(&spec.candidate)?;
+    let stable = judged(&spec.stable)?;
     let n_slices = slices_like(state);
     let (slice, rest) = stable.parted(n_slices);
     let none = vec![0.0; stable.latency.len()];
@@ -77,20 +134,9 @@ fn counted(route: &Route, state: &State) -> Option<Counted> {
     let baseline = match &spec.strategy.analysis.baseline {
         Baseline::Stable => of(&stable),
         Baseline::Slice => part(&slice),
-        Baseline::Variant(name) => of(&variant(name)?.stats.judged()),
+        Baseline::Variant(name) => of(&judged(name)?),
     };
-    let mirror = route
-        .mirror
-        .as_ref()
-        .filter(|mirror| *mirror.name == *spec.candidate);
-    let mirrored = mirror.map(|mirror| {
-        let totals = mirror.stats.read();
-        Mirrored {
-            compared: float(totals.alike + totals.different),
-            mismatched: float(totals.different),
-        }
-    });
-    let buckets = variant(&spec.stable)?.stats.buckets();
+    let buckets = buckets()?;
     let candidate = of(&candidate);
     Some(Counted {
         candidate: candidate.clone(),

@@ -222,3 +222,28 @@ fn an_alert_is_named_after_its_kind() {
     assert_eq!(name("release.rolled_back"), "TidegateReleaseRolledBack");
     assert_eq!(name("metrics_source.down"), "TidegateMetricsSourceDown");
 }
+
+#[test]
+fn each_flag_that_is_killed_is_an_alert_until_that_one_is_not_any_more() {
+    let mut told = Told::nothing();
+    let note = |told: &mut Told, seconds: u64, kind: &str, flag: &str| {
+        let mut entry = entry(seconds, kind, Severity::Warning);
+        entry.event.release = None;
+        entry.event.route = None;
+        entry.event.flag = Some(flag.to_owned());
+        told.alerts.note(&told.sink, &entry);
+    };
+    let killed = |starts, ends| ("FlagKilled".to_owned(), starts, ends);
+    note(&mut told, 0, "flag.killed", "cart");
+    note(&mut told, 1, "flag.killed", "search");
+    let rendered = told.alerts.render(at(1));
+    assert_eq!(rendered[0]["labels"]["flag"], "cart", "{rendered}");
+    assert_eq!(
+        rendered[0]["annotations"]["summary"], "cart: killed",
+        "{rendered}"
+    );
+    assert_eq!(told.send(1), [killed(0, 301), killed(1, 301)]);
+    note(&mut told, 30, "flag.unkilled", "cart");
+    assert_eq!(told.send(31), [killed(0, 30)]);
+    assert_eq!(told.send(61), [killed(1, 361)]);
+}

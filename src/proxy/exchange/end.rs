@@ -1,5 +1,6 @@
 //! The end of an exchange, which comes exactly once: it is counted, and logged.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::proxy::Error;
@@ -7,7 +8,9 @@ use crate::proxy::error::Side;
 use crate::proxy::exchange::class::{self, Seen};
 use crate::proxy::exchange::{Assigned, Exchange};
 use crate::proxy::grpc;
-use crate::telemetry::stats::{Class, ErrorReason, Finished, Outcome, RetryCause, Source};
+use crate::telemetry::stats::{
+    Class, ErrorReason, Finished, FlagStats, Outcome, RetryCause, Selection, Source,
+};
 
 /// What has become of an exchange.
 #[derive(Clone, Copy)]
@@ -102,13 +105,24 @@ impl Exchange {
         }
     }
 
+    /// Counts what its end says of variants of flags that it had, unless its own variant was forced:
+    /// those who do so are none of the users.
+    fn judge<'a>(&self, flags: impl Iterator<Item = &'a Arc<FlagStats>>, finished: &Finished) {
+        if finished.selection != Selection::Forced {
+            flags.for_each(|stats| stats.finished(self.worker.index, finished));
+        }
+    }
+
     /// Counts that it has become a tunnel which is open now: it is judged by its handshake.
     pub(crate) fn opened(&self) {
         if let (Some(shard), Some(assigned), Some(status)) =
             (self.shard(), self.assigned, self.status)
         {
             let duration = self.started.elapsed();
-            shard.finish(&self.finished(assigned, status, duration, self.fate(status)));
+            let finished = self.finished(assigned, status, duration, self.fate(status));
+            shard.finish(&finished);
+            let flags = self.tunnel.iter().flat_map(|tunnel| &tunnel.flags);
+            self.judge(flags, &finished);
         }
     }
 }
@@ -138,7 +152,11 @@ impl Drop for Exchange {
             }
             Some(assigned) => {
                 if let Some(shard) = self.shard() {
-                    shard.finish(&self.finished(assigned, status, duration, fate));
+                    let finished = self.finished(assigned, status, duration, fate);
+                    shard.finish(&finished);
+                    if self.exposures.is_some() {
+                        self.judge(self.flags(), &finished);
+                    }
                 }
             }
             None => {

@@ -1,5 +1,6 @@
 //! What is logged of an exchange at its end.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,7 +11,7 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::trace_context::trace_id;
 use crate::split::HashKey;
 use crate::telemetry::access_log::{AccessLog, Entry};
-use crate::telemetry::stats::{ErrorReason, GrpcStatus, Outcome, Selection};
+use crate::telemetry::stats::{ErrorReason, FlagStats, GrpcStatus, Outcome, Selection};
 
 impl Exchange {
     /// A hash of the key that the client is known by, so that its lines can be found together
@@ -65,6 +66,11 @@ impl Exchange {
             (None, Some((route, assigned))) => assigned.rule.map(|rule| &route.rules[rule].segment),
             (None, None) => None,
         };
+        let hides_query = self.route().is_some_and(|route| route.hides_query);
+        let flags: Vec<_> = match &self.tunnel {
+            Some(tunnel) => tunnel.flags.iter().map(names).collect(),
+            None => self.flags().map(names).collect(),
+        };
         access_log.record(&Entry {
             at: SystemTime::now(),
             listener: &self.from.listener,
@@ -76,11 +82,12 @@ impl Exchange {
                 .map(|to| to.selection)
                 .filter(|&selection| selection != Selection::None),
             segment: segment.map(|segment| &**segment),
+            flags: &flags,
             key_hash: self.key_hash(request, access_log),
             method: request.method(),
             host: request.authority(),
             path: request.path(),
-            query: request.query(),
+            query: request.query().filter(|_| !hides_query),
             referer: agent(b"referer"),
             user_agent: agent(b"user-agent"),
             status,
@@ -108,4 +115,10 @@ impl Exchange {
                 .flatten(),
         });
     }
+}
+
+/// The names of a flag and of its variant.
+fn names(stats: &Arc<FlagStats>) -> (&str, &str) {
+    let labels = stats.labels();
+    (&labels.flag, &labels.variant)
 }

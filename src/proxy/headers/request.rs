@@ -33,6 +33,8 @@ pub struct RequestEdit<'a> {
     pub drop_cookies: &'a [String],
     /// A field that goes no further than here, by its name.
     pub drop_field: Option<&'a [u8]>,
+    /// The fields that tell of flags, by their names; those that came are among what the route drops.
+    pub flags: &'a [(&'a [u8], &'a [u8])],
     /// The request's id behind the name of its field, which takes the place of what came there.
     pub request_id: Option<(&'a [u8], &'a [u8])>,
     /// What the route changes in the fields that came.
@@ -252,6 +254,9 @@ fn write_fields<S: Sink>(out: &mut S, head: &RequestHead, edit: &RequestEdit<'_>
     write_forwarded(out, head, edit);
     if let Some((name, id)) = edit.request_id {
         out.field(name, id);
+    }
+    for (name, variant) in edit.flags {
+        out.field(name, variant);
     }
     if let Some(identity) = &edit.from.identity {
         out.field(b"Client-Cert", identity.certificate.as_bytes());

@@ -37,6 +37,7 @@ fn edited(head: &RequestHead, change: impl FnOnce(&mut RequestEdit<'_>)) -> Stri
         upgrade: None,
         drop_cookies: &[],
         drop_field: None,
+        flags: &[],
         request_id: None,
         fields: None,
         rewrite: Rewritten::default(),

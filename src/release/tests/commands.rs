@@ -57,6 +57,7 @@ fn skipping_passes_over_the_analysis_and_nothing_else() {
     assert_eq!((next.step, next.skipped.len()), (Some(2), 1));
     for reason in [
         Reason::StopTheLine,
+        Reason::FlagKilled,
         Reason::Freeze("xmas".into()),
         Reason::StateLost,
     ] {

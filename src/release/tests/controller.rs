@@ -82,7 +82,7 @@ impl Instance {
     /// What the data plane obeys: a function of the file and of what is kept, and of nothing else.
     pub(in crate::release::tests) fn served(&self) -> Weights {
         let page = self.ledger.read();
-        let overlay = page.known.overlay(&self.file.weights, later(self.seconds));
+        let overlay = page.known.overlay(&self.file, later(self.seconds));
         overlay.routes.get("shop").map_or_else(
             || self.file.weights["shop"].clone(),
             |route| route.weights.clone(),
@@ -106,7 +106,7 @@ impl Instance {
         };
         let [baseline, candidate] = self.counts.map(counters);
         let page = self.ledger.read();
-        let overlay = page.known.overlay(&self.file.weights, later(self.seconds));
+        let overlay = page.known.overlay(&self.file, later(self.seconds));
         let world = World {
             file: Arc::clone(&self.file),
             rules: Arc::new(Rules::default()),

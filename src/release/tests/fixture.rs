@@ -127,6 +127,7 @@ pub(in crate::release::tests) fn file(of: &[(&str, u32)], releases: &[Spec]) -> 
     let releases = releases.iter().map(|spec| (spec.id.clone(), spec.clone()));
     File {
         weights: BTreeMap::from([("shop".to_owned(), weights(of))]),
+        flags: BTreeMap::new(),
         releases: releases.collect(),
     }
 }
@@ -145,6 +146,7 @@ pub(in crate::release::tests) fn fine(acknowledged: SystemTime, judged: Judged) 
         gate: GateSeen::Open,
         freezes: Vec::new(),
         stopped: None,
+        killed: None,
         waits_for: Vec::new(),
         missing: Vec::new(),
         unwritable: None,

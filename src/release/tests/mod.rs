@@ -5,6 +5,8 @@ mod commands;
 mod controller;
 mod counted;
 mod fixture;
+mod flags;
+mod flags_kept;
 mod reconciling;
 mod sequences;
 mod steps;

@@ -1,6 +1,6 @@
 //! What a file makes of what runs.
 
-use crate::release::overlay::{Override, Weights, overlay, same_shares, weights as of_share};
+use crate::release::overlay::{Override, Weights, same_shares, weights as of_share};
 use crate::release::percent::Percent;
 use crate::release::reconcile::{File, Known, reconcile};
 use crate::release::state::{Phase, State};
@@ -12,11 +12,13 @@ fn obey(file: &File, known: &mut Known, seconds: u64) -> Vec<&'static str> {
         known.apply(change);
     }
     let changes = changes.iter().map(|change| change.action);
-    changes.filter(|action| *action != "weights.file").collect()
+    changes
+        .filter(|action| !action.ends_with(".file"))
+        .collect()
 }
 
 fn served(file: &File, known: &Known) -> Weights {
-    let overlay = known.overlay(&file.weights, later(1000));
+    let overlay = known.overlay(file, later(1000));
     match overlay.routes.get("shop") {
         Some(route) => route.weights.clone(),
         None => file.weights["shop"].clone(),
@@ -257,6 +259,6 @@ fn an_aborted_release_keeps_its_route_on_stable_where_the_file_gives_the_candida
     known.overrides.insert("shop".into(), left);
     assert_eq!(obey(&first, &mut known, 10), [""; 0]);
     check_served(&first, &known, &[("v1", 1), ("v2", 0)]);
-    let overlay = overlay(&first.weights, &known.overrides, [], start());
+    let overlay = known.overlay(&first, start());
     assert_eq!(overlay.routes.len(), 1);
 }

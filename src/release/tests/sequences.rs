@@ -222,7 +222,7 @@ proptest! {
                 }
             }
             // The weights that are obeyed divide everything.
-            let overlay = machine.known.overlay(&machine.file.weights, now);
+            let overlay = machine.known.overlay(&machine.file, now);
             for route in overlay.routes.values() {
                 prop_assert!(route.weights.values().any(|&weight| weight > 0));
             }

@@ -227,7 +227,7 @@ proptest! {
         judged in judged(),
         step in 0usize..4,
         seconds in 0u64..10_000,
-        holding in any::<[bool; 7]>(),
+        holding in any::<[bool; 8]>(),
     ) {
         let mut state = in_step(step);
         state.state_lost = holding[0];
@@ -235,6 +235,7 @@ proptest! {
         seen.stopped = holding[1].then(|| "storm".to_owned());
         seen.freezes.extend(holding[2].then(|| ("xmas".to_owned(), "soon".to_owned())));
         seen.unwritable = holding[3].then(|| "full".to_owned());
+        seen.killed = holding[7].then(|| "ana: it burns".to_owned());
         if holding[4] {
             seen.gate = GateSeen::Waiting("1 of 2".into());
         }

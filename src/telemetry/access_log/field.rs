@@ -11,6 +11,7 @@ pub enum Field {
     ServedVariant,
     Selection,
     Segment,
+    Flags,
     KeyHash,
     Method,
     Host,
@@ -38,7 +39,7 @@ pub enum Field {
 
 impl Field {
     /// All of them, in the order of a line that is not told otherwise.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Ts,
         Self::Listener,
         Self::Route,
@@ -46,6 +47,7 @@ impl Field {
         Self::ServedVariant,
         Self::Selection,
         Self::Segment,
+        Self::Flags,
         Self::KeyHash,
         Self::Method,
         Self::Host,
@@ -81,6 +83,7 @@ impl Field {
             Self::ServedVariant => "served_variant",
             Self::Selection => "selection",
             Self::Segment => "segment",
+            Self::Flags => "flags",
             Self::KeyHash => "key_hash",
             Self::Method => "method",
             Self::Host => "host",

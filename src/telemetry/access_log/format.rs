@@ -123,6 +123,7 @@ fn member(
             object.word_if_known(r#","selection":""#, entry.selection.map(Selection::label));
         }
         Field::Segment => object.word_if_known(r#","segment":""#, entry.segment),
+        Field::Flags => object.words(r#","flags":{"#, entry.flags),
         Field::KeyHash => {
             if let Some(hash) = entry.key_hash {
                 object.quoted(r#","key_hash":""#, |line| push_hash(line, hash));
@@ -227,6 +228,23 @@ impl Object<'_> {
         if let Some(value) = value {
             self.word(name, value);
         }
+    }
+
+    /// An object whose members are such words; `name` ends with the brace. Left out without any.
+    fn words(&mut self, name: &str, words: &[(&str, &str)]) {
+        if words.is_empty() {
+            return;
+        }
+        let mut before = name;
+        for (name, value) in words {
+            self.line.extend_from_slice(before.as_bytes());
+            self.line.push(b'"');
+            self.line.extend_from_slice(name.as_bytes());
+            self.line.extend_from_slice(br#"":"#);
+            self.quoted("\"", |line| line.extend_from_slice(value.as_bytes()));
+            before = ",";
+        }
+        self.line.push(b'}');
     }
 
     /// A value whose text `push` appends, escaped where it must be; `name` ends with the quote before

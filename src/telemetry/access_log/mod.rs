@@ -123,6 +123,8 @@ pub struct Entry<'a> {
     pub selection: Option<Selection>,
     /// The segment whose rule had the weights that it was chosen by.
     pub segment: Option<&'a str>,
+    /// The variants of flags that it had at the edge, by the flags' names.
+    pub flags: &'a [(&'a str, &'a str)],
     /// The hash of the key that it was chosen by, so that one user's lines can be found without
     /// the log telling who that is.
     pub key_hash: Option<u64>,

@@ -4,6 +4,7 @@
 //! of an idle process are the same bytes but for what the kernel counts.
 
 mod edges;
+mod flags;
 mod mirrors;
 mod plane;
 mod releases;
@@ -48,6 +49,8 @@ pub(crate) fn render(
     edges::resolutions(&mut text, &upstreams);
     variants::tunnels(&mut text, &variants);
     mirrors::mirrors(&mut text, &shown.mirrors);
+    flags::flags(&mut text, &shown.flags);
+    flags::kept(&mut text, plane);
     edges::downstream_connections(&mut text, &listeners);
     tls::handshakes(&mut text, &listeners);
     tls::certificates(&mut text, &shown.live);

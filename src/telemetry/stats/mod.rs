@@ -8,6 +8,7 @@
 mod codes;
 mod connections;
 mod counter;
+mod flag;
 mod grpc;
 mod handshakes;
 mod histogram;
@@ -25,6 +26,7 @@ pub use connections::{
     ListenerShard, ListenerStats, ListenerTotals, UpstreamShard, UpstreamStats, UpstreamTotals,
 };
 pub use counter::Counter;
+pub use flag::{FlagEvaluated, FlagLabels, FlagReason, FlagStats, FlagTotals};
 pub use grpc::GrpcStatus;
 pub use handshakes::Handshake;
 pub use histogram::{Buckets, BucketsError, HistogramTotals};

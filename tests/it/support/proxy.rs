@@ -231,8 +231,17 @@ impl Proxy {
     }
 
     /// Kills it, as nothing can be done about, and gives what it leaves.
-    pub(crate) async fn kill_and_keep(mut self) -> TempDir {
-        self.signal(Signal::KILL);
+    pub(crate) async fn kill_and_keep(self) -> TempDir {
+        self.leave(Signal::KILL).await
+    }
+
+    /// Ends it as it wants to end, and gives what it leaves.
+    pub(crate) async fn end_and_keep(self) -> TempDir {
+        self.leave(Signal::TERM).await
+    }
+
+    async fn leave(mut self, signal: Signal) -> TempDir {
+        self.signal(signal);
         self.exit().await;
         // The next one says anew where it listens.
         fs::remove_file(self.dir.path().join("ready.json")).expect("a file");

@@ -151,6 +151,7 @@ fn written(head: &RequestHead, choices: &Choices) -> Option<Vec<u8>> {
         identity: None,
     };
     let edit = RequestEdit {
+        flags: &[],
         from: &from,
         trusted: choices.trusts(),
         source: choices.source(),

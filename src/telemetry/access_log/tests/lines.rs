@@ -15,7 +15,7 @@ fn json_tells_all_that_is_known() {
     let read: Value = serde_json::from_str(&line).unwrap();
     let expected = json!({
         "ts": "2026-11-23T10:35:18.007Z", "listener": "http", "route": "shop",
-        "variant": "canary", "served_variant": "stable", "selection": "failover", "segment": "beta",
+        "variant": "canary", "served_variant": "stable", "selection": "failover", "segment": "beta", "flags": {"dark-mode": "on", "price": "b"},
         "key_hash": "f00d000000000abc", "method": "GET", "host": "shop.example.com",
         "path": "/cart", "status": 502, "source": "proxy", "reason": "connect_failure",
         "bytes_in": 12, "bytes_out": 3456, "duration_ms": 12.345, "ttfb_ms": 0.009,
@@ -39,6 +39,7 @@ fn json_leaves_out_what_is_not_known() {
         "variant",
         "selection",
         "segment",
+        "flags",
         "key_hash",
         "ttfb_ms",
         "upstream_protocol",

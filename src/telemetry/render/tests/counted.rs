@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::telemetry::stats::{
-    AttemptResult, BreakerState, Buckets, Class, CloseReason, ErrorReason, Finished,
-    ForcedRejection, GrpcStatus, Limit, Outcome, Protocol, RejectReason, RetryCause, RetryResult,
-    RuleLabels, Selection, Source, StickyKind, TunnelEnd, VariantLabels,
+    AttemptResult, BreakerState, Buckets, Class, CloseReason, ErrorReason, Finished, FlagEvaluated,
+    FlagLabels, FlagReason, ForcedRejection, GrpcStatus, Limit, Outcome, Protocol, RejectReason,
+    RetryCause, RetryResult, RuleLabels, Selection, Source, StickyKind, TunnelEnd, VariantLabels,
 };
 use crate::telemetry::{
-    CheckLive, DoraLive, FreezeLive, Live, PlaneLive, ReleaseLive, SinkLive, StoreLive, Telemetry,
-    TransitionLive, UpstreamLive, VariantLive, VariantState,
+    CheckLive, DoraLive, FlagLive, FreezeLive, Live, OfrepLive, PlaneLive, ReleaseLive, SinkLive,
+    StoreLive, Telemetry, TransitionLive, UpstreamLive, VariantLive, VariantState,
 };
 
 pub(in crate::telemetry::render) fn labels(variant: &str) -> VariantLabels {
@@ -59,12 +59,22 @@ pub(in crate::telemetry::render) fn quiet() -> Telemetry {
             unhealthy_endpoints: 1,
         });
     }
+    registry.flag(&flag());
+    live.flags.push(flag());
     registry.rule(&rule());
     live.rules.push(rule());
     registry.listener(&"http".into());
     live.listeners.push("http".into());
     registry.set_live(live, Instant::now());
     telemetry
+}
+
+/// What the numbers of the only flag are labelled with.
+fn flag() -> FlagLabels {
+    FlagLabels {
+        flag: "new-checkout".into(),
+        variant: "on".into(),
+    }
 }
 
 /// The same after everything has happened that can be counted.
@@ -126,6 +136,13 @@ pub(in crate::telemetry::render) fn busy() -> Telemetry {
         route.failover(&stable.variant, &canary.variant);
         route.failover(&stable.variant, &"removed-long-ago".into());
         registry.rule(&rule()).matched(worker);
+        let flag = registry.flag(&flag());
+        let evaluated = FlagEvaluated {
+            reason: FlagReason::Split,
+            missing: 1,
+        };
+        flag.exposed(worker, evaluated, true);
+        flag.finished(worker, &finished);
 
         let listener = registry.listener(&"http".into());
         listener.shard(worker).connection_opened(Protocol::H2);
@@ -196,6 +213,20 @@ fn plane() -> PlaneLive {
             n: 1,
         }],
         approvals: vec![("sre".into(), "approved", 2)],
+        flags: vec![FlagLive {
+            name: "new-checkout".into(),
+            is_killed: true,
+            is_overridden: true,
+            is_expired: false,
+            stale: vec![("expired", false), ("unused", true)],
+            last_evaluated: Some(1_800_000_000.0),
+        }],
+        ofrep: OfrepLive {
+            errors: vec![("FLAG_NOT_FOUND", 2)],
+            refused: vec![("denied", 3), ("limited", 4), ("streams", 5)],
+            bulk: vec![("sent", 6), ("not_modified", 7)],
+            streams: 8,
+        },
         drifting: vec!["shop".into()],
         is_stopped: true,
         freezes: vec![FreezeLive {
