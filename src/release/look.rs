@@ -180,7 +180,7 @@ pub fn killed<'p>(page: &'p Page, spec: &Spec) -> Option<&'p Said> {
     page.known.flags.get(flag)?.killed.as_ref()
 }
 
-/// The routes that a release is about: its own, or those that its flag is told to.
+/// What a freeze of a release may be named by: its route, or what one of its flag may be.
 fn places<'a>(spec: &'a Spec, file: &'a File) -> Vec<&'a str> {
     let Some(flag) = flag_of(&spec.route) else {
         return vec![&spec.route];

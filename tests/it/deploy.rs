@@ -57,7 +57,9 @@ fn every_metric_that_is_asked_for_exists() {
         ("README.md", queries),
     ] {
         let named = metrics_in(&text);
-        assert!(named.len() > 3, "{name}: {named:?}");
+        // Fewer are asked for by the alerts of flags.
+        let least = if name == "rules_flags_test.yml" { 3 } else { 5 };
+        assert!(named.len() > least, "{name}: {named:?}");
         for metric in named {
             assert!(known.contains(metric.as_str()), "{name}: no {metric}");
         }

@@ -144,6 +144,26 @@ async fn a_release_rolls_a_flag_out_and_leaves_it_so() {
 }
 
 #[tokio::test]
+async fn a_freeze_may_name_a_flag_and_is_in_no_other_ones_way() {
+    let pair = Pair::start().await;
+    let frozen = "[freeze.audit]\nkind = \"deny\"\nfrom = 2020-01-01T00:00:00Z\n\
+                  to = 2100-01-01T00:00:00Z\nblocks = [\"flag\"]\n\
+                  routes = [\"flag:new-checkout\"]\n[flag.dark-mode]\n";
+    let proxy = proxy::start(&config(&pair, frozen)).await;
+    let on = json!({ "variant": "on", "reason": "because it must" });
+    let path = "/flags/new-checkout/override";
+    let held = proxy.ask_admin(sending("POST", path, &on)).await;
+    assert_eq!(held.status, 409, "{held:?}");
+    assert!(held.text().contains("the freeze audit is in the way"));
+    sent(
+        &proxy,
+        "/flags/dark-mode/override",
+        json!({ "variant": "on" }),
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_freeze_of_flags_holds_the_release_of_one() {
     let freeze = "[freeze.xmas]\nkind = \"deny\"\nfrom = 2020-01-01T00:00:00Z\n\
                   to = 2100-01-01T00:00:00Z\nblocks = [\"flag\"]\nroutes = [\"shop\"]\n";

@@ -38,7 +38,7 @@ pub struct FlagInFile {
     pub variants: Vec<String>,
     /// Whether operators may kill it.
     pub kill_switch: bool,
-    /// The routes that it is told to.
+    /// What a freeze of it may be named by: itself as a target, and the routes that it is told to.
     pub routes: Vec<String>,
 }
 
@@ -91,14 +91,15 @@ pub struct Set<T> {
 impl FlagInFile {
     /// What is to be known of a flag in the file.
     pub fn of(name: &str, spec: &FlagSpec) -> Self {
-        let inject = spec.inject.as_ref();
+        let mut routes = vec![target(name)];
+        routes.extend(spec.inject.iter().flat_map(|inject| inject.routes.clone()));
         Self {
             version: spec.version(name),
             enabled: spec.enabled,
             everyone: everyone(spec),
             variants: spec.variants.keys().cloned().collect(),
             kill_switch: spec.kill_switch,
-            routes: inject.map_or_else(Vec::new, |inject| inject.routes.clone()),
+            routes,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::flag::{FlagSpec, Ramp, RuleSpec, Runtime, Serve};
+use crate::flag::{FlagSpec, Inject, Ramp, RuleSpec, Runtime, Serve};
 use crate::release::flags::{
     FlagCommand, FlagContext, FlagInFile, FlagRefusal, Kept, Lasts, in_force, obey, serve_the_same,
     target,
@@ -300,4 +300,15 @@ fn what_the_file_serves_to_everyone_is_known_where_nobody_is_told_apart() {
     spec.rules[0].to = None;
     spec.rules[0].bucket_by = Some("org".parse().unwrap());
     assert_eq!(of(&spec), None);
+}
+
+#[test]
+fn a_freeze_may_name_a_flag_or_a_route_that_it_is_told_to() {
+    let mut spec = FlagSpec::switch();
+    assert_eq!(FlagInFile::of("f", &spec).routes, ["flag:f"]);
+    spec.inject = Some(Inject {
+        header: "x-f".into(),
+        routes: vec!["shop".into()],
+    });
+    assert_eq!(FlagInFile::of("f", &spec).routes, ["flag:f", "shop"]);
 }
